@@ -1,0 +1,83 @@
+"""The advisor: plain evidence in, decisions with reasons out. Knows neither Ray nor HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from raymimic.curves import Curve, Diagnosis
+from raymimic.records import Advice, Budget, Config, Mode, Source, TrialStatus
+from raymimic.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as an advisor sees it.
+
+    ``score`` is the metric's last reported value (None if none was finite), ``error`` the failure's
+    text, ``seconds`` the trial's wall time. ``curve`` holds every reported epoch; it is None for a
+    point the user evaluated elsewhere. ``repairs`` as in `Proposal`.
+    """
+
+    trial_id: str
+    config: Config
+    status: TrialStatus
+    source: Source
+    rationale: str = ""
+    expected: float | None = None
+    repairs: tuple[str, ...] = ()
+    score: float | None = None
+    error: str = ""
+    seconds: float = 0.0
+    curve: Curve | None = None
+    diagnosis: Diagnosis | None = None
+
+
+@dataclass(frozen=True)
+class SearchEvidence:
+    """All that is known when new configurations are wanted.
+
+    ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
+    proposed but not started, so neither needs proposing again. ``instruction`` is the user's words.
+    """
+
+    space: SearchSpace
+    metric: str
+    mode: Mode
+    trials: tuple[TrialRecord, ...] = ()
+    running: tuple[TrialRecord, ...] = ()
+    queued: tuple[Config, ...] = ()
+    budget: Budget = Budget()
+    instruction: str = ""
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score ``a`` beats score ``b`` under the mode."""
+        return a < b if self.mode == "min" else a > b
+
+    def ranked(self) -> list[TrialRecord]:
+        """Ended trials that have a score, best first (ties: oldest first)."""
+        scored = [trial for trial in self.trials if trial.score is not None]
+        sign = 1.0 if self.mode == "min" else -1.0
+        return sorted(scored, key=lambda trial: sign * (trial.score or 0.0))
+
+
+@runtime_checkable
+class Advisor(Protocol):
+    """Answers "which configurations next?".
+
+    ``remote`` tells the asker that an answer takes seconds (a model over a network), so that it
+    asks for batches and ahead of need; a local advisor is asked for one at a time when one is due.
+    Implementations are picklable. An answer that cannot be given raises `AdvisorError` or `LLMError`.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the user reads: "heuristic", "random", "claude-haiku-5-5", ..."""
+        ...
+
+    @property
+    def remote(self) -> bool: ...
+
+    def propose(self, evidence: SearchEvidence, n: int) -> Advice:
+        """Propose up to ``n`` configurations."""
+        ...

@@ -1,0 +1,92 @@
+"""Every error raymimic raises on purpose; each says what must hold, what came, and the cure.
+
+    RaymimicError
+    ├── SpaceError (ValueError)        a search space that cannot be searched
+    │   └── ConfigError                one configuration that does not fit the space
+    ├── LedgerError (ValueError)       a ledger that cannot be read or written
+    ├── AdvisorError                   an advisor returned no usable advice
+    └── LLMError                       a language model gave no usable reply
+        ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
+        │   └── MissingExtra           an optional package is not installed
+        ├── LLMCallError               the call failed on its way (network, status, deadline)
+        ├── LLMRefusal                 the model declined to answer
+        └── BadReply                   the text that came is not the JSON we asked for
+"""
+
+from __future__ import annotations
+
+
+class RaymimicError(Exception):
+    """Base of all errors raised on purpose by raymimic."""
+
+
+class SpaceError(RaymimicError, ValueError):
+    """A search space that cannot be searched as given."""
+
+
+class ConfigError(SpaceError):
+    """One configuration does not fit the space; ``faults`` lists every reason."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
+        return type(self), (self.faults,)
+
+
+class LedgerError(RaymimicError, ValueError):
+    """A ledger file that cannot be read or written."""
+
+
+class AdvisorError(RaymimicError):
+    """An advisor was asked and returned nothing that can be used."""
+
+
+class LLMError(RaymimicError):
+    """A language model gave no usable reply.
+
+    ``status`` names the outcome in one word for counting ("429", "timeout", "refusal", ...);
+    ``retryable`` says whether the same call may succeed later.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, status: str = "error") -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LLMSetupError(LLMError, ValueError):
+    """The setting is wrong (no key, unknown model, ...): asking again cannot help."""
+
+
+class MissingExtra(LLMSetupError):
+    """An optional package is not installed; the message carries the pip line."""
+
+
+class LLMCallError(LLMError):
+    """The call failed on its way.
+
+    ``retry_after`` is the wait in seconds the server asked for, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: str = "error",
+        retryable: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class LLMRefusal(LLMError):
+    """The model declined to answer: a normal outcome, not retried."""
+
+
+class BadReply(LLMError):
+    """The text that came is not the JSON that was asked for."""

@@ -1,0 +1,50 @@
+"""The one method every language model offers: ``complete(request) -> Reply``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked. ``system`` is constant over a run so that providers can cache it.
+
+    ``schema`` is the JSON schema (a plain dict) of the wanted reply object; ``max_tokens`` bounds
+    the reply; ``deadline`` is the total wall time in seconds for the decision, retries included.
+    """
+
+    system: str
+    user: str
+    schema: Mapping[str, Any]
+    max_tokens: int = 2048
+    deadline: float = 60.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. ``text`` is unparsed; ``cost`` in US dollars, None if the price is unknown."""
+
+    text: str
+    model: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    cost: float | None = 0.0
+    tries: int = 1
+    failed_tries: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class LLM(Protocol):
+    """A language model. Implementations are picklable and hold no key and no live client in state."""
+
+    @property
+    def model(self) -> str:
+        """The model's name as the provider spells it."""
+        ...
+
+    def complete(self, request: Request) -> Reply:
+        """Answer within ``request.deadline`` seconds or raise an `LLMError`; nothing else escapes."""
+        ...

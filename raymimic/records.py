@@ -1,0 +1,80 @@
+"""The frozen records that pass between rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Config = dict[str, Any]
+"""A configuration: flat dimension name ("model/width") -> the user's own value object."""
+
+Mode = Literal["min", "max"]
+Source = Literal["llm", "heuristic", "statistical", "random", "user"]
+TrialStatus = Literal["running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One configuration to try, and why.
+
+    ``expected`` is the metric's predicted final value, where the advisor states one.
+    ``repairs`` says in words what had to be mended in the advisor's own configuration.
+    """
+
+    config: Config
+    rationale: str
+    source: Source
+    expected: float | None = None
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call to a language model, as the ledger keeps it.
+
+    ``status`` is "ok" or the failing error's one-word status; ``cost`` is in US dollars,
+    None where the model's price is unknown; ``seconds`` is wall time including retries.
+    """
+
+    model: str
+    status: str
+    seconds: float
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = 0.0
+    tries: int = 1
+    error: str = ""
+    failed_tries: tuple[str, ...] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
+    reply: str = ""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What an advisor answered: proposals, what it had to drop and the calls it made.
+
+    ``proposals`` hold raw configurations that the asker still has to check against the space.
+    """
+
+    proposals: tuple[Proposal, ...]
+    drops: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of the search is left. None where the user set no limit; times in seconds."""
+
+    trials_total: int | None = None
+    trials_started: int = 0
+    seconds_total: float | None = None
+    seconds_used: float = 0.0
+    concurrency: int | None = None
+
+    @property
+    def trials_left(self) -> int | None:
+        """Trials that may still start, or None without a limit."""
+        if self.trials_total is None:
+            return None
+        return max(0, self.trials_total - self.trials_started)
