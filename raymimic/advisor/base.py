@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from raymimic.curves import Curve, Diagnosis
@@ -47,7 +47,7 @@ class SearchEvidence:
     trials: tuple[TrialRecord, ...] = ()
     running: tuple[TrialRecord, ...] = ()
     queued: tuple[Config, ...] = ()
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     instruction: str = ""
 
     def better(self, a: float, b: float) -> bool:
@@ -65,9 +65,8 @@ class SearchEvidence:
 class Advisor(Protocol):
     """Answers "which configurations next?".
 
-    ``remote`` tells the asker that an answer takes seconds (a model over a network), so that it
-    asks for batches and ahead of need; a local advisor is asked for one at a time when one is due.
-    Implementations are picklable. An answer that cannot be given raises `AdvisorError` or `LLMError`.
+    Implementations are picklable. An answer that cannot be given raises `AdvisorError` or
+    `LLMError`.
     """
 
     @property
@@ -76,7 +75,13 @@ class Advisor(Protocol):
         ...
 
     @property
-    def remote(self) -> bool: ...
+    def remote(self) -> bool:
+        """Whether an answer takes seconds (a model over a network).
+
+        A remote advisor is asked for batches and ahead of need; a local one for a configuration
+        at a time when one is due, so that each sees every result before it.
+        """
+        ...
 
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose up to ``n`` configurations."""

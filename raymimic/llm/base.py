@@ -24,7 +24,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. ``text`` is unparsed; ``cost`` in US dollars, None if the price is unknown."""
+    """What came back. ``text`` is unparsed; ``cost`` in US dollars, None if unknown."""
 
     text: str
     model: str
@@ -38,7 +38,7 @@ class Reply:
 
 @runtime_checkable
 class LLM(Protocol):
-    """A language model. Implementations are picklable and hold no key and no live client in state."""
+    """A language model. Implementations pickle without key and live client."""
 
     @property
     def model(self) -> str:
@@ -46,5 +46,5 @@ class LLM(Protocol):
         ...
 
     def complete(self, request: Request) -> Reply:
-        """Answer within ``request.deadline`` seconds or raise an `LLMError`; nothing else escapes."""
+        """Answer within ``request.deadline`` seconds or raise an `LLMError`, nothing else."""
         ...
