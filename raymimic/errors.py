@@ -1,19 +1,21 @@
 """Every error raymimic raises on purpose; each says what must hold, what came, and the cure.
 
-    RaymimicError
-    ├── SpaceError (ValueError)        a search space that cannot be searched
-    │   └── ConfigError                one configuration that does not fit the space
-    ├── LedgerError (ValueError)       a ledger that cannot be read or written
-    ├── AdvisorError                   an advisor returned no usable advice
-    └── LLMError                       a language model gave no usable reply
-        ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
-        │   └── MissingExtra           an optional package is not installed
-        ├── LLMCallError               the call failed on its way (network, status, deadline)
-        ├── LLMRefusal                 the model declined to answer
-        └── BadReply                   the text that came is not the JSON we asked for
+RaymimicError
+├── SpaceError (ValueError)        a search space that cannot be searched
+│   └── ConfigError                one configuration that does not fit the space
+├── LedgerError (ValueError)       a ledger that cannot be read or written
+├── AdvisorError                   an advisor returned no usable advice
+└── LLMError                       a language model gave no usable reply
+    ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
+    │   └── MissingExtra           an optional package is not installed
+    ├── LLMCallError               the call failed on its way (network, status, deadline)
+    ├── LLMRefusal                 the model declined to answer
+    └── BadReply                   the text that came is not the JSON we asked for
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class RaymimicError(Exception):
@@ -40,7 +42,24 @@ class LedgerError(RaymimicError, ValueError):
 
 
 class AdvisorError(RaymimicError):
-    """An advisor was asked and returned nothing that can be used."""
+    """An advisor was asked and returned nothing that can be used.
+
+    ``reason`` names it in one word for counting, ``calls`` are the paid `records.Call`s it made,
+    ``permanent`` says that asking again cannot help.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "error",
+        calls: tuple[Any, ...] = (),
+        permanent: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.calls = calls
+        self.permanent = permanent
 
 
 class LLMError(RaymimicError):

@@ -14,9 +14,9 @@ from raymimic.space import SearchSpace
 class TrialRecord:
     """One trial as an advisor sees it.
 
-    ``score`` is the metric's last reported value (None if none was finite), ``error`` the failure's
-    text, ``seconds`` the trial's wall time. ``curve`` holds every reported epoch; it is None for a
-    point the user evaluated elsewhere. ``repairs`` as in `Proposal`.
+    ``score`` is the metric's last reported value (None if that was not finite, or none came),
+    ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
+    epoch; it is None for a point the user evaluated elsewhere. ``repairs`` as in `Proposal`.
     """
 
     trial_id: str
@@ -38,7 +38,8 @@ class SearchEvidence:
     """All that is known when new configurations are wanted.
 
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
-    proposed but not started, so neither needs proposing again. ``instruction`` is the user's words.
+    proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
+    ``drops`` says why earlier proposals were thrown away, latest last.
     """
 
     space: SearchSpace
@@ -49,6 +50,7 @@ class SearchEvidence:
     queued: tuple[Config, ...] = ()
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
+    drops: tuple[str, ...] = ()
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b`` under the mode."""

@@ -1,0 +1,190 @@
+"""Counts what a search did from its events, and says it in plain words.
+
+The same `Tally` is fed live by the searcher and from a ledger file after the run, so both tell the
+same story.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raymimic.ledger import to_float
+
+
+@dataclass
+class Best:
+    """The best finished trial so far."""
+
+    trial_id: str
+    score: float
+    source: str
+    config: Mapping[str, Any]
+    rationale: str
+
+
+@dataclass
+class Tally:
+    """Running totals over the events of one search; plain picklable data.
+
+    Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
+    """
+
+    metric: str = ""
+    mode: str = "min"
+    advisor: str = ""
+    started: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
+    drops: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    failed_tries: Counter[str] = field(default_factory=Counter)
+    repaired: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+    best: Best | None = None
+    first_t: float | None = None
+    last_t: float | None = None
+    proposals: dict[int, dict[str, Any]] = field(default_factory=dict)
+    running: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+
+    def add(self, event: str, row: Mapping[str, Any]) -> None:
+        """Count one event as the ledger holds it; unknown kinds are ignored."""
+        if "t" in row:
+            self.first_t = row["t"] if self.first_t is None else self.first_t
+            self.last_t = row["t"]
+        handler = getattr(self, f"_on_{event}", None)
+        if handler is not None:
+            handler(row)
+
+    def _on_search(self, row: Mapping[str, Any]) -> None:
+        self.metric, self.mode, self.advisor = row["metric"], row["mode"], row["advisor"]
+
+    def _on_proposal(self, row: Mapping[str, Any]) -> None:
+        self.proposals[row["id"]] = dict(row)
+
+    def _on_start(self, row: Mapping[str, Any]) -> None:
+        proposal = self.proposals.pop(row["proposal"], {"source": "user"})
+        self.running[row["trial_id"]] = proposal
+        self.started[proposal["source"]] += 1
+        self.repaired += bool(proposal.get("repairs"))
+
+    def _on_outcome(self, row: Mapping[str, Any]) -> None:
+        proposal = self.running.pop(row["trial_id"], {})
+        earlier = self.outcomes.get(row["trial_id"])
+        if earlier is not None:  # run again after a restore: counted once
+            self.ended[earlier] -= 1
+        self.outcomes[row["trial_id"]] = row["status"]
+        self.ended[row["status"]] += 1
+        score = to_float(row.get("score"))
+        if score is None or (self.best and not self._beats(score, self.best.score)):
+            return
+        self.best = Best(
+            trial_id=row["trial_id"],
+            score=score,
+            source=proposal.get("source", row.get("source", "user")),
+            config=proposal.get("config", row.get("config", {})),
+            rationale=proposal.get("rationale", ""),
+        )
+
+    def _on_drop(self, row: Mapping[str, Any]) -> None:
+        self.drops[row["reason"]] += 1
+        self.proposals.pop(row.get("proposal", -1), None)
+
+    def _on_fallback(self, row: Mapping[str, Any]) -> None:
+        self.fallbacks[row["reason"]] += 1
+
+    def _on_call(self, row: Mapping[str, Any]) -> None:
+        self.calls[row["status"]] += 1
+        self.failed_tries.update(row.get("failed_tries") or ())
+        self.tokens_in += row["tokens_in"]
+        self.tokens_out += row["tokens_out"]
+        cost = to_float(row["cost"])
+        self.unpriced += cost is None
+        self.cost += cost or 0.0
+
+    def _beats(self, a: float, b: float) -> bool:
+        return a < b if self.mode == "min" else a > b
+
+    @property
+    def money(self) -> str:
+        """The bill in words: "$0.0021", and how many calls have no known price."""
+        text = f"${self.cost:.4f}"
+        return f"{text} + {self.unpriced} calls of unknown price" if self.unpriced else text
+
+    def text(self) -> str:
+        """Say in plain words: best, how many by whom, faults, calls, money."""
+        lines = [self._trials_line()]
+        if self.best is None:
+            lines.append(f"Best: none, no trial ended with a finite {self.metric}.")
+        else:
+            settings = ", ".join(f"{key}={show(item)}" for key, item in self.best.config.items())
+            lines.append(
+                f"Best: {self.metric} {show(self.best.score)} in trial {self.best.trial_id}, "
+                f"proposed by {self.best.source}: {settings}"
+            )
+            if self.best.rationale:
+                lines.append(f"  why it was tried: {self.best.rationale}")
+        lines.append(f"Proposed by: {_counts(self.started) or 'nobody'}.{self._faults()}")
+        if self.calls:
+            tries = f", retried after {_counts(self.failed_tries)}" if self.failed_tries else ""
+            lines.append(
+                f"Model {self.advisor}: {_plural(sum(self.calls.values()), 'call')} "
+                f"({_counts(self.calls)}{tries}), {self.tokens_in:,} tokens in, "
+                f"{self.tokens_out:,} out, {self.money}."
+            )
+        return "\n".join(lines)
+
+    def _trials_line(self) -> str:
+        seconds = (self.last_t or 0.0) - (self.first_t or 0.0)
+        goal = {"min": "lower", "max": "higher"}[self.mode]
+        return (
+            f"raymimic: {_plural(sum(self.ended.values()), 'trial')} ended ({_counts(self.ended)}) in "
+            f"{duration(seconds)}, for {self.metric} ({goal} is better)."
+        )
+
+    def _faults(self) -> str:
+        parts = []
+        if self.repaired:
+            parts.append(f" Repaired: {self.repaired}.")
+        if self.drops:
+            parts.append(f" Dropped proposals: {_counts(self.drops)}.")
+        if self.fallbacks:
+            parts.append(f" Random fallbacks: {_counts(self.fallbacks)}.")
+        return "".join(parts)
+
+
+def tally_of(events: Iterable[Mapping[str, Any]]) -> Tally:
+    """Count a whole ledger."""
+    tally = Tally()
+    for row in events:
+        tally.add(row["event"], row)
+    return tally
+
+
+def show(value: Any) -> str:
+    """Say a value briefly: floats to four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Say a time span: "8 s", "3 min 5 s", "2 h 4 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common() if count)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

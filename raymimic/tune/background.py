@@ -1,0 +1,65 @@
+"""One job at a time in a daemon thread, so that nothing slow runs on Tune's controller."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Background(Generic[T]):
+    """Runs one job at a time. Not picklable: a live handle, rebuilt after a restore.
+
+    The thread is a daemon: a call that hangs must not keep the interpreter from ending.
+    """
+
+    def __init__(self) -> None:
+        self._job: Future[T] | None = None
+        self._since = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job was submitted whose outcome nobody has taken."""
+        return self._job is not None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the current job was submitted; 0 without one."""
+        return time.monotonic() - self._since if self._job else 0.0
+
+    def submit(self, job: Callable[[], T]) -> None:
+        """Start ``job``; the one before must have been taken or abandoned."""
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(job())
+            except BaseException as error:  # noqa: BLE001 - handed to whoever takes the outcome
+                outcome.set_exception(error)
+
+        self._job, self._since = outcome, time.monotonic()
+        threading.Thread(target=run, name="raymimic-advisor", daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait at most ``seconds`` for the job to end."""
+        if self._job is not None:
+            try:
+                self._job.exception(timeout=seconds)
+            except FutureTimeout:
+                pass
+
+    def take(self) -> Future[T] | None:
+        """Return the ended job's future and forget it; None while it runs or without one."""
+        if self._job is None or not self._job.done():
+            return None
+        ended, self._job = self._job, None
+        return ended
+
+    def abandon(self) -> None:
+        """Forget a job that takes too long; its outcome is thrown away."""
+        self._job = None

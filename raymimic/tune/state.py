@@ -1,0 +1,190 @@
+"""What a search knows: trials, curves, the queue. Plain picklable data; no Ray, no threads.
+
+The controller's thread is the only writer. A background thread may read what `view` returned:
+ended trials are frozen and running ones are read through the append-only `CurveHistory`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from raymimic.advisor import SearchEvidence, TrialRecord
+from raymimic.curves import CurveHistory, diagnose
+from raymimic.records import Budget, Config, Mode, Proposal
+from raymimic.space import SearchSpace
+
+# How many reasons of thrown-away proposals the next prompt may carry.
+_DROPS_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A checked proposal waiting for a slot; ``made_from`` ended trials were known to its maker."""
+
+    id: int
+    proposal: Proposal
+    made_from: int
+
+
+@dataclass
+class SearchState:
+    """Everything a search knows. ``started`` counts the trials given to Tune."""
+
+    space: SearchSpace
+    metric: str
+    mode: Mode
+    history: CurveHistory = field(default_factory=CurveHistory)
+    ended: list[TrialRecord] = field(default_factory=list)
+    running: dict[str, TrialRecord] = field(default_factory=dict)
+    queue: deque[Queued] = field(default_factory=deque)
+    drops: deque[str] = field(default_factory=lambda: deque(maxlen=_DROPS_KEPT))
+    started: int = 0
+    next_id: int = 0
+    _ended_at: dict[str, int] = field(default_factory=dict)
+    _scores: dict[str, float] = field(default_factory=dict)
+    _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
+
+    # -- proposals ---------------------------------------------------------------------------
+
+    def seen(self, config: Config) -> bool:
+        """Whether this configuration was tried, is running or waits in the queue."""
+        return self._seen.get(self.space.key(config), 0) > 0
+
+    def exhausted(self) -> bool:
+        """Whether a finite space has no configuration left that was not seen."""
+        return self.space.size is not None and len(self._seen) >= self.space.size
+
+    def enqueue(self, proposal: Proposal, made_from: int, *, first: bool = False) -> Queued:
+        """Queue a checked proposal under a new id."""
+        queued = Queued(self.next_id, proposal, made_from)
+        self.next_id += 1
+        self._note(proposal.config, +1)
+        (self.queue.appendleft if first else self.queue.append)(queued)
+        return queued
+
+    def discard(self, queued: Queued, reason: str) -> None:
+        """Note that a proposal taken from the queue was thrown away."""
+        self._note(queued.proposal.config, -1)
+        self.drops.append(reason)
+
+    def _note(self, config: Config, change: int) -> None:
+        key = self.space.key(config)
+        count = self._seen.get(key, 0) + change
+        if count > 0:
+            self._seen[key] = count
+        else:
+            self._seen.pop(key, None)
+
+    # -- trials ------------------------------------------------------------------------------
+
+    def start(self, trial_id: str, proposal: Proposal) -> None:
+        """A trial begins with a proposal that `enqueue` has seen."""
+        self.started += 1
+        self.running[trial_id] = TrialRecord(
+            trial_id=trial_id,
+            config=proposal.config,
+            status="running",
+            source=proposal.source,
+            rationale=proposal.rationale,
+            expected=proposal.expected,
+            repairs=proposal.repairs,
+        )
+
+    def adopt(self, trial_id: str, proposal: Proposal) -> None:
+        """A trial runs that this searcher did not start (Tune restarted it under a new id)."""
+        self._note(proposal.config, +1)
+        self.start(trial_id, proposal)
+
+    def knows(self, trial_id: str) -> bool:
+        """Whether the trial runs or ended here."""
+        return trial_id in self.running or trial_id in self._ended_at
+
+    def record(
+        self, trial_id: str, epoch: int, metrics: Mapping[str, float], restarted: bool
+    ) -> None:
+        """Add one epoch of a known trial; the same epoch again replaces the first."""
+        self.history.append(trial_id, epoch, metrics, restarted=restarted)
+        if self.metric in metrics:
+            self._scores[trial_id] = metrics[self.metric]
+
+    def epochs(self, trial_id: str) -> int:
+        """The last epoch reported; 0 before the first."""
+        return int(self.history.curve(trial_id).epochs[-1]) if trial_id in self.history else 0
+
+    def end(
+        self, trial_id: str, *, failed: bool, seconds: float = 0.0, error: str = ""
+    ) -> TrialRecord | None:
+        """A known trial ended; ended before (run again after a restore), its record is replaced.
+
+        Returns None for a trial that was stopped before it ran: it is forgotten.
+        """
+        begun = self.running.pop(trial_id, None) or self.ended[self._ended_at[trial_id]]
+        if trial_id not in self.history and not failed:
+            self._note(begun.config, -1)
+            return None
+        curve = self.history.curve(trial_id) if trial_id in self.history else None
+        score = self._scores.pop(trial_id, math.nan)
+        record = replace(
+            begun,
+            status="failed" if failed else "done",
+            score=score if math.isfinite(score) and not failed else None,
+            error=error or begun.error,
+            seconds=seconds,
+            curve=curve,
+            diagnosis=diagnose(curve, self.metric, self.mode) if curve is not None else None,
+        )
+        self.put(record)
+        return record
+
+    def put(self, record: TrialRecord) -> None:
+        """Keep an ended trial; one with the same id is replaced."""
+        at = self._ended_at.setdefault(record.trial_id, len(self.ended))
+        if at == len(self.ended):
+            self.ended.append(record)
+        else:
+            self.ended[at] = record
+
+    def add_evaluated(self, record: TrialRecord) -> None:
+        """Keep a trial evaluated outside this search."""
+        self._note(record.config, +1)
+        self.put(record)
+
+    def ended_record(self, trial_id: str) -> TrialRecord | None:
+        """The ended trial of that id, if there is one."""
+        at = self._ended_at.get(trial_id)
+        return None if at is None else self.ended[at]
+
+    # -- evidence ----------------------------------------------------------------------------
+
+    def view(self, budget: Budget, instruction: str) -> Callable[[], SearchEvidence]:
+        """Freeze what is known now; the returned function may build the evidence in any thread.
+
+        Cheap on the caller's side (two shallow copies); partial curves are read when built.
+        """
+        ended, running = tuple(self.ended), tuple(self.running.values())
+        queued = tuple(waiting.proposal.config for waiting in self.queue)
+        drops = tuple(self.drops)
+
+        def build() -> SearchEvidence:
+            return SearchEvidence(
+                space=self.space,
+                metric=self.metric,
+                mode=self.mode,
+                trials=ended,
+                running=tuple(self._with_curve(record) for record in running),
+                queued=queued,
+                budget=budget,
+                instruction=instruction,
+                drops=drops,
+            )
+
+        return build
+
+    def _with_curve(self, record: TrialRecord) -> TrialRecord:
+        if record.trial_id not in self.history:
+            return record
+        return replace(record, curve=self.history.curve(record.trial_id))
