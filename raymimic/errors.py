@@ -66,10 +66,16 @@ class LLMError(RaymimicError):
     """A language model gave no usable reply.
 
     ``status`` names the outcome in one word for counting ("429", "timeout", "refusal", ...);
-    ``retryable`` says whether the same call may succeed later.
+    ``retryable`` says whether the same call may succeed later. ``failed_tries`` are the statuses of
+    all requests that failed, this one last; a reply that came and cannot be used (refused, cut off)
+    was paid for all the same: ``tokens_in``, ``tokens_out`` and ``cost`` (as in `Reply`) say what.
     """
 
     retryable = False
+    failed_tries: tuple[str, ...] = ()
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = 0.0
 
     def __init__(self, message: str, *, status: str = "error") -> None:
         super().__init__(message)

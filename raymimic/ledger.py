@@ -9,6 +9,8 @@ One event a line, each with "event" and "t" (Unix seconds). The events:
     start     a trial began with a proposal: trial_id, proposal (its id)
     fallback  a slot was served by the random fallback, and why
     outcome   a trial ended: status, score, diagnosis, error, curve
+    evaluated a trial from elsewhere was added as evidence
+    lost      a started trial died with the driver; its proposal is queued again
     error     the text of a trial's error, where Tune gave it
     summary   the search in plain words
     torn      a half-written last line of an earlier process was cut off
@@ -84,11 +86,11 @@ class Ledger:
         self.__dict__.update(state)
         self._open()
 
-    def append(self, event: str, **fields: Any) -> None:
-        """Write one event; never raises."""
+    def append(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Write one event and return it as written; never raises."""
+        row = {"event": event, "t": round(time.time(), 3), **jsonable(fields)}
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
         try:
-            row = {"event": event, "t": round(time.time(), 3), **jsonable(fields)}
-            line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
             with self._lock:
                 if self._file is None:
                     self._file = self._start()

@@ -74,6 +74,11 @@ class Tally:
         self.started[proposal["source"]] += 1
         self.repaired += bool(proposal.get("repairs"))
 
+    def _on_lost(self, row: Mapping[str, Any]) -> None:
+        proposal = self.running.pop(row["trial_id"], None)
+        if proposal is not None:
+            self.started[proposal["source"]] -= 1
+
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
         proposal = self.running.pop(row["trial_id"], {})
         earlier = self.outcomes.get(row["trial_id"])
@@ -143,9 +148,10 @@ class Tally:
     def _trials_line(self) -> str:
         seconds = (self.last_t or 0.0) - (self.first_t or 0.0)
         goal = {"min": "lower", "max": "higher"}[self.mode]
+        trials = _plural(sum(self.ended.values()), "trial")
         return (
-            f"raymimic: {_plural(sum(self.ended.values()), 'trial')} ended ({_counts(self.ended)}) in "
-            f"{duration(seconds)}, for {self.metric} ({goal} is better)."
+            f"raymimic: {trials} ended ({_counts(self.ended)}) in {duration(seconds)}, "
+            f"for {self.metric} ({goal} is better)."
         )
 
     def _faults(self) -> str:

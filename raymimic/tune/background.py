@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -48,10 +49,8 @@ class Background(Generic[T]):
     def wait(self, seconds: float) -> None:
         """Wait at most ``seconds`` for the job to end."""
         if self._job is not None:
-            try:
+            with contextlib.suppress(FutureTimeout):
                 self._job.exception(timeout=seconds)
-            except FutureTimeout:
-                pass
 
     def take(self) -> Future[T] | None:
         """Return the ended job's future and forget it; None while it runs or without one."""

@@ -1,0 +1,126 @@
+"""raymimic: a Ray Tune searcher that reads learning curves and says why.
+
+Everything a user needs is importable from here; heavy rooms are imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raymimic.advisor import (
+        Advisor,
+        HeuristicAdvisor,
+        LLMAdvisor,
+        RandomAdvisor,
+        SearchEvidence,
+        TrialRecord,
+    )
+    from raymimic.curves import Curve, CurveHistory, Diagnosis, Signal, diagnose
+    from raymimic.errors import RaymimicError
+    from raymimic.ledger import Ledger, read_events
+    from raymimic.llm import (
+        LLM,
+        AnthropicLLM,
+        OpenAILLM,
+        Price,
+        ReplayLLM,
+        Reply,
+        Request,
+        ScriptedLLM,
+    )
+    from raymimic.records import Advice, Proposal
+    from raymimic.space import SearchSpace
+    from raymimic.tune import LLMSearcher, RaymimicCallback
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "Advice": "records",
+    "Advisor": "advisor",
+    "AnthropicLLM": "llm",
+    "Curve": "curves",
+    "CurveHistory": "curves",
+    "Diagnosis": "curves",
+    "HeuristicAdvisor": "advisor",
+    "LLM": "llm",
+    "LLMAdvisor": "advisor",
+    "LLMSearcher": "tune",
+    "Ledger": "ledger",
+    "OpenAILLM": "llm",
+    "Price": "llm",
+    "Proposal": "records",
+    "RandomAdvisor": "advisor",
+    "RaymimicCallback": "tune",
+    "RaymimicError": "errors",
+    "ReplayLLM": "llm",
+    "Reply": "llm",
+    "Request": "llm",
+    "ScriptedLLM": "llm",
+    "SearchEvidence": "advisor",
+    "SearchSpace": "space",
+    "Signal": "curves",
+    "TrialRecord": "advisor",
+    "diagnose": "curves",
+    "read_events": "ledger",
+}
+
+__all__ = [
+    "Advice",
+    "Advisor",
+    "AnthropicLLM",
+    "Curve",
+    "CurveHistory",
+    "Diagnosis",
+    "HeuristicAdvisor",
+    "LLM",
+    "LLMAdvisor",
+    "LLMSearcher",
+    "Ledger",
+    "OpenAILLM",
+    "Price",
+    "Proposal",
+    "RandomAdvisor",
+    "RaymimicCallback",
+    "RaymimicError",
+    "ReplayLLM",
+    "Reply",
+    "Request",
+    "ScriptedLLM",
+    "SearchEvidence",
+    "SearchSpace",
+    "Signal",
+    "TrialRecord",
+    "diagnose",
+    "read_events",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'raymimic' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"raymimic.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
+def _speak() -> None:
+    """Show this package's one-line announcements, as Ray and Optuna show theirs.
+
+    A program that sets up logging for itself before the import keeps its own way.
+    """
+    logger = logging.getLogger("raymimic")
+    if logger.handlers or logging.getLogger().handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+_speak()

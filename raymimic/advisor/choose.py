@@ -1,0 +1,28 @@
+"""From the user's ``llm`` setting to an advisor, and one line that says which it is."""
+
+from __future__ import annotations
+
+from raymimic.advisor.base import Advisor
+from raymimic.advisor.heuristic import HeuristicAdvisor
+from raymimic.advisor.llm import LLMAdvisor
+from raymimic.llm import LLM, describe, resolve_llm
+
+
+def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Advisor:
+    """Return the advisor that ``llm`` means; without a language model, the keyless heuristic.
+
+    Raises `LLMSetupError` for a setting that names neither.
+    """
+    if not isinstance(llm, str) and isinstance(llm, Advisor):
+        return llm
+    found = resolve_llm(llm)
+    return HeuristicAdvisor(seed) if found is None else LLMAdvisor(found, timeout)
+
+
+def describe_advisor(advisor: Advisor) -> str:
+    """Say in one line who proposes."""
+    if isinstance(advisor, LLMAdvisor):
+        return f"{describe(advisor.llm)} reads the curves and proposes"
+    if isinstance(advisor, HeuristicAdvisor):
+        return describe(None)
+    return f"advisor {advisor.name}"

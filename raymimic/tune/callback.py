@@ -1,0 +1,155 @@
+"""`RaymimicCallback`: a line on the screen per ended trial, and the reasons in Tune's results."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ray.tune import Callback
+
+from raymimic.curves import CurveHistory, Diagnosis, diagnose
+from raymimic.records import Mode
+from raymimic.summary import duration, show
+from raymimic.tune.results import epoch_of, metrics_of, restarted
+
+if TYPE_CHECKING:
+    from raymimic.tune.searcher import LLMSearcher
+
+_ERROR_CHARS = 160
+_REASON_CHARS = 160
+
+
+class RaymimicCallback(Callback):
+    """Prints a line per ended trial and a meter, and writes ``raymimic/...`` columns into results.
+
+    With ``searcher``, lines name who proposed the trial and why, the searcher learns the text of
+    errors (Tune gives it to callbacks only), and the summary is printed at the end. It works with
+    every other searcher, too: give ``metric`` and ``mode`` then.
+
+    Args:
+        searcher: The `LLMSearcher` of this run, if it is one.
+        metric: The metric to show; taken from ``searcher`` if given.
+        mode: "min" or "max"; taken from ``searcher`` if given.
+    """
+
+    def __init__(
+        self,
+        searcher: LLMSearcher | None = None,
+        *,
+        metric: str | None = None,
+        mode: Mode | None = None,
+    ) -> None:
+        self._searcher = searcher
+        self._metric, self._mode = metric, mode
+        self._history = CurveHistory()
+        self._total: int | None = None
+        self._ended = 0
+        self._best: float | None = None
+        self._begun = time.time()
+
+    def setup(
+        self,
+        stop: Any = None,
+        num_samples: int | None = None,
+        total_num_samples: int | None = None,
+        **info: Any,
+    ) -> None:
+        """Learn how many trials there will be."""
+        total = total_num_samples or num_samples
+        self._total = total if total and 0 < total < 2**31 else None
+        self._begun = time.time()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Keep the epoch; write who proposed the trial, and why, into the result."""
+        epoch = epoch_of(result)
+        if epoch is not None:
+            self._history.append(
+                trial.trial_id, epoch, metrics_of(result), restarted=restarted(result)
+            )
+        record = self._searcher.trial(trial.trial_id) if self._searcher else None
+        if record is not None:
+            result["raymimic/source"] = record.source
+            result["raymimic/reason"] = record.rationale
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Print the ended trial."""
+        self._print(trial, "")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell the searcher why the trial failed, and print it."""
+        text = _error_text(trial)
+        if self._searcher:
+            self._searcher.note_error(trial.trial_id, text)
+        self._print(trial, text)
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Let the searcher say what came of it all."""
+        if self._searcher:
+            self._searcher.finish()
+
+    def _print(self, trial: Any, error: str) -> None:
+        self._ended += 1
+        metric, mode = self._goal()
+        lines = [self._headline(trial.trial_id, metric, mode, error)]
+        record = self._searcher.trial(trial.trial_id) if self._searcher else None
+        if record is not None and record.rationale:
+            lines.append(f"      {record.source}: {_cut(record.rationale, _REASON_CHARS)}")
+        _write("\n".join(lines))
+
+    def _headline(self, trial_id: str, metric: str, mode: Mode, error: str) -> str:
+        head = f"{self._meter()}  trial {trial_id}  "
+        if error:
+            return head + f"failed: {_cut(_last_line(error), _ERROR_CHARS)}"
+        if trial_id not in self._history:
+            return head + "stopped before its first epoch"
+        curve = self._history.curve(trial_id)
+        score = curve.last(metric)
+        if score is None:
+            return head + f"no finite {metric} in {len(curve)} epochs"
+        better = self._best is None or (score < self._best if mode == "min" else score > self._best)
+        self._best = score if better else self._best
+        diagnosis: Diagnosis = diagnose(curve, metric, mode)
+        mark = " *best*" if better else ""
+        return head + f"{metric} {show(score)}{mark}  {diagnosis.text}"
+
+    def _meter(self) -> str:
+        """How far the search is: trials, time and, with a model, money."""
+        count = f"{self._ended}/{self._total}" if self._total else f"{self._ended}"
+        parts = [count, duration(time.time() - self._begun)]
+        if self._searcher and self._searcher.tally.calls:
+            parts.append(self._searcher.tally.money)
+        return f"[{' · '.join(parts)}]"
+
+    def _goal(self) -> tuple[str, Mode]:
+        if self._searcher is not None:
+            return self._searcher.metric, self._searcher.mode
+        if self._metric is None or self._mode is None:
+            raise ValueError(
+                "RaymimicCallback needs a searcher=LLMSearcher(...), or metric= and mode=, got "
+                f"metric={self._metric!r}, mode={self._mode!r}"
+            )
+        return self._metric, self._mode
+
+
+def _error_text(trial: Any) -> str:
+    """The trial's traceback as Tune keeps it; empty where Tune has none."""
+    error = trial.get_error()
+    return str(error) if error is not None else "no error text"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else text
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _write(text: str, stream: TextIO | None = None) -> None:
+    out = stream or sys.stdout
+    out.write(text + "\n")
+    out.flush()

@@ -1,0 +1,130 @@
+"""Where the next configuration comes from: the queue, the advisor behind it, or the fallback."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from raymimic.errors import AdvisorError
+from raymimic.records import Budget
+from raymimic.tune.asking import Asking
+from raymimic.tune.intake import Intake
+from raymimic.tune.journal import Journal
+from raymimic.tune.state import Queued, SearchState
+
+logger = logging.getLogger(__name__)
+
+# With no trial running, Tune sleeps a whole second after each empty answer; waiting this long for
+# an answer that is nearly there (local rules take milliseconds) can only make a search faster.
+_IDLE_WAIT_S = 0.2
+
+# A question to a model wants this many configurations, or as many as run at once, up to the cap:
+# more in one reply would be chosen before any of them has shown its curve.
+_BATCH = 4
+_BATCH_MAX = 16
+
+
+class Feed:
+    """Keeps the queue filled and pops it, without ever blocking on the advisor.
+
+    A model is asked for a batch and ahead of need; a local advisor for one configuration when one
+    is due. ``patience`` (seconds) bounds the wait while no trial runs. Picklable: a call in flight
+    stays behind.
+    """
+
+    def __init__(
+        self, asking: Asking, *, seed: int, batch_size: int | None, patience: float
+    ) -> None:
+        self._asking = asking
+        self._seed, self._batch_size, self._patience = seed, batch_size, patience
+        self._idle_since: float | None = None
+        self.concurrency: int | None = None
+
+    @property
+    def asking(self) -> Asking:
+        """The advisor and how it fared."""
+        return self._asking
+
+    def next(
+        self, state: SearchState, journal: Journal, budget: Budget, instruction: str
+    ) -> Queued | None:
+        """Return the next proposal, or None while an advisor in good standing is thinking."""
+        self.collect(state, journal)
+        self.ask_if_low(state, budget, instruction, at_least=1)
+        if not state.queue and not state.running:
+            self._asking.wait(_IDLE_WAIT_S)
+            self.collect(state, journal)
+        queued = self._pop(state, journal)
+        if queued is None and not self._should_wait(state):
+            queued = self._fallback(state, journal)
+        if queued is not None:
+            self._idle_since = None
+        return queued
+
+    def ask_if_low(
+        self, state: SearchState, budget: Budget, instruction: str, at_least: int = 0
+    ) -> None:
+        """Ask when the queue runs low; for no more than the budget can still start."""
+        batch = self._batch() if self._asking.advisor.remote else 1
+        waiting = len(state.queue)
+        left = batch if budget.trials_left is None else budget.trials_left - waiting
+        wanted = max(min(batch, left), at_least)
+        if waiting >= max(1, batch // 2) or wanted <= 0 or not self._asking.may_ask():
+            return
+        self._asking.ask(state.view(budget, instruction), wanted, known=len(state.ended))
+
+    def collect(self, state: SearchState, journal: Journal) -> None:
+        """Take in what the advisor answered since the last call."""
+        answer = self._asking.collect()
+        if answer is None:
+            return
+        for call in answer.calls:
+            journal.call(call)
+        if isinstance(answer, AdvisorError):
+            self._warn(answer)
+        else:
+            intake = Intake(state, journal, self._seed)
+            intake.admit(answer, self._asking.asked_for, self._asking.known)
+
+    def _batch(self) -> int:
+        return self._batch_size or min(max(_BATCH, self.concurrency or 0), _BATCH_MAX)
+
+    def _pop(self, state: SearchState, journal: Journal) -> Queued | None:
+        """Pop the queue; what was proposed from too old a view is dropped."""
+        stale_after = 2 * self._batch() + len(state.running)
+        while state.queue:
+            queued = state.queue.popleft()
+            age = len(state.ended) - queued.made_from
+            if queued.proposal.source == "user" or age <= stale_after:
+                return queued
+            text = f"stale: {age} trials ended since it was proposed"
+            state.discard(queued, text)
+            journal.drop("stale", text, queued.id)
+        return None
+
+    def _should_wait(self, state: SearchState) -> bool:
+        if not self._asking.busy or self._asking.failures:
+            return False
+        if state.running:
+            self._idle_since = None
+            return True
+        if self._idle_since is None:
+            self._idle_since = time.monotonic()
+        return time.monotonic() - self._idle_since < self._patience
+
+    def _fallback(self, state: SearchState, journal: Journal) -> Queued:
+        failure = self._asking.last_failure
+        if failure is not None:
+            reason, text = failure.reason, f"the advisor failed ({failure})"
+        elif self._asking.busy:
+            reason, text = "patience", f"no answer within {self._patience:g} s and nothing ran"
+        else:
+            reason, text = "no_proposal", "the advisor had nothing to propose"
+        journal.note("fallback", reason=reason, text=text)
+        return Intake(state, journal, self._seed).random(f"random fallback: {text}")
+
+    def _warn(self, failure: AdvisorError) -> None:
+        if failure.permanent:
+            logger.warning("raymimic: %s. Asking no more; the rest is random.", failure)
+        elif self._asking.failures == 1:
+            logger.warning("raymimic: the advisor failed (%s); trying again later.", failure)

@@ -1,0 +1,174 @@
+"""Saves a search and takes it up again after its driver died.
+
+The checkpoint is what Tune asks for now and then; the ledger is written at once. So a restored
+search starts from the checkpoint and then reads on in the ledger: trials that ended in between are
+evidence again, and proposals whose trials died with the driver wait in the queue again.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ray import cloudpickle
+
+from raymimic.advisor import TrialRecord
+from raymimic.curves import Curve, diagnose
+from raymimic.errors import ConfigError, LedgerError
+from raymimic.ledger import read_events, to_float
+from raymimic.records import Proposal
+from raymimic.space import SearchSpace
+from raymimic.tune.domains import RaySpace
+from raymimic.tune.journal import Journal
+from raymimic.tune.state import Queued, SearchState
+
+
+@dataclass
+class Snapshot:
+    """What `LLMSearcher.save` writes: plain data, no key, no live handle.
+
+    ``ledger_size`` is the ledger's length in bytes at that moment.
+    """
+
+    metric: str | None
+    mode: str | None
+    ray_space: RaySpace | None
+    state: SearchState | None
+    journal: Journal
+    ledger_size: int
+    points: list[dict[str, Any]]
+    given: list[dict[str, Any]]
+    seed: int
+    trials_total: int | None
+    seconds_total: float | None
+    seconds_used: float
+
+
+def default_ledger_path() -> Path:
+    """A new file beside Ray's own results, named by the time and a few random letters."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
+
+
+def save(path: str, snapshot: Snapshot) -> None:
+    """Write the snapshot; a reader never sees half of it."""
+    part = f"{path}.part"
+    with open(part, "wb") as file:
+        cloudpickle.dump(snapshot, file)
+    os.replace(part, path)
+
+
+def load(path: str) -> Snapshot:
+    """Read a snapshot; raises ValueError for a file that is none."""
+    with open(path, "rb") as file:
+        snapshot = cloudpickle.load(file)
+    if not isinstance(snapshot, Snapshot):
+        raise ValueError(
+            f"{path!r} must be a file that LLMSearcher.save wrote, it holds a "
+            f"{type(snapshot).__name__}"
+        )
+    return snapshot
+
+
+def bring_up_to_date(state: SearchState, space: SearchSpace, saved: Snapshot) -> None:
+    """Move a restored state into today's ``space`` objects and on to the ledger's end."""
+    old_space, state.space = state.space, space
+    state.queue = deque(
+        replace(queued, proposal=_moved(queued.proposal, old_space, space))
+        for queued in state.queue
+    )
+    journal = saved.journal
+    try:
+        rows = read_events(journal.ledger.path, saved.ledger_size).rows
+    except LedgerError:
+        return  # restored on another machine: the checkpoint is all there is
+    for row in rows:
+        journal.tally.add(row["event"], row)
+    _Tail(state, journal).replay(rows)
+
+
+def with_error(record: TrialRecord, text: str) -> TrialRecord:
+    """Return the record with the text of its error."""
+    return replace(record, error=text)
+
+
+class _Tail:
+    """Replays the events that the ledger holds beyond the checkpoint."""
+
+    def __init__(self, state: SearchState, journal: Journal) -> None:
+        self._state, self._journal = state, journal
+        self._started: dict[str, Queued] = {}
+
+    def replay(self, rows: tuple[dict[str, Any], ...]) -> None:
+        """Apply the events in order; then queue again what had started and never ended."""
+        for row in rows:
+            if row["event"] == "proposal":
+                self._proposal(row)
+            elif row["event"] == "drop" and "proposal" in row:
+                self._remove(row["proposal"])
+            elif row["event"] == "start":
+                queued = self._remove(row["proposal"])
+                if queued is not None:
+                    self._started[row["trial_id"]] = queued
+            elif row["event"] == "outcome" and row["trial_id"] in self._started:
+                self._outcome(row, self._started.pop(row["trial_id"]))
+        for trial_id, queued in reversed(self._started.items()):
+            self._journal.note("lost", trial_id=trial_id, proposal=queued.id)
+            self._state.discard(queued, f"trial {trial_id} died with its driver; tried again")
+            again = self._state.enqueue(queued.proposal, len(self._state.ended), first=True)
+            self._journal.proposal(self._state.space, again)
+
+    def _proposal(self, row: Mapping[str, Any]) -> None:
+        try:
+            config, _ = self._state.space.check(row["config"])
+        except ConfigError:
+            return  # the user restored with another space
+        proposal = Proposal(
+            config=config,
+            rationale=row["rationale"],
+            source=row["source"],
+            expected=to_float(row["expected"]),
+            repairs=tuple(row["repairs"]),
+        )
+        self._state.next_id = row["id"]
+        self._state.enqueue(proposal, row["made_from"])
+
+    def _remove(self, proposal_id: int) -> Queued | None:
+        for queued in self._state.queue:
+            if queued.id == proposal_id:
+                self._state.queue.remove(queued)
+                return queued
+        return None
+
+    def _outcome(self, row: Mapping[str, Any], queued: Queued) -> None:
+        """An ended trial that Tune has forgotten: its result is still evidence."""
+        state, trial_id = self._state, row["trial_id"]
+        curve = Curve.from_json(row["curve"]) if row.get("curve") else None
+        state.put(
+            TrialRecord(
+                trial_id=trial_id,
+                config=queued.proposal.config,
+                status=row["status"],
+                source=queued.proposal.source,
+                rationale=queued.proposal.rationale,
+                expected=queued.proposal.expected,
+                repairs=queued.proposal.repairs,
+                score=to_float(row["score"]),
+                error=row["error"],
+                seconds=row["seconds"],
+                curve=curve,
+                diagnosis=diagnose(curve, state.metric, state.mode) if curve else None,
+            )
+        )
+
+
+def _moved(proposal: Proposal, old: SearchSpace, new: SearchSpace) -> Proposal:
+    """The same proposal with the new space's own value objects."""
+    config, _ = new.check(old.show(proposal.config))
+    return replace(proposal, config=config)
