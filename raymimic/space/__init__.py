@@ -1,0 +1,15 @@
+"""The search space: what may be tried, and the only gate through which a configuration enters."""
+
+from raymimic.space.choice import Choice, distinct
+from raymimic.space.ranges import FloatRange, IntRange, Normal
+from raymimic.space.space import Dimension, SearchSpace
+
+__all__ = [
+    "Choice",
+    "Dimension",
+    "FloatRange",
+    "IntRange",
+    "Normal",
+    "SearchSpace",
+    "distinct",
+]

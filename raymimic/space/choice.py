@@ -1,0 +1,222 @@
+"""The categorical dimension: any Python objects, each with a name that JSON can carry."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from json import dumps
+from typing import Any
+
+from raymimic.errors import ConfigError, SpaceError
+from raymimic.space.reading import Notes, brief, is_finite, read_number
+
+LABEL_LENGTH = 120
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of ``values``: any objects, unhashable ones too, all different.
+
+    A config holds the very objects given here. In JSON a value stands for itself where that is
+    unambiguous (null, booleans, strings, numbers), otherwise its label does: a unique string.
+    """
+
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        values = tuple(self.values)
+        if not values:
+            raise SpaceError("a choice needs at least one value, got none")
+        if len(distinct(values)) < len(values):
+            raise SpaceError(f"a choice must list each value once, got {brief(values)}")
+        object.__setattr__(self, "values", values)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether the values are numbers in increasing order, so that neighbours are alike."""
+        return all(map(_is_number, self.values)) and all(
+            a < b for a, b in zip(self.values, self.values[1:], strict=False)
+        )
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """A different string for each value; a string is its own label."""
+        taken = {value for value in self.values if type(value) is str}
+        labels = []
+        for value in self.values:
+            label = value if type(value) is str else _unused(_text(value), taken)
+            taken.add(label)
+            labels.append(label)
+        return tuple(labels)
+
+    @cached_property
+    def shown(self) -> tuple[Any, ...]:
+        """What stands for each value in JSON."""
+        numbers_in = [value for value in self.values if _is_number(value)]
+        return tuple(
+            _plain(value)
+            if value is None
+            or isinstance(value, bool)
+            or (_is_number(value) and numbers_in.count(value) == 1)
+            else label
+            for value, label in zip(self.values, self.labels, strict=True)
+        )
+
+    def index(self, value: Any) -> int:
+        """Position of ``value``: the object itself, else one of the same type and content.
+
+        Raises `ConfigError` for a value that is none of ours.
+        """
+        index = self._by_content(value)
+        if index is None:
+            raise self._unknown(value)
+        return index
+
+    def to_unit(self, value: Any) -> float:
+        """Position of ``value`` from 0 (first) to 1 (last); 0 for a single value."""
+        return self.index(value) / max(1, len(self.values) - 1)
+
+    def from_unit(self, u: float) -> Any:
+        """The value nearest to position ``u``."""
+        return self.values[round(min(max(u, 0.0), 1.0) * (len(self.values) - 1))]
+
+    def sample(self, rng: random.Random) -> Any:
+        """Draw each value alike."""
+        return self.values[rng.randrange(len(self.values))]
+
+    def read(self, raw: Any) -> tuple[Any, Notes]:
+        """The object that ``raw`` means and what had to be mended; raises `ConfigError`.
+
+        Tried in turn: same type and content, the label, an equal number.
+        """
+        index = self._by_content(raw)
+        if index is not None:
+            return self.values[index], ()
+        index = self._by_label(raw)
+        if index is None:
+            index = self._by_number(raw)
+        if index is None:
+            raise self._unknown(raw)
+        meant = self.shown[index]
+        as_asked = raw == meant or not isinstance(raw, str)  # 16.0 for 16 is no mistake
+        notes = () if as_asked else (f"{brief(raw)} read as {dumps(meant)}",)
+        return self.values[index], notes
+
+    def show(self, value: Any) -> Any:
+        """What stands for ``value`` in JSON."""
+        return self.shown[self.index(value)]
+
+    def describe(self, limit: int = 50) -> str:
+        """The values in words, the first ``limit`` of them."""
+        texts = [dumps(shown, ensure_ascii=False) for shown in self.shown[:limit]]
+        more = len(self.values) - len(texts)
+        return "one of " + ", ".join(texts) + (f" and {more} more" if more else "")
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of one value."""
+        return {"enum": list(self.shown)}
+
+    def to_json(self) -> list[Any]:
+        """The values as JSON; those that JSON would change are replaced by what is shown."""
+        return [
+            value if _is_json(value) else shown
+            for value, shown in zip(self.values, self.shown, strict=True)
+        ]
+
+    def _by_content(self, value: Any) -> int | None:
+        for match in (operator.is_, _same):
+            for index, mine in enumerate(self.values):
+                if match(mine, value):
+                    return index
+        return None
+
+    def _by_label(self, raw: Any) -> int | None:
+        return self.labels.index(raw) if isinstance(raw, str) and raw in self.labels else None
+
+    def _by_number(self, raw: Any) -> int | None:
+        try:
+            number, _ = read_number(raw)
+        except ConfigError:
+            return None
+        for index, mine in enumerate(self.values):
+            if _is_number(mine) and mine == number:
+                return index
+        return None
+
+    def _unknown(self, value: Any) -> ConfigError:
+        return ConfigError([f"must be {self.describe()}, got {brief(value)}"])
+
+
+def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    """The values without repetitions, in order. ``1``, ``1.0``, ``True`` and ``"1"`` differ."""
+    kept: list[Any] = []
+    for value in values:
+        if not any(_same(value, other) for other in kept):
+            kept.append(value)
+    return tuple(kept)
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal in type and content, all the way down: ``[1]`` is not ``[True]``."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    try:
+        return bool(a == b)
+    except (TypeError, ValueError, RuntimeError):  # arrays and tensors have no single truth
+        return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and is_finite(value)
+
+
+def _plain(value: Any) -> Any:
+    """The JSON scalar for a value; numpy's numbers become Python's."""
+    if value is None or isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def _text(value: Any) -> str:
+    """A short name that stays the same from run to run, so without memory addresses."""
+    name = getattr(value, "__qualname__", None)
+    if isinstance(name, str):  # classes and functions
+        return name
+    text = value if isinstance(value, str) else brief(value, limit=LABEL_LENGTH)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(text))
+
+
+def _unused(text: str, taken: set[str]) -> str:
+    label, number = text, 1
+    while label in taken:
+        number += 1
+        label = f"{text} #{number}"
+    return label
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON carries the value unchanged."""
+    if isinstance(value, float):
+        return type(value) is float and math.isfinite(value)
+    if type(value) is list:
+        return all(map(_is_json, value))
+    if type(value) is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return value is None or type(value) in (bool, int, str)

@@ -1,0 +1,172 @@
+"""The search space: named dimensions, and everything that can be asked about a configuration."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+from typing import Any
+
+from raymimic.errors import ConfigError, SpaceError
+from raymimic.records import Config
+from raymimic.space.choice import Choice
+from raymimic.space.ranges import FloatRange, IntRange, Normal
+from raymimic.space.reading import Notes, brief
+
+Dimension = FloatRange | IntRange | Normal | Choice
+
+_KINDS: dict[str, type[FloatRange] | type[IntRange] | type[Normal] | type[Choice]] = {
+    "float": FloatRange,
+    "int": IntRange,
+    "normal": Normal,
+    "choice": Choice,
+}
+_KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
+
+KEY_CELLS = 10_000
+"""Configurations that fall into the same of these cells along every dimension are duplicates."""
+
+
+class SearchSpace:
+    """Named dimensions in the user's order. Immutable; may be empty.
+
+    Raises `SpaceError` for names that are no text and values that are no dimensions. Methods that
+    take a configuration expect one that `check` or `sample` returned, and raise `ConfigError` for
+    a missing key or an unknown category.
+    """
+
+    def __init__(self, dimensions: Mapping[str, Dimension]) -> None:
+        for name, dimension in dimensions.items():
+            if not isinstance(name, str) or not name:
+                raise SpaceError(f"a dimension's name must be text, got {name!r}")
+            if not isinstance(dimension, Dimension):
+                raise SpaceError(
+                    f"{name}: must be a FloatRange, IntRange, Normal or Choice, "
+                    f"got {brief(dimension)}"
+                )
+        self._dimensions = dict(dimensions)
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self._dimensions!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SearchSpace:
+        return self  # immutable, and a copied category would no longer be the user's own object
+
+    @property
+    def dimensions(self) -> Mapping[str, Dimension]:
+        """The dimensions by name, read-only."""
+        return MappingProxyType(self._dimensions)
+
+    @property
+    def size(self) -> int | None:
+        """Number of distinct configurations, None if there is no end of them."""
+        sizes = [dimension.size for dimension in self._dimensions.values()]
+        known = [size for size in sizes if size is not None]
+        return math.prod(known) if len(known) == len(sizes) else None
+
+    def sample(self, rng: random.Random) -> Config:
+        """Draw a configuration."""
+        return {name: dimension.sample(rng) for name, dimension in self._dimensions.items()}
+
+    def check(self, raw: Mapping[str, Any]) -> tuple[Config, Notes]:
+        """The configuration that ``raw`` means, with the user's own objects, and every repair.
+
+        What is clear is mended: text that spells a number, a fraction where an integer is due, a
+        value off its step or up to a tenth of the width outside its range, an unknown key. Else
+        raises `ConfigError` with all faults.
+        """
+        if not isinstance(raw, Mapping):
+            raise ConfigError([f"a configuration must be an object with keys, got {brief(raw)}"])
+        config: Config = {}
+        repairs = [f"unknown key {brief(key)} dropped" for key in raw if key not in self.dimensions]
+        faults: list[str] = []
+        for name, dimension in self._dimensions.items():
+            if name not in raw:
+                faults.append(f"{name}: missing, must be {dimension.describe()}")
+                continue
+            try:
+                config[name], notes = dimension.read(raw[name])
+                repairs += [f"{name}: {note}" for note in notes]
+            except ConfigError as error:
+                faults += [f"{name}: {fault}" for fault in error.faults]
+        if faults:
+            raise ConfigError(faults)
+        return config, tuple(repairs)
+
+    def encode(self, config: Config) -> tuple[float, ...]:
+        """Unit coordinates, one per dimension, each from 0 to 1."""
+        return tuple(dimension.to_unit(value) for _, dimension, value in self._items(config))
+
+    def distance(self, a: Config, b: Config) -> float:
+        """Mean difference over the dimensions, 0 to 1; unlike categories count as 1."""
+        gaps = [
+            abs(x - y) if dimension.ordered else float(x != y)
+            for dimension, x, y in zip(
+                self._dimensions.values(), self.encode(a), self.encode(b), strict=True
+            )
+        ]
+        return sum(gaps) / len(gaps) if gaps else 0.0
+
+    def key(self, config: Config) -> tuple[int, ...]:
+        """Hashable stand-in by which duplicates are found; see `KEY_CELLS`."""
+        return tuple(
+            dimension.index(value)
+            if isinstance(dimension, Choice)
+            else round(dimension.to_unit(value) * KEY_CELLS)
+            for _, dimension, value in self._items(config)
+        )
+
+    def show(self, config: Config) -> dict[str, Any]:
+        """The configuration as JSON; `check` turns it back into exactly the same one."""
+        return {name: dimension.show(value) for name, dimension, value in self._items(config)}
+
+    def describe(self) -> str:
+        """One line per dimension, for people and models."""
+        return "\n".join(
+            f"- {name}: {dimension.describe()}" for name, dimension in self._dimensions.items()
+        )
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of one configuration."""
+        return {
+            "type": "object",
+            "properties": {name: dim.schema() for name, dim in self._dimensions.items()},
+            "required": list(self._dimensions),
+            "additionalProperties": False,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The space as JSON; category objects that are no JSON become their labels."""
+        return {
+            "dimensions": [
+                {"name": name, "kind": _KIND_OF[type(dimension)], **_fields(dimension)}
+                for name, dimension in self._dimensions.items()
+            ]
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SearchSpace:
+        """The space that `to_json` wrote. Raises `SpaceError` for anything else."""
+        try:
+            dimensions = {}
+            for entry in data["dimensions"]:
+                fields = dict(entry)
+                name, kind = fields.pop("name"), fields.pop("kind")
+                dimensions[name] = _KINDS[kind](**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpaceError(
+                f"must be what SearchSpace.to_json wrote, got {brief(data)} ({error!r})"
+            ) from error
+        return cls(dimensions)
+
+    def _items(self, config: Config) -> Iterator[tuple[str, Dimension, Any]]:
+        for name, dimension in self._dimensions.items():
+            if name not in config:
+                raise ConfigError([f"{name}: missing, must be {dimension.describe()}"])
+            yield name, dimension, config[name]
+
+
+def _fields(dimension: Dimension) -> dict[str, Any]:
+    return {"values": dimension.to_json()} if isinstance(dimension, Choice) else asdict(dimension)
