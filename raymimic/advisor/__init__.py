@@ -1,18 +1,22 @@
 """Advisors: plain evidence in, proposals with reasons out. No Ray, no network code."""
 
-from raymimic.advisor.base import Advisor, SearchEvidence, TrialRecord
+from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialRecord
 from raymimic.advisor.choose import choose_advisor, describe_advisor
+from raymimic.advisor.from_ledger import evidence_from_ledger
 from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.llm import LLMAdvisor
+from raymimic.advisor.llm import LLMAdvisor, build_request
 from raymimic.advisor.random import RandomAdvisor
 
 __all__ = [
     "Advisor",
+    "DROPS_KEPT",
     "HeuristicAdvisor",
     "LLMAdvisor",
     "RandomAdvisor",
     "SearchEvidence",
     "TrialRecord",
+    "build_request",
     "choose_advisor",
     "describe_advisor",
+    "evidence_from_ledger",
 ]

@@ -9,6 +9,9 @@ from raymimic.curves import Curve, Diagnosis
 from raymimic.records import Advice, Budget, Config, Mode, Source, TrialStatus
 from raymimic.space import SearchSpace
 
+DROPS_KEPT = 8
+"""How many reasons of thrown-away proposals the evidence carries."""
+
 
 @dataclass(frozen=True)
 class TrialRecord:

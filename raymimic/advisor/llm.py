@@ -22,6 +22,18 @@ _TOKENS_PARAMETER = 16
 _ATTEMPTS = 2
 
 
+def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> Request:
+    """Return the exact request that asks a model for ``n`` configurations."""
+    per_proposal = _TOKENS_PROPOSAL + _TOKENS_PARAMETER * len(evidence.space.dimensions)
+    return Request(
+        system=system_prompt(evidence),
+        user=user_prompt(evidence, n),
+        schema=reply_schema(evidence.space),
+        max_tokens=_TOKENS_BASE + n * per_proposal,
+        deadline=deadline,
+    )
+
+
 class LLMAdvisor:
     """Asks a language model. ``timeout`` (seconds) bounds one answer, second attempt included."""
 
@@ -36,20 +48,9 @@ class LLMAdvisor:
         """The model's name."""
         return self.llm.model
 
-    def request(self, evidence: SearchEvidence, n: int) -> Request:
-        """Return the exact request that `propose` would send first."""
-        per_proposal = _TOKENS_PROPOSAL + _TOKENS_PARAMETER * len(evidence.space.dimensions)
-        return Request(
-            system=system_prompt(evidence),
-            user=user_prompt(evidence, n),
-            schema=reply_schema(evidence.space),
-            max_tokens=_TOKENS_BASE + n * per_proposal,
-            deadline=self.timeout,
-        )
-
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` configurations; raises `AdvisorError` with the calls made."""
-        request = self.request(evidence, n)
+        request = build_request(evidence, n, self.timeout)
         end = time.monotonic() + self.timeout
         calls: list[Call] = []
         attempt = 1

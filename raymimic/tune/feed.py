@@ -65,7 +65,7 @@ class Feed:
         self, state: SearchState, budget: Budget, instruction: str, at_least: int = 0
     ) -> None:
         """Ask when the queue runs low; for no more than the budget can still start."""
-        batch = self._batch() if self._asking.advisor.remote else 1
+        batch = self.batch if self._asking.advisor.remote else 1
         waiting = len(state.queue)
         left = batch if budget.trials_left is None else budget.trials_left - waiting
         wanted = max(min(batch, left), at_least)
@@ -86,12 +86,14 @@ class Feed:
             intake = Intake(state, journal, self._seed)
             intake.admit(answer, self._asking.asked_for, self._asking.known)
 
-    def _batch(self) -> int:
+    @property
+    def batch(self) -> int:
+        """How many configurations a question to a model wants."""
         return self._batch_size or min(max(_BATCH, self.concurrency or 0), _BATCH_MAX)
 
     def _pop(self, state: SearchState, journal: Journal) -> Queued | None:
         """Pop the queue; what was proposed from too old a view is dropped."""
-        stale_after = 2 * self._batch() + len(state.running)
+        stale_after = 2 * self.batch + len(state.running)
         while state.queue:
             queued = state.queue.popleft()
             age = len(state.ended) - queued.made_from

@@ -15,13 +15,19 @@ from typing import Any
 
 from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE, Searcher
 
-from raymimic.advisor import Advisor, TrialRecord, choose_advisor, describe_advisor
+from raymimic.advisor import (
+    Advisor,
+    SearchEvidence,
+    TrialRecord,
+    choose_advisor,
+    describe_advisor,
+)
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Budget, Config, Proposal
 from raymimic.summary import Tally
-from raymimic.tune import resume
+from raymimic.tune import dry_run, resume
 from raymimic.tune.asking import Asking
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.evaluated import evaluated_record
@@ -119,6 +125,7 @@ class LLMSearcher(Searcher):
             self._ray_space = offered
         for point in [*self._points, *(given["parameters"] for given in self._given)]:
             _checked(self._ray_space, point)  # a bad point is said before the first trial runs
+        dry_run.stop_here(self)
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
@@ -156,6 +163,7 @@ class LLMSearcher(Searcher):
             space=state.space.to_json(),
             trials_total=self._trials_total,
             seconds_total=self._seconds_total,
+            concurrency=self._feed.concurrency,
             instruction=self._instruction,
             seed=self._seed,
         )
@@ -317,6 +325,17 @@ class LLMSearcher(Searcher):
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         state = self._ready()
         return state.running.get(trial_id) or state.ended_record(trial_id)
+
+    def evidence(self) -> SearchEvidence:
+        """All that the advisor would be shown now."""
+        state = self._ready()
+        return state.view(self._budget(state), self._instruction)()
+
+    def next_question(self) -> tuple[SearchEvidence, int]:
+        """The evidence of the next question and how many configurations it would ask for."""
+        evidence = self.evidence()
+        left = evidence.budget.trials_left
+        return evidence, max(1, min(self._feed.batch, left if left is not None else _NO_LIMIT))
 
     def summary(self) -> str:
         """The search so far in plain words."""

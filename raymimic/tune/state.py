@@ -12,13 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raymimic.advisor import SearchEvidence, TrialRecord
+from raymimic.advisor import DROPS_KEPT, SearchEvidence, TrialRecord
 from raymimic.curves import CurveHistory, diagnose
 from raymimic.records import Budget, Config, Mode, Proposal
 from raymimic.space import SearchSpace
-
-# How many reasons of thrown-away proposals the next prompt may carry.
-_DROPS_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class SearchState:
     ended: list[TrialRecord] = field(default_factory=list)
     running: dict[str, TrialRecord] = field(default_factory=dict)
     queue: deque[Queued] = field(default_factory=deque)
-    drops: deque[str] = field(default_factory=lambda: deque(maxlen=_DROPS_KEPT))
+    drops: deque[str] = field(default_factory=lambda: deque(maxlen=DROPS_KEPT))
     started: int = 0
     next_id: int = 0
     _ended_at: dict[str, int] = field(default_factory=dict)

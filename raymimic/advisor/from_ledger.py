@@ -1,0 +1,122 @@
+"""Rebuilds the evidence of a search from its ledger, as the next question would show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from raymimic.advisor.base import DROPS_KEPT, SearchEvidence, TrialRecord
+from raymimic.curves import Curve, diagnose
+from raymimic.errors import LedgerError
+from raymimic.ledger import Events, to_float
+from raymimic.records import Budget, Mode
+from raymimic.space import SearchSpace
+
+
+def evidence_from_ledger(events: Events) -> SearchEvidence:
+    """Return what was known when the ledger's last event was written.
+
+    Partial curves of running trials are not in a ledger. Raises `LedgerError` for a file that
+    records no search.
+    """
+    searches = events.of("search")
+    if not searches:
+        raise LedgerError(
+            f"a ledger must begin with a search event, got {len(events.rows)} events without one; "
+            "give the file that LLMSearcher named at its start"
+        )
+    reader = _Reader(searches[0])
+    for row in events.rows:
+        reader.read(row)
+    return reader.evidence(events.rows[-1]["t"])
+
+
+class _Reader:
+    def __init__(self, search: Mapping[str, Any]) -> None:
+        self._search = search
+        self._space = SearchSpace.from_json(search["space"])
+        self._metric: str = search["metric"]
+        self._mode: Mode = search["mode"]
+        self._queued: dict[int, Mapping[str, Any]] = {}
+        self._running: dict[str, Mapping[str, Any]] = {}
+        self._ended: dict[str, TrialRecord] = {}
+        self._drops: list[str] = []
+        self._started = 0
+
+    def read(self, row: Mapping[str, Any]) -> None:
+        """Apply one event."""
+        event = row["event"]
+        if event == "proposal":
+            self._queued[row["id"]] = row
+        elif event == "drop":
+            self._queued.pop(row.get("proposal", -1), None)
+            self._drops.append(row["text"])
+        elif event == "start" and row["proposal"] in self._queued:
+            self._running[row["trial_id"]] = self._queued.pop(row["proposal"])
+            self._started += 1
+        elif event == "lost":
+            self._running.pop(row["trial_id"], None)
+            self._started -= 1
+        elif event in ("outcome", "evaluated"):
+            self._end(row)
+        elif event == "error" and row["trial_id"] in self._ended:
+            record = self._ended[row["trial_id"]]
+            self._ended[row["trial_id"]] = replace(record, error=row["text"])
+
+    def _end(self, row: Mapping[str, Any]) -> None:
+        trial_id = row["trial_id"]
+        given = {"source": "user", "rationale": "evaluated elsewhere", "config": row.get("config")}
+        proposal = self._running.pop(trial_id, given)
+        if proposal["config"] is None:
+            return
+        curve = Curve.from_json(row["curve"]) if row.get("curve") else None
+        self._ended[trial_id] = TrialRecord(
+            trial_id=trial_id,
+            config=self._config(proposal),
+            status=row["status"],
+            source=proposal["source"],
+            rationale=proposal["rationale"],
+            expected=to_float(proposal.get("expected")),
+            repairs=tuple(proposal.get("repairs") or ()),
+            score=to_float(row["score"]),
+            error=row.get("error", ""),
+            seconds=row.get("seconds", 0.0),
+            curve=curve,
+            diagnosis=diagnose(curve, self._metric, self._mode) if curve is not None else None,
+        )
+
+    def _config(self, proposal: Mapping[str, Any]) -> dict[str, Any]:
+        return self._space.check(proposal["config"])[0]
+
+    def evidence(self, now: float) -> SearchEvidence:
+        """Put together what was read; ``now`` is the last event's time."""
+        running = tuple(
+            TrialRecord(
+                trial_id=trial_id,
+                config=self._config(proposal),
+                status="running",
+                source=proposal["source"],
+                rationale=proposal["rationale"],
+                expected=to_float(proposal.get("expected")),
+                repairs=tuple(proposal.get("repairs") or ()),
+            )
+            for trial_id, proposal in self._running.items()
+        )
+        return SearchEvidence(
+            space=self._space,
+            metric=self._metric,
+            mode=self._mode,
+            trials=tuple(self._ended.values()),
+            running=running,
+            queued=tuple(self._config(proposal) for proposal in self._queued.values()),
+            budget=Budget(
+                trials_total=self._search.get("trials_total"),
+                trials_started=self._started,
+                seconds_total=self._search.get("seconds_total"),
+                seconds_used=now - self._search["t"],
+                concurrency=self._search.get("concurrency"),
+            ),
+            instruction=self._search.get("instruction", ""),
+            drops=tuple(self._drops[-DROPS_KEPT:]),
+        )

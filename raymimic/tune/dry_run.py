@@ -1,0 +1,55 @@
+"""Runs a user's script up to the moment its search would begin, and no further.
+
+So the exact first prompt of any script can be shown without spending anything.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raymimic.errors import RaymimicError
+
+if TYPE_CHECKING:
+    from raymimic.tune.searcher import LLMSearcher
+
+_active = False
+
+
+class _Reached(BaseException):
+    """Carries the searcher out of the script; no `except Exception` of the script may stop it."""
+
+    def __init__(self, searcher: LLMSearcher) -> None:
+        self.searcher = searcher
+
+
+def stop_here(searcher: LLMSearcher) -> None:
+    """Called by the searcher once it knows everything; ends the script in a dry run."""
+    if _active:
+        raise _Reached(searcher)
+
+
+def searcher_of(script: Path, arguments: Sequence[str] = ()) -> LLMSearcher:
+    """Run ``script`` as its main program until its `LLMSearcher` would begin; return that.
+
+    Raises `RaymimicError` if the script ends without starting a search with an `LLMSearcher`.
+    """
+    global _active  # the script reaches the searcher only through the process
+    before, sys.argv = sys.argv, [str(script), *arguments]
+    sys.path.insert(0, str(script.parent))
+    _active = True
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except _Reached as reached:
+        return reached.searcher
+    finally:
+        _active = False
+        sys.argv = before
+        sys.path.remove(str(script.parent))
+    raise RaymimicError(
+        f"{script} must start a search with LLMSearcher and a non-empty param_space, it ended "
+        "without one; give the script that calls Tuner.fit() or tune.run()"
+    )
