@@ -1,0 +1,29 @@
+"""Language models: one method, ``complete(request) -> Reply``, and who offers it."""
+
+from raymimic.llm.anthropic import AnthropicLLM
+from raymimic.llm.auto import describe, resolve_llm
+from raymimic.llm.base import LLM, Reply, Request
+from raymimic.llm.openai import OpenAILLM
+from raymimic.llm.prices import PRICES, Price, cost, estimate_tokens
+from raymimic.llm.replay import ReplayLLM, request_json, request_key
+from raymimic.llm.scripted import ScriptedLLM
+from raymimic.llm.strict_json import read_object
+
+__all__ = [
+    "AnthropicLLM",
+    "LLM",
+    "OpenAILLM",
+    "PRICES",
+    "Price",
+    "ReplayLLM",
+    "Reply",
+    "Request",
+    "ScriptedLLM",
+    "cost",
+    "describe",
+    "estimate_tokens",
+    "read_object",
+    "request_json",
+    "request_key",
+    "resolve_llm",
+]

@@ -1,0 +1,63 @@
+"""A language model that answers from a record, which makes a run repeatable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from raymimic.errors import LLMCallError
+from raymimic.llm.base import Reply, Request
+from raymimic.llm.prices import estimate_tokens
+
+_FIELDS = ("system", "user", "schema", "max_tokens")  # not the deadline: it changes no reply
+
+
+def request_json(request: Request) -> dict[str, Any]:
+    """Return the part of a request that decides its reply, as plain JSON data for a record."""
+    return {name: getattr(request, name) for name in _FIELDS}
+
+
+def request_key(request: Request | Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the canonical request (a `Request` or its `request_json`), in hex."""
+    data = request_json(request) if isinstance(request, Request) else request
+    canonical = json.dumps({name: data.get(name) for name in _FIELDS}, sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class ReplayLLM:
+    """Answers each request with what was recorded for the same request.
+
+    ``record`` holds (request, reply text) pairs, the requests as `Request` or as the ledger's
+    `request_json`; equal requests are answered in recorded order. A request that is not (or no
+    longer) in the record raises `LLMCallError` (status "not_recorded"). Costs nothing. Picklable.
+    """
+
+    def __init__(
+        self, record: Iterable[tuple[Request | Mapping[str, Any], str]], *, model: str = "replay"
+    ) -> None:
+        self.model = model
+        self._replies: dict[str, deque[str]] = {}
+        for request, reply in record:
+            self._replies.setdefault(request_key(request), deque()).append(reply)
+
+    def complete(self, request: Request) -> Reply:
+        """Give the next recorded reply to this request."""
+        key = request_key(request)
+        try:
+            text = self._replies.get(key, deque()).popleft()
+        except IndexError:
+            raise LLMCallError(
+                f"the record has no (further) reply to the request {key[:12]}…: replay the script "
+                "that was recorded, with the same seed, space and settings",
+                status="not_recorded",
+                retryable=False,
+            ) from None
+        return Reply(
+            text=text,
+            model=self.model,
+            tokens_in=estimate_tokens(request.system + request.user),
+            tokens_out=estimate_tokens(text),
+        )

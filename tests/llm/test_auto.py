@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+
+from raymimic.errors import LLMSetupError, MissingExtra
+from raymimic.llm import AnthropicLLM, OpenAILLM, ScriptedLLM, describe, resolve_llm
+
+
+@pytest.fixture
+def no_anthropic(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "anthropic" else real(name)
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        (["ANTHROPIC_API_KEY", "OPENAI_API_KEY"], AnthropicLLM),
+        (["OPENAI_API_KEY"], OpenAILLM),
+        (["OPENAI_BASE_URL"], OpenAILLM),
+        ([], type(None)),
+    ],
+)
+def test_auto_takes_what_the_environment_offers(
+    monkeypatch: pytest.MonkeyPatch, variables: list[str], expected: type
+) -> None:
+    for name in variables:
+        monkeypatch.setenv(name, "http://localhost:1/v1")
+    assert type(resolve_llm("auto")) is expected
+
+
+def test_an_empty_key_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "")
+    assert resolve_llm("auto") is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "model"),
+    [
+        ("anthropic:", "claude-haiku-5-5"),
+        ("openai:", "gpt-6-luna"),
+        ("anthropic:claude-opus-5-5", "claude-opus-5-5"),
+        ("openai:qwen3:0.6b", "qwen3:0.6b"),
+    ],
+)
+def test_a_model_may_be_named(setting: str, model: str) -> None:
+    llm = resolve_llm(setting)
+    assert llm is not None
+    assert llm.model == model
+
+
+def test_none_and_objects_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    llm = ScriptedLLM([])
+    assert resolve_llm(llm) is llm
+    assert resolve_llm("none") is None
+
+
+@pytest.mark.parametrize("wrong", ["", "gpt-6-luna", "claude:x", "Auto", None, 3, ScriptedLLM])
+def test_other_settings_are_refused_with_the_forms(wrong: Any) -> None:
+    with pytest.raises(LLMSetupError, match="anthropic:MODEL"):
+        resolve_llm(wrong)
+
+
+@pytest.mark.usefixtures("no_anthropic")
+def test_a_missing_sdk_is_an_error_only_where_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    with pytest.raises(MissingExtra, match=r'pip install "raymimic\[anthropic\]"'):
+        resolve_llm("anthropic:")
+    assert resolve_llm("auto") is None
+    assert 'pip install "raymimic[anthropic]"' in describe(None)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert isinstance(resolve_llm("auto"), OpenAILLM)
+
+
+def test_one_line_says_which_model_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert describe(None) == (
+        "no key found: keyless heuristic advisor "
+        "(set ANTHROPIC_API_KEY or OPENAI_API_KEY to let a model read the curves)"
+    )
+    assert describe(OpenAILLM("qwen3", base_url="http://localhost:8000/v1")) == (
+        "qwen3 at localhost:8000"
+    )
+    assert describe(ScriptedLLM([], model="fake")) == "fake"
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    assert describe(AnthropicLLM()) == "claude-haiku-5-5 through ANTHROPIC_API_KEY"
+    assert describe(None) == "no language model wanted: keyless heuristic advisor"
