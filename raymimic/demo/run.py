@@ -1,0 +1,170 @@
+"""Runs the demo: a search over the small CNN, shown line by line, kept in a results folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import ray
+from ray import tune
+from ray.tune.search import BasicVariantGenerator
+
+from raymimic.curves import CurveHistory
+from raymimic.demo.data import Split, load
+from raymimic.demo.training import EPOCHS, SPACE, evaluate_test, trainable
+from raymimic.summary import duration, show
+from raymimic.tune import LLMSearcher, RaymimicCallback
+from raymimic.tune.results import epoch_of, metrics_of
+
+SearcherName = Literal["llm", "optuna", "random"]
+METRIC, MODE = "val_loss", "min"
+
+# Ray talks a lot; the demo has its own lines. All are Ray's documented environment variables.
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What `raymimic demo` was asked to do. ``train_samples`` None means the data set's default."""
+
+    data: str = "digits"
+    data_dir: Path | None = None
+    searcher: SearcherName = "llm"
+    llm: str = "auto"
+    trials: int = 16
+    train_samples: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    out: Path | None = None
+
+
+def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Search, print, and write the results folder; return what ``result.json`` holds.
+
+    Raises `MissingExtra` or `DataError` (see `raymimic.demo.data`) before anything is trained.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    begun = time.monotonic()
+    split = load(settings.data, settings.data_dir, settings.train_samples, settings.seed)
+    epochs = settings.epochs or EPOCHS[settings.data]
+    out = _results_folder(settings)
+    slots = _start_ray()
+    say(
+        f"{settings.trials} small CNNs on {settings.data}: {len(split.train_labels):,} training and "
+        f"{len(split.val_labels):,} validation images, {epochs} epochs each, {slots} at once. "
+        f"Metric: {METRIC} of the last epoch, lower is better."
+    )
+    searcher = _searcher(settings, out)
+    grid = _fit(trainable(split, epochs, settings.seed), searcher, settings, slots, out)
+    result = _write_results(grid, settings, split, epochs, out)
+    result["seconds"] = round(time.monotonic() - begun, 1)
+    (out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    say(_closing(result, out))
+    return result
+
+
+def _start_ray() -> int:
+    """Start Ray here if nobody has; return how many trials fit at once (one CPU each)."""
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    return max(1, min(int(ray.cluster_resources().get("CPU", 1)), 8))
+
+
+def _searcher(settings: DemoSettings, out: Path) -> Any:
+    if settings.searcher == "llm":
+        return LLMSearcher(
+            llm=settings.llm,
+            seed=settings.seed,
+            ledger=str(out / "ledger.jsonl"),
+            instruction="A small CNN classifies images; few epochs; validation loss counts.",
+        )
+    if settings.searcher == "optuna":
+        from ray.tune.search.optuna import OptunaSearch
+
+        return OptunaSearch(metric=METRIC, mode=MODE, seed=settings.seed)
+    return BasicVariantGenerator(random_state=settings.seed)
+
+
+def _fit(trial: Any, searcher: Any, settings: DemoSettings, slots: int, out: Path) -> Any:
+    gpus = ray.cluster_resources().get("GPU", 0.0)
+    resources = {"cpu": 1, "gpu": gpus / slots} if gpus else {"cpu": 1}
+    ours = searcher if isinstance(searcher, LLMSearcher) else None
+    tuner = tune.Tuner(
+        tune.with_resources(trial, resources),
+        param_space=SPACE,
+        tune_config=tune.TuneConfig(
+            metric=METRIC,
+            mode=MODE,
+            search_alg=searcher,
+            num_samples=settings.trials,
+            max_concurrent_trials=slots,
+            reuse_actors=True,  # a fresh process would import torch anew for every trial
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(out.absolute()),
+            callbacks=[RaymimicCallback(ours, metric=METRIC, mode=MODE)],
+            verbose=0,
+        ),
+    )
+    return tuner.fit()
+
+
+def _results_folder(settings: DemoSettings) -> Path:
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    name = f"{settings.data}_{settings.searcher}_{settings.seed}_{stamp}"
+    out = settings.out or Path("raymimic_results") / name
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _write_results(
+    grid: Any, settings: DemoSettings, split: Split, epochs: int, out: Path
+) -> dict[str, Any]:
+    """Write trials.csv and curves.parquet; train the best once more for its test score."""
+    history = CurveHistory()
+    for trial in grid:
+        frame = trial.metrics_dataframe
+        for row in frame.to_dict("records") if frame is not None else ():
+            history.append(row["trial_id"], epoch_of(row) or 1, metrics_of(row))
+    history.to_parquet(out / "curves.parquet")
+    grid.get_dataframe().to_csv(out / "trials.csv", index=False)
+    best = grid.get_best_result(METRIC, MODE)
+    tested = evaluate_test(best.config, split, epochs, settings.seed)
+    return {
+        "data": settings.data,
+        "searcher": settings.searcher,
+        "llm": settings.llm if settings.searcher == "llm" else "",
+        "seed": settings.seed,
+        "trials": settings.trials,
+        "epochs": epochs,
+        "train_samples": len(split.train_labels),
+        "best_val_loss": best.metrics[METRIC],
+        "best_val_accuracy": best.metrics["val_accuracy"],
+        "test_loss": tested["test_loss"],
+        "test_accuracy": tested["test_accuracy"],
+        "best_config": best.config,
+    }
+
+
+def _closing(result: dict[str, Any], out: Path) -> str:
+    settings = ", ".join(f"{name}={show(value)}" for name, value in result["best_config"].items())
+    return (
+        f"Best {METRIC} {show(result['best_val_loss'])} ({result['best_val_accuracy']:.1%} right on "
+        f"validation), {result['test_accuracy']:.1%} right on test images nobody had seen, after "
+        f"{duration(result['seconds'])}.\n  {settings}\nResults: {out}"
+    )
