@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import operator
 import random
 import re
 from collections.abc import Iterable
@@ -135,11 +134,7 @@ class Choice:
         ]
 
     def _by_content(self, value: Any) -> int | None:
-        for match in (operator.is_, _same):
-            for index, mine in enumerate(self.values):
-                if match(mine, value):
-                    return index
-        return None
+        return next((i for i, mine in enumerate(self.values) if _same(mine, value)), None)
 
     def _by_label(self, raw: Any) -> int | None:
         return self.labels.index(raw) if isinstance(raw, str) and raw in self.labels else None
@@ -149,10 +144,9 @@ class Choice:
             number, _ = read_number(raw)
         except ConfigError:
             return None
-        for index, mine in enumerate(self.values):
-            if _is_number(mine) and mine == number:
-                return index
-        return None
+        return next(
+            (i for i, mine in enumerate(self.values) if _is_number(mine) and mine == number), None
+        )
 
     def _unknown(self, value: Any) -> ConfigError:
         return ConfigError([f"must be {self.describe()}, got {brief(value)}"])

@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from statistics import NormalDist
 from typing import Any, ClassVar, TypeVar
 
@@ -137,12 +136,7 @@ class IntRange:
 
     def from_unit(self, u: float) -> int:
         """The value nearest to place ``u``."""
-        if self.log:
-            return self._multiple(round(_at(u, self.low, self.high, log=True) / self.step))
-        # A fraction, because a float product would be off by thousands beyond 2**53.
-        return self._multiple(
-            round((self.low + Fraction(_clip(u, 0.0, 1.0)) * (self.high - self.low)) / self.step)
-        )
+        return self._multiple(round(_at(u, self.low, self.high, self.log) / self.step))
 
     def sample(self, rng: random.Random) -> int:
         """Draw each multiple alike; in the log, in proportion to ``log((k + 1) / k)`` as Ray."""

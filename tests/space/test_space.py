@@ -31,7 +31,17 @@ class Ambiguous:
     __hash__ = None  # type: ignore[assignment]
 
 
-THINGS = [Thing(), Thing(), Thing, Ambiguous(), len, np.array([1, 2]), np.int64(7), float("inf")]
+THINGS = [
+    Thing(),
+    Thing(),
+    Thing,
+    Ambiguous(),
+    len,
+    np.array([1, 2]),
+    np.int64(7),
+    float("inf"),
+    {1: 2},
+]
 
 
 def _ordered(draw: Any, numbers: Any) -> tuple[Any, Any]:
@@ -248,6 +258,13 @@ def test_mends_what_is_clear_and_refuses_the_rest(key, raw, value, repair):
     assert repairs == ((repair,) if repair else ())
 
 
+def test_mending_never_leaves_the_bounds():
+    odd = FloatRange(0.0, 500.0, step=5 / 6)  # 600 steps are 500.00000000000006 in decimals
+    assert odd.read(499.9)[0] == odd.from_unit(1.0) == 500.0
+    with pytest.raises(ConfigError, match="far below"):
+        FloatRange(10.0, 1e300, log=True).read(5e-324)
+
+
 def test_a_refusal_names_the_value_and_the_cure():
     with pytest.raises(ConfigError, match=r"lr: 5.0 is far above 0.1: keep to 0.0001 … 0.1"):
         SPACE.check({**GOOD, "lr": 5.0})
@@ -314,6 +331,10 @@ def test_a_category_is_found_by_label_or_equal_number(values, raw, index, repair
     config, notes = SearchSpace({"c": Choice(values)}).check({"c": raw})
     assert config["c"] is values[index]
     assert notes == repairs
+
+
+def test_equal_numbers_are_told_apart_by_label():
+    assert Choice((1, 1.0, True, 2)).shown == ("1", "1.0", True, 2)
 
 
 def test_a_bool_is_no_number_among_categories():
