@@ -15,12 +15,10 @@ import ray
 from ray import tune
 from ray.tune.search import BasicVariantGenerator
 
-from raymimic.curves import CurveHistory
 from raymimic.demo.data import Split, load
 from raymimic.demo.training import EPOCHS, SPACE, evaluate_test, trainable
 from raymimic.summary import duration, show
 from raymimic.tune import LLMSearcher, RaymimicCallback
-from raymimic.tune.results import epoch_of, metrics_of
 
 SearcherName = Literal["llm", "optuna", "random"]
 METRIC, MODE = "val_loss", "min"
@@ -64,13 +62,18 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict
     out = _results_folder(settings)
     slots = _start_ray()
     say(
-        f"{settings.trials} small CNNs on {settings.data}: {len(split.train_labels):,} training and "
-        f"{len(split.val_labels):,} validation images, {epochs} epochs each, {slots} at once. "
+        f"{settings.trials} small CNNs on {settings.data}: {len(split.train_labels):,} training "
+        f"and {len(split.val_labels):,} validation images, {epochs} epochs each, {slots} at once. "
         f"Metric: {METRIC} of the last epoch, lower is better."
     )
     searcher = _searcher(settings, out)
-    grid = _fit(trainable(split, epochs, settings.seed), searcher, settings, slots, out)
-    result = _write_results(grid, settings, split, epochs, out)
+    ours = searcher if isinstance(searcher, LLMSearcher) else None
+    screen = RaymimicCallback(ours, metric=METRIC, mode=MODE)
+    trial = trainable(split, epochs, settings.seed)
+    grid = _fit(trial, searcher, screen, settings.trials, slots, out)
+    screen.history.to_parquet(out / "curves.parquet")
+    grid.get_dataframe().to_csv(out / "trials.csv", index=False)
+    result = _result(grid, settings, split, epochs)
     result["seconds"] = round(time.monotonic() - begun, 1)
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     say(_closing(result, out))
@@ -99,10 +102,11 @@ def _searcher(settings: DemoSettings, out: Path) -> Any:
     return BasicVariantGenerator(random_state=settings.seed)
 
 
-def _fit(trial: Any, searcher: Any, settings: DemoSettings, slots: int, out: Path) -> Any:
+def _fit(
+    trial: Any, searcher: Any, screen: RaymimicCallback, trials: int, slots: int, out: Path
+) -> Any:
     gpus = ray.cluster_resources().get("GPU", 0.0)
     resources = {"cpu": 1, "gpu": gpus / slots} if gpus else {"cpu": 1}
-    ours = searcher if isinstance(searcher, LLMSearcher) else None
     tuner = tune.Tuner(
         tune.with_resources(trial, resources),
         param_space=SPACE,
@@ -110,14 +114,14 @@ def _fit(trial: Any, searcher: Any, settings: DemoSettings, slots: int, out: Pat
             metric=METRIC,
             mode=MODE,
             search_alg=searcher,
-            num_samples=settings.trials,
+            num_samples=trials,
             max_concurrent_trials=slots,
             reuse_actors=True,  # a fresh process would import torch anew for every trial
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(out.absolute()),
-            callbacks=[RaymimicCallback(ours, metric=METRIC, mode=MODE)],
+            callbacks=[screen],
             verbose=0,
         ),
     )
@@ -132,17 +136,8 @@ def _results_folder(settings: DemoSettings) -> Path:
     return out
 
 
-def _write_results(
-    grid: Any, settings: DemoSettings, split: Split, epochs: int, out: Path
-) -> dict[str, Any]:
-    """Write trials.csv and curves.parquet; train the best once more for its test score."""
-    history = CurveHistory()
-    for trial in grid:
-        frame = trial.metrics_dataframe
-        for row in frame.to_dict("records") if frame is not None else ():
-            history.append(row["trial_id"], epoch_of(row) or 1, metrics_of(row))
-    history.to_parquet(out / "curves.parquet")
-    grid.get_dataframe().to_csv(out / "trials.csv", index=False)
+def _result(grid: Any, settings: DemoSettings, split: Split, epochs: int) -> dict[str, Any]:
+    """The best trial, trained once more for its test score."""
     best = grid.get_best_result(METRIC, MODE)
     tested = evaluate_test(best.config, split, epochs, settings.seed)
     return {
@@ -164,7 +159,7 @@ def _write_results(
 def _closing(result: dict[str, Any], out: Path) -> str:
     settings = ", ".join(f"{name}={show(value)}" for name, value in result["best_config"].items())
     return (
-        f"Best {METRIC} {show(result['best_val_loss'])} ({result['best_val_accuracy']:.1%} right on "
-        f"validation), {result['test_accuracy']:.1%} right on test images nobody had seen, after "
-        f"{duration(result['seconds'])}.\n  {settings}\nResults: {out}"
+        f"Best {METRIC} {show(result['best_val_loss'])} ({result['best_val_accuracy']:.1%} right "
+        f"on validation), {result['test_accuracy']:.1%} right on test images nobody had seen, "
+        f"after {duration(result['seconds'])}.\n  {settings}\nResults: {out}"
     )

@@ -23,9 +23,10 @@ _REASON_CHARS = 160
 class RaymimicCallback(Callback):
     """Prints a line per ended trial and a meter, and writes ``raymimic/...`` columns into results.
 
-    With ``searcher``, lines name who proposed the trial and why, the searcher learns the text of
-    errors (Tune gives it to callbacks only), and the summary is printed at the end. It works with
-    every other searcher, too: give ``metric`` and ``mode`` then.
+    ``history`` keeps every reported epoch. With ``searcher``, lines name who proposed the trial
+    and why, the searcher learns the text of errors (Tune gives it to callbacks only), and the
+    summary is printed at the end. It works with every other searcher, too: give ``metric`` and
+    ``mode`` then.
 
     Args:
         searcher: The `LLMSearcher` of this run, if it is one.
@@ -42,7 +43,7 @@ class RaymimicCallback(Callback):
     ) -> None:
         self._searcher = searcher
         self._metric, self._mode = metric, mode
-        self._history = CurveHistory()
+        self.history = CurveHistory()
         self._total: int | None = None
         self._ended = 0
         self._best: float | None = None
@@ -66,7 +67,7 @@ class RaymimicCallback(Callback):
         """Keep the epoch; write who proposed the trial, and why, into the result."""
         epoch = epoch_of(result)
         if epoch is not None:
-            self._history.append(
+            self.history.append(
                 trial.trial_id, epoch, metrics_of(result), restarted=restarted(result)
             )
         record = self._searcher.trial(trial.trial_id) if self._searcher else None
@@ -103,9 +104,9 @@ class RaymimicCallback(Callback):
         head = f"{self._meter()}  trial {trial_id}  "
         if error:
             return head + f"failed: {_cut(_last_line(error), _ERROR_CHARS)}"
-        if trial_id not in self._history:
+        if trial_id not in self.history:
             return head + "stopped before its first epoch"
-        curve = self._history.curve(trial_id)
+        curve = self.history.curve(trial_id)
         score = curve.last(metric)
         if score is None:
             return head + f"no finite {metric} in {len(curve)} epochs"

@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 _active = False
 
 
-class _Reached(BaseException):
+class Reached(BaseException):
     """Carries the searcher out of the script; no `except Exception` of the script may stop it."""
 
     def __init__(self, searcher: LLMSearcher) -> None:
         self.searcher = searcher
 
 
-def stop_here(searcher: LLMSearcher) -> None:
-    """Called by the searcher once it knows everything; ends the script in a dry run."""
-    if _active:
-        raise _Reached(searcher)
+def is_on() -> bool:
+    """Whether a dry run is on: the searcher then raises `Reached` once it knows everything."""
+    return _active
 
 
 def searcher_of(script: Path, arguments: Sequence[str] = ()) -> LLMSearcher:
@@ -43,7 +42,7 @@ def searcher_of(script: Path, arguments: Sequence[str] = ()) -> LLMSearcher:
     _active = True
     try:
         runpy.run_path(str(script), run_name="__main__")
-    except _Reached as reached:
+    except Reached as reached:
         return reached.searcher
     finally:
         _active = False

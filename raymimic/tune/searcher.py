@@ -8,6 +8,7 @@ that nobody can serve in time gets a random configuration, and the ledger says w
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -125,7 +126,9 @@ class LLMSearcher(Searcher):
             self._ray_space = offered
         for point in [*self._points, *(given["parameters"] for given in self._given)]:
             _checked(self._ray_space, point)  # a bad point is said before the first trial runs
-        dry_run.stop_here(self)
+        if dry_run.is_on():
+            self._journal = Journal(Ledger(os.devnull))
+            raise dry_run.Reached(self)
         return True
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
@@ -164,6 +167,7 @@ class LLMSearcher(Searcher):
             trials_total=self._trials_total,
             seconds_total=self._seconds_total,
             concurrency=self._feed.concurrency,
+            batch=self._feed.batch,
             instruction=self._instruction,
             seed=self._seed,
         )
@@ -335,7 +339,8 @@ class LLMSearcher(Searcher):
         """The evidence of the next question and how many configurations it would ask for."""
         evidence = self.evidence()
         left = evidence.budget.trials_left
-        return evidence, max(1, min(self._feed.batch, left if left is not None else _NO_LIMIT))
+        batch = self._feed.batch
+        return evidence, max(1, batch if left is None else min(batch, left))
 
     def summary(self) -> str:
         """The search so far in plain words."""
