@@ -98,8 +98,12 @@ class Ledger:
         except OSError as error:
             self.lost += 1
             if self.lost == 1:
-                logger.warning("raymimic cannot write its ledger %s (%s); the search goes on "
-                               "without it.", self.path, error)  # fmt: skip
+                logger.warning(
+                    "raymimic cannot write its ledger %s (%s); the search goes on without it.",
+                    self.path,
+                    error,
+                )
+        return row
 
     def _start(self) -> IO[bytes]:
         """Open for appending; a half-written last line is completed or cut off."""

@@ -48,16 +48,21 @@ class RaySpace:
         paths: Mapping[str, Path],
         functions: Mapping[Path, Function],
         param_space: Mapping[str, Any],
+        whole: bool,
     ) -> None:
         self.space = space
         self._paths = dict(paths)
         self._functions = dict(functions)
-        self._part = _branches_to(param_space, [*self._paths.values(), *self._functions])
+        searched = [*self._paths.values(), *self._functions]
+        self._part = dict(param_space) if whole else _branches_to(param_space, searched)
         self._all = dict(param_space) if functions else {}  # only functions look at constants
 
     @classmethod
-    def from_ray(cls, param_space: Mapping[str, Any]) -> RaySpace:
-        """Convert; raises `SpaceError`, with parameter and cure, for what cannot be searched."""
+    def from_ray(cls, param_space: Mapping[str, Any], *, whole: bool = False) -> RaySpace:
+        """Convert; raises `SpaceError`, with parameter and cure, for what cannot be searched.
+
+        ``whole`` is for a dict that Tune never sees: `nest` then gives the constants, too.
+        """
         if not isinstance(param_space, dict):
             raise SpaceError(f"param_space must be a dict, got {type(param_space).__name__}")
         _, domains, grids = parse_spec_vars(param_space)
@@ -77,10 +82,10 @@ class RaySpace:
             paths[name] = path
             dimensions[name] = _dimension(name, domain)
         functions = {path: domain for path, domain in domains if domain.is_function()}
-        return cls(SearchSpace(dimensions), paths, functions, param_space)
+        return cls(SearchSpace(dimensions), paths, functions, param_space, whole)
 
     def nest(self, config: Config) -> dict[str, Any]:
-        """What ``suggest`` returns: the searched part of the param_space with values filled in.
+        """What ``suggest`` returns: the searched part (or ``whole``) with values filled in.
 
         Lists come whole, because Tune overwrites them instead of merging.
         """

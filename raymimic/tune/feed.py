@@ -50,7 +50,7 @@ class Feed:
     ) -> Queued | None:
         """Return the next proposal, or None while an advisor in good standing is thinking."""
         self.collect(state, journal)
-        self.ask_if_low(state, budget, instruction, at_least=1)
+        self.ask_if_low(state, budget, instruction, due=True)
         if not state.queue and not state.running:
             self._asking.wait(_IDLE_WAIT_S)
             self.collect(state, journal)
@@ -62,13 +62,16 @@ class Feed:
         return queued
 
     def ask_if_low(
-        self, state: SearchState, budget: Budget, instruction: str, at_least: int = 0
+        self, state: SearchState, budget: Budget, instruction: str, due: bool = False
     ) -> None:
-        """Ask when the queue runs low; for no more than the budget can still start."""
+        """Ask when the queue runs low; for no more than the budget can still start.
+
+        ``due`` says that Tune wants a configuration now, whatever the budget's count.
+        """
         batch = self.batch if self._asking.advisor.remote else 1
         waiting = len(state.queue)
         left = batch if budget.trials_left is None else budget.trials_left - waiting
-        wanted = max(min(batch, left), at_least)
+        wanted = max(min(batch, left), 1 if due and not waiting else 0)
         if waiting >= max(1, batch // 2) or wanted <= 0 or not self._asking.may_ask():
             return
         self._asking.ask(state.view(budget, instruction), wanted, known=len(state.ended))

@@ -107,7 +107,7 @@ class LLMSearcher(Searcher):
         self._ray_space: RaySpace | None = None
         self._state: SearchState | None = None
         if space is not None:
-            self._ray_space = RaySpace.from_ray(dict(space))
+            self._ray_space = RaySpace.from_ray(dict(space), whole=True)
 
     # -- what Tune tells before the run --------------------------------------------------------
 

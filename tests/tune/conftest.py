@@ -1,0 +1,60 @@
+"""Fakes and a real Ray for the tests of the Tune room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raymimic import LLMSearcher
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., LLMSearcher]:
+    """Build a searcher over x in [0, 1] whose ledger lies in the test's folder."""
+    from ray import tune
+
+    def build(**settings: Any) -> LLMSearcher:
+        given: dict[str, Any] = {
+            "space": {"x": tune.uniform(0.0, 1.0)},
+            "metric": "loss",
+            "mode": "min",
+            "llm": "none",
+            "seed": 0,
+            "ledger": str(tmp_path / "ledger.jsonl"),
+        }
+        return LLMSearcher(**{**given, **settings})
+
+    return build
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
+    """Read the events of one kind from the test's ledger."""
+
+    def read(event: str) -> list[dict[str, Any]]:
+        lines = (tmp_path / "ledger.jsonl").read_text().splitlines()
+        return [row for row in map(json.loads, lines) if row["event"] == event]
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """One small local Ray for all tests that need it."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, address="local")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def quiet_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
+    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("HOME", str(tmp_path))  # nothing may be left in the user's ray_results

@@ -1,0 +1,397 @@
+"""The searcher's contract, driven as Tune drives it, without Ray's processes."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+from ray.tune.search import ConcurrencyLimiter, Repeater
+from tune_fakes import CountingAdvisor, HeldAdvisor, run_trial, suggest
+
+from raymimic import LLMSearcher, ScriptedLLM
+from raymimic.errors import ConfigError, LLMCallError, LLMSetupError, SpaceError
+
+
+class BrokenAdvisor(CountingAdvisor):
+    """Fails every time, as a user's own advisor might."""
+
+    def propose(self, evidence, n):
+        self.asked.append((evidence, n))
+        raise KeyError("no such column")
+
+
+# -- proposals ---------------------------------------------------------------------------------
+
+
+def test_a_batch_is_asked_once_and_served_from_the_queue(make):
+    advisor = CountingAdvisor()
+    searcher = make(llm=advisor, batch_size=4)
+    xs = [suggest(searcher, f"t{i}")["x"] for i in range(3)]
+    assert xs == [0.01, 0.02, 0.03]
+    assert advisor.asked[0][1] == 4
+
+
+def test_the_next_batch_sees_curves_and_diagnoses_of_the_trials_before(make):
+    advisor = CountingAdvisor()
+    searcher = make(llm=advisor, batch_size=1)
+    suggest(searcher, "a")
+    run_trial(searcher, "a", [3.0, 2.0, 1.0])
+    suggest(searcher, "b")
+    (seen,) = next(evidence for evidence, _ in advisor.asked if evidence.trials).trials
+    assert seen.trial_id == "a"
+    assert list(seen.curve.column("loss")) == [3.0, 2.0, 1.0]
+    assert seen.score == 1.0
+    assert seen.diagnosis is not None
+    assert (seen.source, seen.rationale) == ("llm", "number 1")
+
+
+def test_none_while_a_call_is_in_flight_and_trials_run(make):
+    advisor = HeldAdvisor()
+    searcher = make(llm=advisor, batch_size=1, points_to_evaluate=[{"x": 0.5}], patience=0)
+    assert searcher.suggest("a") == {"x": 0.5}
+    begun = time.monotonic()
+    assert searcher.suggest("b") is None
+    assert time.monotonic() - begun < 0.1
+    advisor.gate.set()
+    assert suggest(searcher, "b") == {"x": 0.01}
+
+
+def test_patience_with_nothing_running_ends_in_a_counted_fallback(make, events):
+    searcher = make(llm=HeldAdvisor(), patience=0.3)
+    assert searcher.suggest("a") is None
+    time.sleep(0.35)
+    config = searcher.suggest("b")
+    assert 0.0 <= config["x"] <= 1.0
+    assert [row["reason"] for row in events("fallback")] == ["patience"]
+    assert searcher.tally.fallbacks == {"patience": 1}
+    assert searcher.tally.started == {"random": 1}
+
+
+def test_a_failing_advisor_never_stops_the_search_and_is_asked_with_pauses(make, events):
+    advisor = BrokenAdvisor()
+    searcher = make(llm=advisor)
+    for i in range(20):
+        suggest(searcher, f"t{i}")
+    assert len(advisor.asked) <= 2  # the first, and at most one after the pause of two seconds
+    assert searcher.tally.started == {"random": 20}
+    assert sum(searcher.tally.fallbacks.values()) == len(events("fallback")) == 20
+    assert "KeyError" in events("fallback")[0]["text"]
+    assert "Random fallbacks: crash 20" in searcher.summary()
+
+
+def test_a_model_that_fails_is_counted_call_by_call(make, events):
+    searcher = make(llm=ScriptedLLM([LLMCallError("gone", status="503")]))
+    suggest(searcher, "a")
+    (call,) = events("call")
+    assert (call["status"], call["error"]) == ("503", "gone")
+    assert searcher.tally.calls == {"503": 1}
+
+
+def test_a_wrong_setting_is_not_asked_again(make):
+    llm = ScriptedLLM([LLMSetupError("no such model", status="404")] * 3)
+    searcher = make(llm=llm)
+    for i in range(3):
+        suggest(searcher, f"t{i}")
+    time.sleep(0.05)
+    assert len(llm.requests) == 1
+
+
+def test_one_bad_configuration_costs_only_itself(make, events):
+    reply = (
+        '{"proposals": ['
+        '{"config": {"x": 0.25}, "rationale": "low", "expected": 0.5},'
+        '{"config": {"x": "much"}, "rationale": "?", "expected": null},'
+        '{"config": {"x": 1.05, "y": 3}, "rationale": "edge", "expected": null},'
+        '{"config": {"x": 0.25}, "rationale": "again", "expected": null}]}'
+    )
+    searcher = make(llm=ScriptedLLM([reply]), batch_size=4)
+    xs = [suggest(searcher, f"t{i}")["x"] for i in range(4)]
+    assert xs[:2] == [0.25, 1.0]  # the third was mended, the other two replaced
+    assert searcher.tally.started == {"llm": 2, "random": 2}
+    assert [row["reason"] for row in events("drop")] == ["invalid", "repeat"]
+    mended = events("proposal")[1]
+    assert len(mended["repairs"]) == 2
+    assert "clamped" in " ".join(mended["repairs"])
+
+
+def test_advice_from_too_old_a_view_is_dropped(make, events):
+    advisor = CountingAdvisor()
+    searcher = make(llm=advisor, batch_size=2)
+    suggest(searcher, "a")
+    for i in range(12):
+        searcher.add_evaluated_point({"x": 0.5 + i / 100}, 1.0)
+    suggest(searcher, "b")
+    assert {row["reason"] for row in events("drop")} == {"stale"}
+
+
+def test_no_more_is_asked_than_the_budget_can_start(make):
+    advisor = CountingAdvisor()
+    searcher = make(llm=advisor, batch_size=8, space=None, metric=None, mode=None)
+    assert searcher.set_search_properties("loss", "min", {"x": tune.uniform(0, 1)}, num_samples=3)
+    for i in range(3):
+        suggest(searcher, f"t{i}")
+        run_trial(searcher, f"t{i}", [1.0])
+    assert sum(n for _, n in advisor.asked) == 3
+
+
+def test_same_seed_same_keyless_search(make, tmp_path):
+    def search(seed: int) -> list[dict[str, Any]]:
+        searcher = make(seed=seed, ledger=str(tmp_path / f"{seed}-{time.monotonic_ns()}.jsonl"))
+        configs = []
+        for i in range(6):
+            configs.append(suggest(searcher, f"t{i}"))
+            run_trial(searcher, f"t{i}", [1.0, abs(configs[-1]["x"] - 0.3)])
+        return configs
+
+    assert search(1) == search(1)
+    assert search(1) != search(2)
+
+
+def test_a_finite_space_may_be_exhausted(make):
+    searcher = make(space={"x": tune.choice([1, 2])})
+    xs = [suggest(searcher, f"t{i}")["x"] for i in range(5)]
+    assert set(xs[:2]) == {1, 2}
+
+
+# -- results -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_non_finite_result_is_no_score(make, value):
+    searcher = make()
+    suggest(searcher, "a")
+    searcher.on_trial_result("a", {"loss": value, "training_iteration": 1})
+    searcher.on_trial_complete("a", {"loss": value, "training_iteration": 1})
+    assert searcher.trial("a").score is None
+    assert "no trial ended with a finite loss" in searcher.summary()
+
+
+def test_the_last_epoch_that_comes_only_at_the_end_is_kept(make):
+    searcher = make()
+    suggest(searcher, "a")
+    searcher.on_trial_result("a", {"loss": 2.0, "training_iteration": 1})
+    searcher.on_trial_complete(trial_id="a", result={"loss": 1.0, "training_iteration": 2})
+    assert list(searcher.trial("a").curve.column("loss")) == [2.0, 1.0]
+    searcher.on_trial_complete(trial_id="a", result={"loss": 1.0, "training_iteration": 2})
+    assert len(searcher.trial("a").curve) == 2  # told twice, known once
+
+
+def test_a_retry_replaces_the_epochs_it_runs_again(make):
+    searcher = make()
+    suggest(searcher, "a")
+    for epoch, since in [(1, 1), (2, 2), (3, 3), (2, 1), (3, 2)]:
+        searcher.on_trial_result(
+            "a",
+            {"loss": 10.0 * epoch + since, "training_iteration": epoch,
+             "iterations_since_restore": since},
+        )  # fmt: skip
+    searcher.on_trial_complete("a")
+    assert list(searcher.trial("a").curve.column("loss")) == [11.0, 21.0, 32.0]
+
+
+def test_failures_and_max_mode(make):
+    searcher = make(mode="max", metric="acc")
+    for trial_id, acc in [("a", 0.5), ("b", 0.9), ("c", 0.7)]:
+        suggest(searcher, trial_id)
+        searcher.on_trial_complete(trial_id, {"acc": acc, "training_iteration": 1})
+    suggest(searcher, "d")
+    searcher.on_trial_complete("d", error=True)
+    searcher.note_error("d", "Traceback ...\nRuntimeError: out of memory")
+    assert searcher.trial("d").status == "failed"
+    assert searcher.trial("d").error.endswith("out of memory")
+    assert searcher.tally.best.trial_id == "b"
+
+
+def test_bookkeeping_of_tune_is_not_a_curve(make):
+    searcher = make()
+    suggest(searcher, "a")
+    result = {"loss": 1.0, "nested/acc": 0.5, "training_iteration": 1, "pid": 7, "done": False,
+              "time_this_iter_s": 0.1, "config/x": 0.3, "node_ip": "127.0.0.1"}  # fmt: skip
+    searcher.on_trial_complete("a", result)
+    assert set(searcher.trial("a").curve.columns) == {"loss", "nested/acc"}
+
+
+def test_a_trial_restarted_under_a_new_id_is_taken_on(make):
+    searcher = make()
+    searcher.on_trial_result("new", {"loss": 1.0, "training_iteration": 1, "config/x": 0.4})
+    searcher.on_trial_complete("new", {"loss": 0.5, "training_iteration": 2, "config/x": 0.4})
+    assert (searcher.trial("new").config, searcher.trial("new").score) == ({"x": 0.4}, 0.5)
+    searcher.on_trial_result("alien", {"loss": 1.0})  # none of ours, and no harm
+    searcher.on_trial_complete("alien", error=True)
+
+
+# -- Ray's own expectations of a searcher (its test_searchers.py, written anew) ------------------
+
+
+def test_invalid_values_do_not_raise_on_the_anonymous_metric(make):
+    searcher = make(metric=None, mode="max")
+    for trial_id, value in [("a", math.inf), ("b", -math.inf), ("c", math.nan), ("d", 1)]:
+        suggest(searcher, trial_id)
+        searcher.on_trial_complete(trial_id, {"_metric": value})
+    assert searcher.tally.best.trial_id == "d"
+
+
+def test_evaluated_points_count_as_evidence_before_and_during_a_run(make):
+    advisor = CountingAdvisor(remote=False)
+    searcher = make(llm=advisor, space=None, mode=None, metric=None)
+    searcher.add_evaluated_point({"x": 0.9}, 7.0, intermediate_values=[9.0, 8.0, 7.0])
+    searcher.set_search_properties("loss", "min", {"x": tune.uniform(0, 1), "constant": 3})
+    searcher.add_evaluated_point({"x": 0.8, "constant": 3}, 5.0, pruned=True)
+    searcher.add_evaluated_point({"x": 0.7}, math.nan, error=True)
+    copy.deepcopy(searcher)
+    suggest(searcher, "a")
+    first, second, third = advisor.asked[-1][0].trials
+    assert (first.score, len(first.curve), first.source) == (7.0, 3, "user")
+    assert (second.score, third.score, third.status) == (5.0, None, "failed")
+    with pytest.raises(ConfigError, match="x"):
+        searcher.add_evaluated_point({"y": 1}, 1.0)
+
+
+def test_points_to_evaluate_come_first_and_exactly(make):
+    points = [{"x": 0.123456789}, {"x": 0.0}]
+    searcher = make(points_to_evaluate=points)
+    assert [suggest(searcher, "a"), suggest(searcher, "b")] == points
+    assert searcher.tally.started == {"user": 2}
+
+
+@pytest.mark.parametrize("point", [{"y": 1.0}, {"x": "high"}, {"x": 1.01}])
+def test_a_point_that_does_not_fit_is_refused_before_the_run(make, point):
+    searcher = make(space=None, points_to_evaluate=[point])
+    with pytest.raises(ConfigError, match="x"):
+        searcher.set_search_properties("loss", "min", {"x": tune.uniform(0, 1)})
+
+
+def test_nested_spaces_and_exact_categories(make):
+    listed, nothing = [1, 2], None
+    space = {"model": {"width": tune.randint(1, 9), "kind": tune.choice([listed, nothing, "1", 1])}}
+    searcher = make(space=space)
+    for i in range(8):
+        config = suggest(searcher, f"t{i}")
+        assert type(config["model"]["width"]) is int
+        assert any(config["model"]["kind"] is value for value in (listed, nothing, "1", 1))
+
+
+def test_what_must_be_defined_before_a_suggestion():
+    with pytest.raises(RuntimeError, match="search space"):
+        LLMSearcher(metric="loss", mode="min", llm="none").suggest("a")
+    with pytest.raises(RuntimeError, match="mode"):
+        LLMSearcher({"x": tune.uniform(0, 1)}, llm="none").suggest("a")
+    with pytest.raises(ValueError, match="one metric"):
+        LLMSearcher(metric=["a", "b"], mode=["min", "max"], llm="none")
+    with pytest.raises(SpaceError, match=r"tune\.choice"):
+        LLMSearcher({"x": tune.grid_search([1, 2])}, llm="none")
+    with pytest.raises(LLMSetupError, match="anthropic:MODEL"):
+        LLMSearcher(llm="gpt")
+
+
+def test_a_space_given_twice_is_left_to_ray_to_refuse(make):
+    searcher = make()
+    assert not searcher.set_search_properties("loss", "min", {"x": tune.uniform(0, 1)})
+    assert make(metric=None).set_search_properties("loss", "min", {"constant": 1})
+
+
+def test_concurrency_limiter_and_repeater(make):
+    limited = ConcurrencyLimiter(make(llm=CountingAdvisor()), max_concurrent=2)
+    assert suggest(limited, "a")
+    assert suggest(limited, "b")
+    assert limited.suggest("c") is None
+    limited.on_trial_complete("a", {"loss": 1.0})
+    assert suggest(limited, "d")
+    repeated = Repeater(make(llm=CountingAdvisor()), repeat=2)
+    assert suggest(repeated, "a")["x"] == suggest(repeated, "b")["x"]
+
+
+def test_batches_are_as_large_as_the_concurrency(make):
+    advisor = CountingAdvisor()
+    limited = ConcurrencyLimiter(make(llm=advisor), max_concurrent=7)
+    suggest(limited, "a")
+    assert advisor.asked[0][1] == 7
+
+
+def test_it_finds_a_minimum(make):
+    searcher = make(space={"x": tune.uniform(0, 20)})
+    best = math.inf
+    for i in range(100):
+        config = suggest(searcher, f"t{i}")
+        best = min(best, config["x"] ** 2)
+        searcher.on_trial_complete(f"t{i}", {"loss": config["x"] ** 2})
+    assert best < 1e-2
+
+
+# -- state ---------------------------------------------------------------------------------------
+
+
+def test_it_pickles_and_copies_with_a_call_in_flight(make):
+    searcher = make(llm=ScriptedLLM(['{"proposals": []}'], latency=0.2))
+    searcher.suggest("a")
+    assert copy.deepcopy(searcher).ledger_path == searcher.ledger_path
+    again = pickle.loads(pickle.dumps(searcher))
+    assert suggest(again, "b")
+
+
+def test_save_and_restore_bring_back_queue_trials_and_counters(make, tmp_path):
+    searcher = make(llm=CountingAdvisor(), batch_size=4)
+    suggest(searcher, "a")
+    run_trial(searcher, "a", [2.0, 1.0])
+    suggest(searcher, "b")
+    searcher.save(str(tmp_path / "state.pkl"))
+
+    restored = make(llm=CountingAdvisor(), batch_size=4)
+    restored.restore(str(tmp_path / "state.pkl"))
+    assert list(restored.trial("a").curve.column("loss")) == [2.0, 1.0]
+    assert restored.trial("b").status == "running"
+    assert suggest(restored, "c")["x"] == 0.03
+    run_trial(restored, "b", [1.5])
+    assert restored.tally.started == {"llm": 3}
+    assert restored.tally.ended == {"done": 2}
+
+
+def test_a_blank_searcher_saves_and_restores(make, tmp_path):
+    blank = make(space=None, metric=None, mode=None, points_to_evaluate=[{"x": 0.5}])
+    blank.save(str(tmp_path / "state.pkl"))
+    restored = make(space=None, metric=None, mode=None)
+    restored.restore(str(tmp_path / "state.pkl"))
+    restored.set_search_properties("loss", "min", {"x": tune.uniform(0, 1)})
+    assert suggest(restored, "a") == {"x": 0.5}
+
+
+def test_what_the_checkpoint_missed_comes_back_from_the_ledger(make, tmp_path):
+    searcher = make(llm=CountingAdvisor(), batch_size=4)
+    suggest(searcher, "a")
+    searcher.save(str(tmp_path / "state.pkl"))
+    suggest(searcher, "b")
+    run_trial(searcher, "b", [2.0, 0.5])  # evaluated, then the driver dies
+    suggest(searcher, "c")  # started, then the driver dies
+    with open(searcher.ledger_path, "ab") as file:
+        file.write(b'{"event": "outcome", "trial_id": "c", "sco')  # killed in mid-write
+
+    restored = make(llm=CountingAdvisor(), batch_size=4)
+    restored.restore(str(tmp_path / "state.pkl"))
+    assert restored.trial("b").score == 0.5
+    assert list(restored.trial("b").curve.column("loss")) == [2.0, 0.5]
+    assert suggest(restored, "d")["x"] == 0.03  # what "c" should have tried
+    assert suggest(restored, "e")["x"] == 0.04  # "b" is not repeated
+    assert restored.tally.started == {"llm": 4}
+
+
+def test_no_secret_is_in_the_saved_state(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-do-not-store")
+    searcher = make(llm="anthropic:claude-haiku-5-5")
+    searcher.save(str(tmp_path / "state.pkl"))
+    assert b"do-not-store" not in (tmp_path / "state.pkl").read_bytes() + pickle.dumps(searcher)
+
+
+def test_a_ledger_that_cannot_be_written_does_not_stop_a_search(make, tmp_path):
+    (tmp_path / "file").write_text("")
+    searcher = make(ledger=str(tmp_path / "file" / "ledger.jsonl"))
+    assert suggest(searcher, "a")
+
+
+def test_the_default_ledger_lies_beside_rays_results(tmp_path):
+    assert Path(LLMSearcher(llm="none").ledger_path).parent == tmp_path / "ray_results/raymimic"
