@@ -25,7 +25,7 @@ def curve_lines(trial: TrialRecord, metric: str, points: int = _POINTS) -> list[
         return []
     rows = _informative(curve, trial, metric, points)
     names = [metric, *(name for name in curve.columns if name != metric)]
-    lines = []
+    lines: list[str] = []
     for name in names:
         if name in curve.columns and len(lines) < _COLUMNS:
             text = _cells(curve, name, rows)
@@ -56,7 +56,7 @@ def _informative(curve: Curve, trial: TrialRecord, metric: str, points: int) -> 
         rows.add(int(np.nanargmax(np.where(np.isfinite(values), values, np.nan))))
     for signal in trial.diagnosis.signals if trial.diagnosis else ():
         if signal.onset is not None:
-            rows.add(int(min(np.searchsorted(curve.epochs, signal.onset), size - 1)))
+            rows.add(min(int(np.searchsorted(curve.epochs, signal.onset)), size - 1))
     for row in np.linspace(0, size - 1, points).round().astype(int).tolist():
         if len(rows) >= points:
             break

@@ -24,7 +24,8 @@ def read_proposals(text: str, wanted: int) -> tuple[tuple[Proposal, ...], tuple[
             'the reply must be {"proposals": [...]} with at least one proposal',
             status="no_proposals",
         )
-    proposals, drops = [], []
+    proposals: list[Proposal] = []
+    drops: list[str] = []
     for index, item in enumerate(items, start=1):
         fault = _fault(item)
         if fault:

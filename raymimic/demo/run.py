@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
 import ray
 from ray import tune
 from ray.tune.search import BasicVariantGenerator
 
 from raymimic.demo.data import Split, load
 from raymimic.demo.training import EPOCHS, SPACE, evaluate_test, trainable
+from raymimic.records import Mode
 from raymimic.summary import duration, show
 from raymimic.tune import LLMSearcher, RaymimicCallback
 
 SearcherName = Literal["llm", "optuna", "random"]
-METRIC, MODE = "val_loss", "min"
+METRIC = "val_loss"
+MODE: Mode = "min"
 
 # Ray talks a lot; the demo has its own lines. All are Ray's documented environment variables.
 _QUIET = {
@@ -72,7 +75,8 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict
     trial = trainable(split, epochs, settings.seed)
     grid = _fit(trial, searcher, screen, settings.trials, slots, out)
     screen.history.to_parquet(out / "curves.parquet")
-    grid.get_dataframe().to_csv(out / "trials.csv", index=False)
+    rows = [trial.metrics for trial in grid if trial.metrics]
+    pd.json_normalize(rows, sep="/").to_csv(out / "trials.csv", index=False)
     result = _result(grid, settings, split, epochs)
     result["seconds"] = round(time.monotonic() - begun, 1)
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -60,6 +60,8 @@ class RaymimicCallback(Callback):
         total = total_num_samples or num_samples
         self._total = total if total and 0 < total < 2**31 else None
         self._begun = time.time()
+        if self._searcher:
+            self._searcher.attended = True
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

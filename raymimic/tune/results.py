@@ -34,7 +34,7 @@ def _numbers(result: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, floa
 def epoch_of(result: Mapping[str, Any]) -> int | None:
     """Return the number of reports so far in this trial, where Tune says it."""
     epoch = result.get("training_iteration")
-    return int(epoch) if isinstance(epoch, Real) else None
+    return int(float(epoch)) if isinstance(epoch, Real) else None
 
 
 def restarted(result: Mapping[str, Any]) -> bool:

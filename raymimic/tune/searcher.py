@@ -26,7 +26,7 @@ from raymimic.advisor import (
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
-from raymimic.records import Budget, Config, Proposal
+from raymimic.records import Budget, Config, Mode, Proposal
 from raymimic.summary import Tally
 from raymimic.tune import dry_run, resume
 from raymimic.tune.asking import Asking
@@ -89,6 +89,8 @@ class LLMSearcher(Searcher):
     ) -> None:
         _check_arguments(metric, mode, batch_size, timeout, patience)
         super().__init__(metric=metric, mode=mode)
+        self._metric: str | None = metric
+        self._mode: str | None = mode
         self._seed = random.SystemRandom().randrange(2**31) if seed is None else seed
         advisor = choose_advisor(llm, seed=self._seed, timeout=timeout)
         self._feed = Feed(
@@ -104,6 +106,7 @@ class LLMSearcher(Searcher):
         self._begun: float | None = None
         self._started_at: dict[str, float] = {}
         self._summarised = False
+        self.attended = False  # a `RaymimicCallback` is there and will call `finish`
         self._ray_space: RaySpace | None = None
         self._state: SearchState | None = None
         if space is not None:
@@ -151,7 +154,8 @@ class LLMSearcher(Searcher):
                 )
             )
         self._metric = self._metric or ANONYMOUS_METRIC
-        self._state = SearchState(self._ray_space.space, self._metric, self._mode)
+        mode: Mode = "min" if self._mode == "min" else "max"
+        self._state = SearchState(self._ray_space.space, self._metric, mode)
         self._begin(self._state)
         return self._state
 
@@ -249,7 +253,8 @@ class LLMSearcher(Searcher):
             self._journal.outcome(record)
         self._feed.collect(state, self._journal)
         self._ask_if_low(state)
-        if self._trials_total and state.started >= self._trials_total and not state.running:
+        everything = self._trials_total is not None and state.started >= self._trials_total
+        if everything and not state.running and not self.attended:
             self.finish()
 
     def note_error(self, trial_id: str, text: str) -> None:
@@ -286,7 +291,7 @@ class LLMSearcher(Searcher):
 
         Raises `ConfigError` if the point does not fit the space (once the space is known).
         """
-        given = {
+        given: dict[str, Any] = {
             "parameters": dict(parameters),
             "value": value,
             "error": error,
