@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ray.tune import Callback
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from raymimic.tune.searcher import LLMSearcher
 
 _ERROR_CHARS = 160
+_ERROR_KEPT = 2000
 _REASON_CHARS = 160
 
 
@@ -138,9 +140,12 @@ class RaymimicCallback(Callback):
 
 
 def _error_text(trial: Any) -> str:
-    """The trial's traceback as Tune keeps it; empty where Tune has none."""
-    error = trial.get_error()
-    return str(error) if error is not None else "no error text"
+    """The end of the trial's traceback, from the file that Tune has just written beside us."""
+    try:
+        text = Path(trial.error_file or "").read_text(errors="replace")
+    except OSError:
+        return "no error text"
+    return text[-_ERROR_KEPT:].strip()
 
 
 def _last_line(text: str) -> str:
