@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,12 @@ class Seen:
     body: Mapping[str, Any]
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):  # clients may hang up, and the stub does
+            super().handle_error(request, client_address)
+
+
 class StubServer:
     """``faults`` are served first, one a request; ``unknown_fields`` of a request answer 400."""
 
@@ -50,7 +57,7 @@ class StubServer:
         self.unknown_fields: set[str] = set()
         self.seen: list[Seen] = []
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.host = f"127.0.0.1:{self._server.server_port}"
 

@@ -41,14 +41,13 @@ def call_with_retries(
     ask: Callable[[float], T],
     *,
     seconds: float,
-    close: Callable[[], object],
     translate: Callable[[Exception], LLMError],
     adapt: Callable[[LLMError], bool],
 ) -> tuple[T, tuple[str, ...]]:
     """Return ``ask``'s answer and the statuses of the tries that failed before it.
 
     ``ask`` gets the seconds left and runs on a thread of its own; when the total of ``seconds`` is
-    over, ``close`` is called to unblock it and the caller goes on without it. ``adapt`` may change
+    over, the caller goes on without it and must hang up to end that thread. ``adapt`` may change
     the request after a failure and return True to ask again at once; that is no retry.
     Raises the last `LLMError`, its ``failed_tries`` set, when it is not retryable, retries are used
     up, or the wait before the next one would pass the deadline.
@@ -57,7 +56,7 @@ def call_with_retries(
     failed: list[str] = []
     retries = 0
     while True:
-        answer = _ask_until(end, ask, close, translate)
+        answer = _ask_until(end, ask, translate)
         if not isinstance(answer, LLMError):
             return answer, tuple(failed)
         failed.append(answer.status)
@@ -74,7 +73,6 @@ def call_with_retries(
 def _ask_until(
     end: float,
     ask: Callable[[float], T],
-    close: Callable[[], object],
     translate: Callable[[Exception], LLMError],
 ) -> T | LLMError:
     left = end - time.monotonic()
@@ -89,8 +87,7 @@ def _ask_until(
     try:
         return answers.get(timeout=left)
     except queue.Empty:
-        contained(close, translate)  # a fault while hanging up must not hide the timeout
-    return _timeout()
+        return _timeout()
 
 
 def _timeout() -> LLMCallError:

@@ -102,11 +102,10 @@ class SdkLLM(ABC):
             answer, failed = call_with_retries(
                 ask,
                 seconds=request.deadline - (time.monotonic() - started),
-                close=client.close,
                 translate=self._translate,
                 adapt=adapt,
             )
-        finally:
+        finally:  # also unblocks a reader that hangs; a fault in it must not hide the outcome
             contained(client.close, self._translate)
         return self._reply(answer, failed, time.monotonic() - started)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import sys
+import threading
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +19,7 @@ from stub_llm import Status, StubServer
 
 from raymimic.errors import BadReply, LLMCallError, LLMError, LLMRefusal, LLMSetupError
 from raymimic.llm import LLM, AnthropicLLM, OpenAILLM, Request, read_object
+from raymimic.llm.calling import contained
 from raymimic.llm.prices import Price
 
 FAST = 0.6  # seconds: a deadline that tests can wait for
@@ -151,6 +155,10 @@ def test_a_hang_and_a_drip_end_at_the_deadline(
     assert FAST - 0.1 < time.monotonic() - started < FAST + 0.5
     assert raised.value.status == "timeout"
     assert raised.value.failed_tries == ("timeout",)
+    for thread in threading.enumerate():
+        if thread.name == "raymimic-llm-call":
+            thread.join(1.0)
+            assert not thread.is_alive()
 
 
 def test_the_wish_of_the_server_is_kept(make_llm: MakeLLM, stub: StubServer, ask: Request) -> None:
@@ -244,6 +252,31 @@ def test_no_error_carries_the_key(
     assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
 
 
+def test_keys_of_any_shape_are_blotted_out_of_the_servers_words(
+    make_llm: MakeLLM, stub: StubServer, ask: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm = make_llm(api_key_env="MY_KEY")
+    monkeypatch.setenv("MY_KEY", "swordfish-1234")
+    message = "no good: swordfish-1234, Bearer tok3n, sk-other-key; too long a prompt"
+    stub.faults.append(Status(400, error={"message": message}))
+    with pytest.raises(LLMCallError) as raised:
+        llm.complete(ask)
+    assert "no good: [key], [key], [key] too long a prompt" in str(raised.value).replace(";", "")
+    assert not any(secret in str(vars(raised.value)) for secret in ("sword", "tok3n", "other"))
+
+
+def test_an_error_of_ours_loses_what_it_was_raised_from() -> None:
+    def work() -> None:
+        try:
+            raise ValueError(KEY)
+        except ValueError:
+            raise LLMCallError("ours")  # noqa: B904 - the fault under test
+
+    failure = contained(work, lambda error: error)
+    assert isinstance(failure, LLMCallError)
+    assert failure.__context__ is None
+
+
 def test_an_adapter_pickles_without_key_and_client(
     make_llm: MakeLLM, stub: StubServer, ask: Request
 ) -> None:
@@ -310,8 +343,6 @@ def test_a_broken_setting_in_the_environment_is_our_error(
 
 
 def test_threads_share_an_adapter(make_llm: MakeLLM, stub: StubServer, ask: Request) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     llm = make_llm()
     stub.unknown_fields = {FIELDS[llm.package][0]}
     with ThreadPoolExecutor(4) as pool:
@@ -322,8 +353,6 @@ def test_threads_share_an_adapter(make_llm: MakeLLM, stub: StubServer, ask: Requ
 def test_a_missing_sdk_is_said_with_the_pip_line(
     make_llm: MakeLLM, ask: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     llm = make_llm()
     monkeypatch.setitem(sys.modules, llm.package, None)
     with pytest.raises(LLMSetupError, match=rf'pip install "raymimic\[{llm.package}\]"'):
