@@ -1,6 +1,6 @@
 """The ledger: an append-only JSONL file of everything a search decided, paid and got.
 
-One event a line, each with "event" and "t" (Unix seconds). The events:
+One event a line, each with "event", its number "n" and "t" (Unix seconds). The events:
 
     search    a run begins: space, metric, mode, advisor, budget, instruction, seed
     call      one call to a language model: model, status, tokens, seconds, cost, transcript
@@ -21,16 +21,19 @@ Every line is valid JSON: non-finite floats are written as the strings "NaN", "I
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import math
 import os
+import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from raymimic.errors import LedgerError
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # JSON has no words for these; `float` reads all three back.
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -66,8 +70,11 @@ def to_float(value: Any) -> float | None:
 class Ledger:
     """Appends events to one JSONL file, from any thread; the file is made at the first event.
 
-    A disk that fails must not stop a search: events that could not be written are counted in
-    ``lost`` and the first is logged. Pickles as its path.
+    Writing happens on a thread of its own, within milliseconds: on Tune's controller a write would
+    wait for whoever holds the interpreter. `flush` waits for it; so does the end of the program.
+    Events are numbered from 0 ("n"), across restarts, too. A disk that fails must not stop a
+    search: events that could not be written are counted in ``lost`` and the first is logged.
+    Pickles as its path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -77,7 +84,8 @@ class Ledger:
 
     def _open(self) -> None:
         self._lock = threading.Lock()
-        self._file: IO[bytes] | None = None
+        self._next: int | None = None  # None until the file is looked at
+        self._queue: queue.SimpleQueue[dict[str, Any] | threading.Event] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "lost": self.lost}
@@ -86,47 +94,58 @@ class Ledger:
         self.__dict__.update(state)
         self._open()
 
+    @property
+    def next(self) -> int:
+        """The number of the next event: where a reader may go on later."""
+        if self._next is None:
+            self._next = self._guard(lambda: _mend(self.path)) or 0
+        return self._next
+
     def append(self, event: str, **fields: Any) -> dict[str, Any]:
         """Write one event and return it as written; never raises."""
-        row = {"event": event, "t": round(time.time(), 3), **jsonable(fields)}
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        with self._lock:
+            row = {"event": event, "n": self.next, "t": round(time.time(), 3), **jsonable(fields)}
+            self._next = row["n"] + 1
+            if self._queue is None:
+                self._queue = queue.SimpleQueue()
+                arguments = (self._queue,)
+                threading.Thread(target=self._write, args=arguments, daemon=True).start()
+                atexit.register(self.flush)
+            self._queue.put(row)
+        return row
+
+    def flush(self, seconds: float = 5.0) -> None:
+        """Wait until all events so far are in the file, at most ``seconds``."""
+        if self._queue is not None:
+            written = threading.Event()
+            self._queue.put(written)
+            written.wait(seconds)
+
+    def _write(self, rows: queue.SimpleQueue[dict[str, Any] | threading.Event]) -> None:
+        file: IO[bytes] | None = None
+        while True:
+            row = rows.get()
+            if isinstance(row, threading.Event):
+                row.set()
+                continue
+            line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+            file = file or self._guard(lambda: _open_to_append(self.path))
+            data = line.encode("utf-8", "replace")
+            if file is None or self._guard(partial(file.write, data)) is None:
+                self.lost += 1
+
+    def _guard(self, work: Callable[[], T]) -> T | None:
+        """Do something with the file; None if the disk does not let us."""
         try:
-            with self._lock:
-                if self._file is None:
-                    self._file = self._start()
-                self._file.write(line + b"\n")
+            return work()
         except OSError as error:
-            self.lost += 1
-            if self.lost == 1:
+            if self.lost == 0:
                 logger.warning(
                     "raymimic cannot write its ledger %s (%s); the search goes on without it.",
                     self.path,
                     error,
                 )
-        return row
-
-    def _start(self) -> IO[bytes]:
-        """Open for appending; a half-written last line is completed or cut off."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        torn = _mend_tail(self.path)
-        # Unbuffered: each event is one write, so a kill can only tear the last line.
-        file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - lives as long as the ledger
-        if torn:
-            row = {"event": "torn", "t": round(time.time(), 3), "bytes": torn}
-            file.write(json.dumps(row).encode() + b"\n")
-        return file
-
-    @property
-    def size(self) -> int:
-        """Bytes written so far: a position that `read_events` can continue from."""
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def close(self) -> None:
-        """Close the file; a later event opens it again."""
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            return None
 
 
 @dataclass(frozen=True)
@@ -151,13 +170,13 @@ class Events:
         return frame
 
 
-def read_events(path: str | os.PathLike[str], start: int = 0) -> Events:
-    """Read a ledger from byte ``start``; unreadable lines are counted, not raised.
+def read_events(path: str | os.PathLike[str]) -> Events:
+    """Read a ledger; unreadable lines are counted, not raised.
 
     Raises `LedgerError` if there is no such file.
     """
     try:
-        data = Path(path).read_bytes()[start:]
+        data = Path(path).read_bytes()
     except OSError as error:
         raise LedgerError(
             f"a ledger must be a readable JSONL file, got {str(path)!r} ({error.strerror}); "
@@ -179,20 +198,30 @@ def read_events(path: str | os.PathLike[str], start: int = 0) -> Events:
     return Events(tuple(rows), unreadable)
 
 
-def _mend_tail(path: Path) -> int:
-    """End the file with a whole line; return how many torn bytes were cut off."""
+def _open_to_append(path: Path) -> IO[bytes]:
+    # Unbuffered: each event is one write, so a kill can only tear the last line.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "ab", buffering=0)
+
+
+def _mend(path: Path) -> int:
+    """End an earlier process's file with a whole line; return the number of the next event."""
     if not path.exists() or path.stat().st_size == 0:
         return 0
+    data = path.read_bytes()
+    count = data.count(b"\n")
+    if data.endswith(b"\n"):
+        return count
+    kept = data.rfind(b"\n") + 1
+    try:
+        json.loads(data[kept:])
+    except ValueError:
+        torn = {"event": "torn", "n": count, "t": round(time.time(), 3), "bytes": len(data) - kept}
+        tail = json.dumps(torn).encode() + b"\n"
+    else:
+        tail = data[kept:] + b"\n"  # only the line's end was missing
     with open(path, "r+b") as file:
-        data = file.read()
-        if data.endswith(b"\n"):
-            return 0
-        kept = data.rfind(b"\n") + 1
-        tail = data[kept:]
-        try:
-            json.loads(tail)
-        except ValueError:
-            file.truncate(kept)
-            return len(tail)
-        file.write(b"\n")  # only the line's end was missing
-        return 0
+        file.seek(kept)
+        file.write(tail)
+        file.truncate()
+    return count + 1

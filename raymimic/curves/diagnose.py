@@ -141,7 +141,7 @@ def _diverging_since(series: Series, factor: float, yardstick: float) -> int | N
         or end < float(cost.max()) / 2  # it came back
     ):
         return None
-    return int(np.flatnonzero(cost <= gained).max()) + 1
+    return int(np.flatnonzero(cost <= 0).max()) + 1
 
 
 def _diverged(series: Series, onset: int) -> Signal:

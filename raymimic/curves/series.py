@@ -58,14 +58,17 @@ class Series:
         """
         if len(self) < 3:
             return self.span
-        steps = np.diff(self.cost)
-        bends = np.sort(np.abs(np.diff(steps)))
+        bends = np.sort(np.abs(np.diff(self.cost, n=2)))
         kept = bends[: -int(-_KEPT * bends.size // 1)]
         scatter = float(kept.mean()) / (_KEPT_MEAN * math.sqrt(6))  # a bend's variance is 6 noise's
-        sizes = np.abs(steps)
+        return max(scatter, self.quantum / 3, self._resolution)
+
+    @cached_property
+    def quantum(self) -> float:
+        """Smallest change from one epoch to the next: the step of a metric that moves in steps."""
+        sizes = np.abs(np.diff(self.cost))
         sizes = sizes[sizes > self._resolution]
-        quantum = float(sizes.min()) if sizes.size else 0.0
-        return max(scatter, quantum / 3, self._resolution)
+        return float(sizes.min()) if sizes.size else 0.0
 
     @cached_property
     def critical(self) -> float:
@@ -122,13 +125,17 @@ class Series:
 
     @cached_property
     def risen(self) -> float:
-        """How far the end lies above the best stretch of 3 epochs; 0 unless beyond noise."""
+        """How far the end lies above its best stretch; 0 unless beyond noise.
+
+        A stretch is a tenth of the epochs, at least 3: the best of many short ones would be luck.
+        """
         if len(self) < 5:
             return 0.0
+        length = max(3, len(self) // 10)
         sums = np.cumsum(self.cost)
-        stretches = np.concatenate((sums[2:3], sums[3:] - sums[:-3])) / 3
+        stretches = np.append(sums[length - 1], sums[length:] - sums[:-length]) / length
         rise = self.level - float(stretches.min())
-        error = self.noise * math.sqrt(1 / 3 + 1 / max(2, len(self) // 5))
+        error = self.noise * math.sqrt(1 / length + 1 / max(2, len(self) // 5))
         return rise if rise > _RISE_CERTAINTY * self.critical * error else 0.0
 
     @cached_property

@@ -63,7 +63,8 @@ def swings(series: Series) -> tuple[int, float] | None:
         if len(turns) < max(4, len(series) / 10):
             return None
         return turns[0], float(np.median(np.abs(np.diff(series.cost[turns]))))
-    if not _alternates(series.cost):
+    two_values = series.span < 1.001 * series.quantum  # a metric in steps flickers by one step
+    if two_values or not _alternates(series.cost):
         return None
     return 0, float(np.median(np.abs(np.diff(series.cost))))
 

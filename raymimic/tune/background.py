@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -16,12 +17,15 @@ T = TypeVar("T")
 class Background(Generic[T]):
     """Runs one job at a time. Not picklable: a live handle, rebuilt after a restore.
 
-    The thread is a daemon: a call that hangs must not keep the interpreter from ending.
+    One thread serves all jobs: starting a thread makes the starter wait for it, and with a busy
+    job that is a whole switch interval (5 ms). It is a daemon: a call that hangs must not keep the
+    interpreter from ending.
     """
 
     def __init__(self) -> None:
         self._job: Future[T] | None = None
         self._since = 0.0
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], T], Future[T]]] | None = None
 
     @property
     def busy(self) -> bool:
@@ -35,16 +39,13 @@ class Background(Generic[T]):
 
     def submit(self, job: Callable[[], T]) -> None:
         """Start ``job``; the one before must have been taken or abandoned."""
-        outcome: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                outcome.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - handed to whoever takes the outcome
-                outcome.set_exception(error)
-
-        self._job, self._since = outcome, time.monotonic()
-        threading.Thread(target=run, name="raymimic-advisor", daemon=True).start()
+        if self._jobs is None:
+            self._jobs = queue.SimpleQueue()
+            threading.Thread(
+                target=_serve, args=(self._jobs,), name="raymimic-advisor", daemon=True
+            ).start()
+        self._job, self._since = Future(), time.monotonic()
+        self._jobs.put((job, self._job))
 
     def wait(self, seconds: float) -> None:
         """Wait at most ``seconds`` for the job to end."""
@@ -60,5 +61,14 @@ class Background(Generic[T]):
         return ended
 
     def abandon(self) -> None:
-        """Forget a job that takes too long; its outcome is thrown away."""
-        self._job = None
+        """Forget a job that takes too long, with its thread; its outcome is thrown away."""
+        self._job = self._jobs = None
+
+
+def _serve(jobs: queue.SimpleQueue[tuple[Callable[[], T], Future[T]]]) -> None:
+    while True:
+        job, outcome = jobs.get()
+        try:
+            outcome.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever takes the outcome
+            outcome.set_exception(error)

@@ -62,17 +62,18 @@ class Feed:
         return queued
 
     def ask_if_low(
-        self, state: SearchState, budget: Budget, instruction: str, due: bool = False
+        self, state: SearchState, budget: Budget, instruction: str, *, due: bool
     ) -> None:
-        """Ask when the queue runs low; for no more than the budget can still start.
+        """Ask when the queue runs low, for no more than the budget can still start.
 
-        ``due`` says that Tune wants a configuration now, whatever the budget's count.
+        ``due`` says that a slot is free now: an empty queue is then filled by at least one.
         """
         batch = self.batch if self._asking.advisor.remote else 1
         waiting = len(state.queue)
         left = batch if budget.trials_left is None else budget.trials_left - waiting
-        wanted = max(min(batch, left), 1 if due and not waiting else 0)
-        if waiting >= max(1, batch // 2) or wanted <= 0 or not self._asking.may_ask():
+        needed = 1 if due and not waiting else 0
+        wanted = max(min(batch, left), needed)
+        if waiting >= max(batch // 2, needed) or wanted <= 0 or not self._asking.may_ask():
             return
         self._asking.ask(state.view(budget, instruction), wanted, known=len(state.ended))
 

@@ -33,7 +33,7 @@ from raymimic.tune.state import Queued, SearchState
 class Snapshot:
     """What `LLMSearcher.save` writes: plain data, no key, no live handle.
 
-    ``ledger_size`` is the ledger's length in bytes at that moment.
+    ``ledger_next`` is the number of the ledger's next event at that moment.
     """
 
     metric: str | None
@@ -41,7 +41,7 @@ class Snapshot:
     ray_space: RaySpace | None
     state: SearchState | None
     journal: Journal
-    ledger_size: int
+    ledger_next: int
     points: list[dict[str, Any]]
     given: list[dict[str, Any]]
     seed: int
@@ -85,9 +85,10 @@ def bring_up_to_date(state: SearchState, space: SearchSpace, saved: Snapshot) ->
     )
     journal = saved.journal
     try:
-        rows = read_events(journal.ledger.path, saved.ledger_size).rows
+        events = read_events(journal.ledger.path).rows
     except LedgerError:
         return  # restored on another machine: the checkpoint is all there is
+    rows = tuple(row for row in events if row.get("n", -1) >= saved.ledger_next)
     for row in rows:
         journal.tally.add(row["event"], row)
     _Tail(state, journal).replay(rows)

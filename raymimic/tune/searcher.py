@@ -161,7 +161,7 @@ class LLMSearcher(Searcher):
 
     def _begin(self, state: SearchState) -> None:
         advisor = self._feed.asking.advisor
-        logger.info("raymimic: %s. Ledger: %s", describe_advisor(advisor), self.ledger_path)
+        logger.info("raymimic: %s. Ledger: %s", describe_advisor(advisor), self.ledger.path)
         self._journal.note(
             "search",
             metric=state.metric,
@@ -192,12 +192,12 @@ class LLMSearcher(Searcher):
         state.start(trial_id, queued.proposal)
         self._started_at[trial_id] = time.monotonic()
         self._journal.start(trial_id, queued)
-        self._ask_if_low(state)
+        self._ask_if_low(state, due=False)
         assert self._ray_space is not None
         return self._ray_space.nest(queued.proposal.config)
 
-    def _ask_if_low(self, state: SearchState) -> None:
-        self._feed.ask_if_low(state, self._budget(state), self._instruction)
+    def _ask_if_low(self, state: SearchState, *, due: bool) -> None:
+        self._feed.ask_if_low(state, self._budget(state), self._instruction, due=due)
 
     def _budget(self, state: SearchState) -> Budget:
         if self._begun is None:
@@ -251,9 +251,10 @@ class LLMSearcher(Searcher):
         record = state.end(trial_id, failed=error, seconds=time.monotonic() - begun)
         if record is not None:
             self._journal.outcome(record)
-        self._feed.collect(state, self._journal)
-        self._ask_if_low(state)
         everything = self._trials_total is not None and state.started >= self._trials_total
+        if not error:  # after an error the text comes next (`note_error`): a question can wait
+            self._feed.collect(state, self._journal)
+            self._ask_if_low(state, due=not everything)
         if everything and not state.running and not self.attended:
             self.finish()
 
@@ -274,6 +275,7 @@ class LLMSearcher(Searcher):
         if not self._summarised:
             self._summarised = True
             self._journal.note("summary", text=text)
+            self.ledger.flush()
             logger.info("%s", text)
         return text
 
@@ -321,9 +323,9 @@ class LLMSearcher(Searcher):
     # -- what others may read ------------------------------------------------------------------
 
     @property
-    def ledger_path(self) -> str:
-        """The file that keeps every decision of this search."""
-        return str(self._journal.ledger.path)
+    def ledger(self) -> Ledger:
+        """The record of every decision of this search; ``ledger.path`` is its file."""
+        return self._journal.ledger
 
     @property
     def tally(self) -> Tally:
@@ -349,7 +351,7 @@ class LLMSearcher(Searcher):
 
     def summary(self) -> str:
         """The search so far in plain words."""
-        return f"{self._journal.tally.text()}\nLedger: {self.ledger_path}"
+        return f"{self._journal.tally.text()}\nLedger: {self.ledger.path}"
 
     # -- save and restore ----------------------------------------------------------------------
 
@@ -369,7 +371,7 @@ class LLMSearcher(Searcher):
             ray_space=self._ray_space,
             state=self._state,
             journal=self._journal,
-            ledger_size=self._journal.ledger.size,
+            ledger_next=self._journal.ledger.next,
             points=self._points,
             given=self._given,
             seed=self._seed,
@@ -394,7 +396,7 @@ class LLMSearcher(Searcher):
                 len(self._state.ended),
                 len(self._state.running),
                 len(self._state.queue),
-                self.ledger_path,
+                self.ledger.path,
             )
 
 

@@ -17,6 +17,8 @@ def make(tmp_path: Path) -> Callable[..., LLMSearcher]:
     """Build a searcher over x in [0, 1] whose ledger lies in the test's folder."""
     from ray import tune
 
+    made: list[LLMSearcher] = []
+
     def build(**settings: Any) -> LLMSearcher:
         given: dict[str, Any] = {
             "space": {"x": tune.uniform(0.0, 1.0)},
@@ -26,16 +28,20 @@ def make(tmp_path: Path) -> Callable[..., LLMSearcher]:
             "seed": 0,
             "ledger": str(tmp_path / "ledger.jsonl"),
         }
-        return LLMSearcher(**{**given, **settings})
+        made.append(LLMSearcher(**{**given, **settings}))
+        return made[-1]
 
+    build.made = made
     return build
 
 
 @pytest.fixture
-def events(tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
+def events(tmp_path: Path, make: Any) -> Callable[[str], list[dict[str, Any]]]:
     """Read the events of one kind from the test's ledger."""
 
     def read(event: str) -> list[dict[str, Any]]:
+        for searcher in make.made:
+            searcher.ledger.flush()
         lines = (tmp_path / "ledger.jsonl").read_text().splitlines()
         return [row for row in map(json.loads, lines) if row["event"] == event]
 

@@ -330,7 +330,7 @@ def test_it_finds_a_minimum(make):
 def test_it_pickles_and_copies_with_a_call_in_flight(make):
     searcher = make(llm=ScriptedLLM(['{"proposals": []}'], latency=0.2))
     searcher.suggest("a")
-    assert copy.deepcopy(searcher).ledger_path == searcher.ledger_path
+    assert copy.deepcopy(searcher).ledger.path == searcher.ledger.path
     again = pickle.loads(pickle.dumps(searcher))
     assert suggest(again, "b")
 
@@ -368,7 +368,8 @@ def test_what_the_checkpoint_missed_comes_back_from_the_ledger(make, tmp_path):
     suggest(searcher, "b")
     run_trial(searcher, "b", [2.0, 0.5])  # evaluated, then the driver dies
     suggest(searcher, "c")  # started, then the driver dies
-    with open(searcher.ledger_path, "ab") as file:
+    searcher.ledger.flush()
+    with open(searcher.ledger.path, "ab") as file:
         file.write(b'{"event": "outcome", "trial_id": "c", "sco')  # killed in mid-write
 
     restored = make(llm=CountingAdvisor(), batch_size=4)
@@ -394,4 +395,4 @@ def test_a_ledger_that_cannot_be_written_does_not_stop_a_search(make, tmp_path):
 
 
 def test_the_default_ledger_lies_beside_rays_results(tmp_path):
-    assert Path(LLMSearcher(llm="none").ledger_path).parent == tmp_path / "ray_results/raymimic"
+    assert Path(LLMSearcher(llm="none").ledger.path).parent == tmp_path / "ray_results/raymimic"
