@@ -99,6 +99,13 @@ CASES: dict[str, tuple[dict, list[tuple[str, int | None]]]] = {
         },
         [("diverged", 3)],
     ),
+    "training climbs above its start": (
+        {
+            "train_loss": 2.3 + 0.05 * np.abs(E50 - 6) + 0.01 * noise(50, 1),
+            "val_loss": 2.3 + 0.02 * noise(50),
+        },
+        [("diverged", 14)],
+    ),
     "jumped and stayed there": (
         {"val_loss": [2.2, 2.1, 4.0, *[1e4] * 10]},
         [("diverged", 3)],
@@ -281,18 +288,30 @@ def test_cases_hold_in_any_unit(name: str, scale: float, shift: float) -> None:
 
 
 @pytest.mark.parametrize("length", [5, 6, 8, 12, 20, 50, 120])
-@pytest.mark.parametrize("decimals", [8, 0])
-def test_flat_noise_is_no_trend(length: int, decimals: int) -> None:
+@pytest.mark.parametrize("stepped", [False, True])
+def test_flat_noise_is_no_trend(length: int, stepped: bool) -> None:
     seen: Counter[str] = Counter()
     for seed in range(400):
-        values = np.random.default_rng(seed).normal(10, 1, size=(2, length)).round(decimals)
+        values = np.random.default_rng(seed).normal(10, 1, size=(2, length))
+        if stepped:  # as accuracy on a few samples: mostly one value, now and then the next
+            values = (0.35 * values).round()
         seen.update(
             diagnose(curve(train_loss=values[0], val_loss=values[1]), "val_loss", "min").kinds
         )
         seen.update(f"lone {kind}" for kind in diagnose(curve(x=values[0]), "x", "max").kinds)
-    assert seen.pop("stuck") > 300
-    assert seen.pop("lone stuck") > 300
+    assert seen.pop("stuck") > 200
+    assert seen.pop("lone stuck") > 250
     assert all(count <= 0.02 * 400 for count in seen.values()), seen
+
+
+@pytest.mark.parametrize("length", [20, 50, 3000])
+def test_noise_around_a_settled_validation_is_no_overfitting(length: int) -> None:
+    epochs, called = np.arange(length) / length, 0
+    for seed in range(200):
+        train = np.exp(-3 * epochs) + 0.01 * noise(length, seed)
+        val = 0.3 + np.exp(-20 * epochs) + 0.05 * noise(length, seed + 1000)
+        called += "overfitting" in diagnose(curve(loss=train, val_loss=val), "val_loss", "min")
+    assert called <= 0.02 * 200
 
 
 ANY = st.floats() | st.sampled_from([0.0, 1e300, -1e300, 1.7e308, -1.7e308, 5e-324, 1.0, 2.0])
