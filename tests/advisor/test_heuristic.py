@@ -327,9 +327,10 @@ NETS = ["lr", "alpha", "wd", "dropout", "bs", "width", "depth", "opt", "act", "b
 OTHERS = ["x1", "m/x2", "gamma", "max_depth", "subsample", "epochs", "clip", "eps", "ünï"]
 NAMES = st.sampled_from(NETS + OTHERS)
 LOWS = st.floats(1e-6, 10.0)
+WIDTHS = st.just(0.0) | st.floats(0.01, 1e6)  # one value or a continuum, not a few floats
 DIMENSIONS = st.one_of(
-    st.builds(lambda a, r: FloatRange(a, a * (1 + r), log=True), LOWS, st.floats(0.0, 1e6)),
-    st.builds(lambda a, w: FloatRange(a, a + w), st.floats(-5, 5), st.floats(0, 50)),
+    st.builds(lambda a, r: FloatRange(a, a * (1 + r), log=True), LOWS, WIDTHS),
+    st.builds(lambda a, w: FloatRange(a, a + w), st.floats(-5, 5), WIDTHS),
     st.builds(
         lambda n, w: FloatRange(n * 0.25, (n + w) * 0.25, step=0.25), *[st.integers(0, 9)] * 2
     ),
