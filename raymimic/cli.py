@@ -93,9 +93,7 @@ def _demo(options: argparse.Namespace) -> None:
     try:
         from raymimic.demo.run import DemoSettings, run_demo
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            f'the demo needs {error.name}: pip install "raymimic[demo]"', status="no_package"
-        ) from None
+        raise MissingExtra(f'the demo needs {error.name}: pip install "raymimic[demo]"') from None
     run_demo(
         DemoSettings(
             data=options.data,

@@ -1,13 +1,13 @@
 """Every error raymimic raises on purpose; each says what must hold, what came, and the cure.
 
 RaymimicError
+├── MissingExtra                   an optional package is not installed
 ├── SpaceError (ValueError)        a search space that cannot be searched
 │   └── ConfigError                one configuration that does not fit the space
 ├── LedgerError (ValueError)       a ledger that cannot be read or written
 ├── AdvisorError                   an advisor returned no usable advice
 └── LLMError                       a language model gave no usable reply
     ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
-    │   └── MissingExtra           an optional package is not installed
     ├── LLMCallError               the call failed on its way (network, status, deadline)
     ├── LLMRefusal                 the model declined to answer
     └── BadReply                   the text that came is not the JSON we asked for
@@ -20,6 +20,10 @@ from typing import Any
 
 class RaymimicError(Exception):
     """Base of all errors raised on purpose by raymimic."""
+
+
+class MissingExtra(RaymimicError):
+    """An optional package is not installed; the message carries the pip line."""
 
 
 class SpaceError(RaymimicError, ValueError):
@@ -84,10 +88,6 @@ class LLMError(RaymimicError):
 
 class LLMSetupError(LLMError, ValueError):
     """The setting is wrong (no key, unknown model, ...): asking again cannot help."""
-
-
-class MissingExtra(LLMSetupError):
-    """An optional package is not installed; the message carries the pip line."""
 
 
 class LLMCallError(LLMError):

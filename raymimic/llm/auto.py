@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 
-from raymimic.errors import LLMSetupError, MissingExtra
+from raymimic.errors import LLMSetupError
 from raymimic.llm.anthropic import AnthropicLLM
 from raymimic.llm.base import LLM
 from raymimic.llm.openai import OpenAILLM
@@ -25,8 +25,7 @@ def resolve_llm(llm: str | LLM) -> LLM | None:
 
     "auto" takes the first of ANTHROPIC_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL that is set and
     whose SDK is installed, else None. "anthropic:" and "openai:" without a model take the default.
-    Raises `MissingExtra` if a model named explicitly lacks its SDK and `LLMSetupError` for any
-    other setting.
+    Raises `LLMSetupError` for any other setting, and for a named model whose SDK is not installed.
     """
     if not isinstance(llm, str):
         if isinstance(llm, LLM):
@@ -43,7 +42,7 @@ def resolve_llm(llm: str | LLM) -> LLM | None:
             'for a server of your own set OPENAI_BASE_URL and use "openai:MODEL"'
         )
     if not _installed(provider):
-        raise MissingExtra(f'llm={llm!r} needs its SDK: pip install "raymimic[{provider}]"')
+        raise LLMSetupError(f'llm={llm!r} needs its SDK: pip install "raymimic[{provider}]"')
     return _make(provider, model.strip())
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raymimic.errors import LLMCallError
+from raymimic.ledger import read_events
 from raymimic.llm.base import Reply, Request
 from raymimic.llm.prices import estimate_tokens
 
@@ -42,6 +44,15 @@ class ReplayLLM:
         self._replies: dict[str, deque[str]] = {}
         for request, reply in record:
             self._replies.setdefault(request_key(request), deque()).append(reply)
+
+    @classmethod
+    def from_ledger(cls, path: str | os.PathLike[str], *, model: str = "replay") -> ReplayLLM:
+        """Answer as the calls in a ledger were answered; raises `LedgerError` without the file.
+
+        Calls that failed on their way have no reply and are not in the record.
+        """
+        calls = read_events(path).of("call")
+        return cls(((row["request"], row["reply"]) for row in calls if row["reply"]), model=model)
 
     def complete(self, request: Request) -> Reply:
         """Give the next recorded reply to this request."""

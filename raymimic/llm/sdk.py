@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from raymimic.errors import BadReply, LLMCallError, LLMError, LLMSetupError, MissingExtra
+from raymimic.errors import BadReply, LLMCallError, LLMError, LLMSetupError
 from raymimic.llm.base import Reply, Request
 from raymimic.llm.body_limit import bound_body
 from raymimic.llm.calling import call_with_retries, contained
@@ -242,7 +242,7 @@ def _load_sdk(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
-        raise MissingExtra(
+        raise LLMSetupError(
             f"the package {package!r} must be installed for this model: "
             f'pip install "raymimic[{package}]"',
             status="no_package",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from raymimic.errors import LLMSetupError, MissingExtra
+from raymimic.errors import LLMSetupError
 from raymimic.llm import AnthropicLLM, OpenAILLM, ScriptedLLM, describe, resolve_llm
 
 
@@ -72,7 +72,7 @@ def test_a_missing_sdk_is_an_error_only_where_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
-    with pytest.raises(MissingExtra, match=r'pip install "raymimic\[anthropic\]"'):
+    with pytest.raises(LLMSetupError, match=r'pip install "raymimic\[anthropic\]"'):
         resolve_llm("anthropic:")
     assert resolve_llm("auto") is None
     assert 'pip install "raymimic[anthropic]"' in describe(None)
