@@ -50,7 +50,7 @@ class Tally:
     first_t: float | None = None
     last_t: float | None = None
     proposals: dict[int, dict[str, Any]] = field(default_factory=dict)
-    running: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
 
     def add(self, event: str, row: Mapping[str, Any]) -> None:
@@ -70,17 +70,17 @@ class Tally:
 
     def _on_start(self, row: Mapping[str, Any]) -> None:
         proposal = self.proposals.pop(row["proposal"], {"source": "user"})
-        self.running[row["trial_id"]] = proposal
+        self.trials[row["trial_id"]] = proposal
         self.started[proposal["source"]] += 1
         self.repaired += bool(proposal.get("repairs"))
 
     def _on_lost(self, row: Mapping[str, Any]) -> None:
-        proposal = self.running.pop(row["trial_id"], None)
+        proposal = self.trials.pop(row["trial_id"], None)
         if proposal is not None:
             self.started[proposal["source"]] -= 1
 
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
-        proposal = self.running.pop(row["trial_id"], {})
+        proposal = self.trials.get(row["trial_id"], {})
         earlier = self.outcomes.get(row["trial_id"])
         if earlier is not None:  # run again after a restore: counted once
             self.ended[earlier] -= 1

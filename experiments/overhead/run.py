@@ -4,8 +4,9 @@
 
 Each searcher first gets N ended trials of 50 epochs, then 100 more are driven through it as Tune
 does it, beside one that keeps running, and every call is timed on its own (with nothing running,
-`LLMSearcher.suggest` may wait 0.2 s for its advisor, where Tune would sleep 1 s). `LLMSearcher` is warmed through the same calls;
-`OptunaSearch` through `add_evaluated_point`, since asking it 10,000 times takes hours.
+`LLMSearcher.suggest` may wait 0.2 s for its advisor, where Tune would sleep 1 s). `LLMSearcher` is
+warmed through the same calls; `OptunaSearch` through `add_evaluated_point`, since asking it 10,000
+times takes hours.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class HeuristicAdvisor:
         for _ in range(n):
             edit = None if field.exhausted else self._next(field, rng)
             if edit is None:
-                return Advice(tuple(proposals), drops=("no untried configuration is left",))
+                break  # no untried configuration is left
             field.take(edit.config)
             proposals.append(Proposal(edit.config, edit.reason, source="heuristic"))
         return Advice(tuple(proposals))

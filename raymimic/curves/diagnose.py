@@ -217,7 +217,10 @@ def _rise_matters(pair: _Pair) -> bool:
 
 
 def _underfitting(pair: _Pair) -> Signal | None:
-    """Training barely left its start: by less than its noise or than the two readings differ."""
+    """Training barely left its start: by less than its noise or than it lags behind validation.
+
+    A validation that lags behind training by more than that has learnt before the first report.
+    """
     train, val = pair.train, pair.held_out
     if not train.improved or len(val) < 5:
         return None
@@ -225,7 +228,8 @@ def _underfitting(pair: _Pair) -> Signal | None:
     progress = _progress(train)
     if progress <= 0 or widened > progress / 2 or val.risen:
         return None
-    if progress > max(_BARELY * train.noise, abs(gap)):
+    barely = _BARELY * train.noise
+    if progress > max(barely, -gap) or gap > max(barely, progress):
         return None
     text = (
         f"underfitting: {_label(pair, train)} barely left its start ({path(train, 0, -1)}), "

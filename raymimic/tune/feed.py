@@ -6,10 +6,9 @@ import logging
 import time
 
 from raymimic.errors import AdvisorError
-from raymimic.records import Budget
 from raymimic.tune.asking import Asking
 from raymimic.tune.intake import Intake
-from raymimic.tune.journal import Journal
+from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
 
 logger = logging.getLogger(__name__)
@@ -32,72 +31,68 @@ class Feed:
     stays behind.
     """
 
-    def __init__(
-        self, asking: Asking, *, seed: int, batch_size: int | None, patience: float
-    ) -> None:
+    def __init__(self, asking: Asking, *, batch_size: int | None, patience: float) -> None:
         self._asking = asking
-        self._seed, self._batch_size, self._patience = seed, batch_size, patience
+        self._batch_size, self._patience = batch_size, patience
         self._idle_since: float | None = None
-        self.concurrency: int | None = None
 
     @property
     def asking(self) -> Asking:
         """The advisor and how it fared."""
         return self._asking
 
-    def next(
-        self, state: SearchState, journal: Journal, budget: Budget, instruction: str
-    ) -> Queued | None:
+    def next(self, session: Session, state: SearchState) -> Queued | None:
         """Return the next proposal, or None while an advisor in good standing is thinking."""
-        self.collect(state, journal)
-        self.ask_if_low(state, budget, instruction, due=True)
+        self.collect(session, state)
+        self.ask_if_low(session, state, due=True)
         if not state.queue and not state.running:
             self._asking.wait(_IDLE_WAIT_S)
-            self.collect(state, journal)
-        queued = self._pop(state, journal)
+            self.collect(session, state)
+        queued = self._pop(session, state)
         if queued is None and not self._should_wait(state):
-            queued = self._fallback(state, journal)
+            queued = self._fallback(session, state)
         if queued is not None:
             self._idle_since = None
         return queued
 
-    def ask_if_low(
-        self, state: SearchState, budget: Budget, instruction: str, *, due: bool
-    ) -> None:
+    def ask_if_low(self, session: Session, state: SearchState, *, due: bool) -> None:
         """Ask when the queue runs low, for no more than the budget can still start.
 
         ``due`` says that a slot is free now: an empty queue is then filled by at least one.
         """
-        batch = self.batch if self._asking.advisor.remote else 1
-        waiting = len(state.queue)
+        if not self._asking.may_ask():
+            return
+        batch = self.batch(session.concurrency) if self._asking.advisor.remote else 1
+        waiting, budget = len(state.queue), session.budget()
         left = batch if budget.trials_left is None else budget.trials_left - waiting
         needed = 1 if due and not waiting else 0
         wanted = max(min(batch, left), needed)
-        if waiting >= max(batch // 2, needed) or wanted <= 0 or not self._asking.may_ask():
-            return
-        self._asking.ask(state.view(budget, instruction), wanted, known=len(state.ended))
+        if waiting < max(batch // 2, needed) and wanted > 0:
+            view = state.view(budget, session.instruction)
+            self._asking.ask(view, wanted, known=len(state.ended))
 
-    def collect(self, state: SearchState, journal: Journal) -> None:
+    def collect(self, session: Session, state: SearchState) -> None:
         """Take in what the advisor answered since the last call."""
         answer = self._asking.collect()
         if answer is None:
             return
         for call in answer.calls:
-            journal.call(call)
+            session.journal.call(call)
         if isinstance(answer, AdvisorError):
             self._warn(answer)
         else:
-            intake = Intake(state, journal, self._seed)
+            intake = Intake(state, session.journal, session.seed)
             intake.admit(answer, self._asking.asked_for, self._asking.known)
+            if not state.queue:  # asked for a slot, so the slot is served
+                state.queue.append(self._fallback(session, state))
 
-    @property
-    def batch(self) -> int:
+    def batch(self, concurrency: int | None) -> int:
         """How many configurations a question to a model wants."""
-        return self._batch_size or min(max(_BATCH, self.concurrency or 0), _BATCH_MAX)
+        return self._batch_size or min(max(_BATCH, concurrency or 0), _BATCH_MAX)
 
-    def _pop(self, state: SearchState, journal: Journal) -> Queued | None:
+    def _pop(self, session: Session, state: SearchState) -> Queued | None:
         """Pop the queue; what was proposed from too old a view is dropped."""
-        stale_after = 2 * self.batch + len(state.running)
+        stale_after = 2 * self.batch(session.concurrency) + len(state.running)
         while state.queue:
             queued = state.queue.popleft()
             age = len(state.ended) - queued.made_from
@@ -105,7 +100,7 @@ class Feed:
                 return queued
             text = f"stale: {age} trials ended since it was proposed"
             state.discard(queued, text)
-            journal.drop("stale", text, queued.id)
+            session.journal.drop("stale", text, queued.id)
         return None
 
     def _should_wait(self, state: SearchState) -> bool:
@@ -118,7 +113,7 @@ class Feed:
             self._idle_since = time.monotonic()
         return time.monotonic() - self._idle_since < self._patience
 
-    def _fallback(self, state: SearchState, journal: Journal) -> Queued:
+    def _fallback(self, session: Session, state: SearchState) -> Queued:
         failure = self._asking.last_failure
         if failure is not None:
             reason, text = failure.reason, f"the advisor failed ({failure})"
@@ -126,8 +121,8 @@ class Feed:
             reason, text = "patience", f"no answer within {self._patience:g} s and nothing ran"
         else:
             reason, text = "no_proposal", "the advisor had nothing to propose"
-        journal.note("fallback", reason=reason, text=text)
-        return Intake(state, journal, self._seed).random(f"random fallback: {text}")
+        session.journal.note("fallback", reason=reason, text=text)
+        return Intake(state, session.journal, session.seed).random(f"random fallback: {text}")
 
     def _warn(self, failure: AdvisorError) -> None:
         if failure.permanent:

@@ -24,30 +24,22 @@ from raymimic.errors import ConfigError, LedgerError
 from raymimic.ledger import read_events, to_float
 from raymimic.records import Proposal
 from raymimic.space import SearchSpace
-from raymimic.tune.domains import RaySpace
 from raymimic.tune.journal import Journal
+from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
 
 
 @dataclass
-class Snapshot:
-    """What `LLMSearcher.save` writes: plain data, no key, no live handle.
+class Saved:
+    """What a checkpoint holds: plain data, no key, no live handle.
 
     ``ledger_next`` is the number of the ledger's next event at that moment.
     """
 
+    session: Session
     metric: str | None
     mode: str | None
-    ray_space: RaySpace | None
-    state: SearchState | None
-    journal: Journal
     ledger_next: int
-    points: list[dict[str, Any]]
-    given: list[dict[str, Any]]
-    seed: int
-    trials_total: int | None
-    seconds_total: float | None
-    seconds_used: float
 
 
 def default_ledger_path() -> Path:
@@ -56,47 +48,65 @@ def default_ledger_path() -> Path:
     return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
 
 
-def save(path: str, snapshot: Snapshot) -> None:
-    """Write the snapshot; a reader never sees half of it."""
+def save(path: str, session: Session, metric: str | None, mode: str | None) -> None:
+    """Write the session; a reader never sees half of it."""
     part = f"{path}.part"
     with open(part, "wb") as file:
-        cloudpickle.dump(snapshot, file)
+        cloudpickle.dump(Saved(session, metric, mode, session.journal.ledger.next), file)
     os.replace(part, path)
 
 
-def load(path: str) -> Snapshot:
-    """Read a snapshot; raises ValueError for a file that is none."""
+def load(path: str) -> Saved:
+    """Read a checkpoint; raises ValueError for a file that is none."""
     with open(path, "rb") as file:
-        snapshot = cloudpickle.load(file)
-    if not isinstance(snapshot, Snapshot):
+        saved = cloudpickle.load(file)
+    if not isinstance(saved, Saved):
         raise ValueError(
             f"{path!r} must be a file that LLMSearcher.save wrote, it holds a "
-            f"{type(snapshot).__name__}"
+            f"{type(saved).__name__}"
         )
-    return snapshot
+    return saved
 
 
-def bring_up_to_date(state: SearchState, space: SearchSpace, saved: Snapshot) -> None:
-    """Move a restored state into today's ``space`` objects and on to the ledger's end."""
-    old_space, state.space = state.space, space
+def take_up(saved: Saved, offered: Session) -> Session:
+    """Return the saved session in the space of today's run (``offered``), up to its ledger's end.
+
+    The space of today holds the user's objects of today; a budget given today counts.
+    """
+    session = saved.session
+    session.ray_space = offered.ray_space or session.ray_space
+    session.trials_total = offered.trials_total or session.trials_total
+    session.seconds_total = offered.seconds_total or session.seconds_total
+    session.concurrency = offered.concurrency or session.concurrency
+    if session.state is not None and session.ray_space is not None:
+        _move(session.state, session.ray_space.space)
+        _read_on(session.state, session.journal, saved.ledger_next)
+    return session
+
+
+def _move(state: SearchState, space: SearchSpace) -> None:
+    """Give the waiting proposals the value objects of ``space``."""
+    old, state.space = state.space, space
     state.queue = deque(
-        replace(queued, proposal=_moved(queued.proposal, old_space, space))
-        for queued in state.queue
+        replace(queued, proposal=_moved(queued.proposal, old, space)) for queued in state.queue
     )
-    journal = saved.journal
+
+
+def _moved(proposal: Proposal, old: SearchSpace, new: SearchSpace) -> Proposal:
+    config, _ = new.check(old.show(proposal.config))
+    return replace(proposal, config=config)
+
+
+def _read_on(state: SearchState, journal: Journal, first: int) -> None:
+    """Apply the ledger's events from number ``first`` on."""
     try:
-        events = read_events(journal.ledger.path).rows
+        events = read_events(journal.ledger.path)
     except LedgerError:
         return  # restored on another machine: the checkpoint is all there is
-    rows = tuple(row for row in events if row.get("n", -1) >= saved.ledger_next)
+    rows = [row for row in events.rows if row.get("n", -1) >= first]
     for row in rows:
         journal.tally.add(row["event"], row)
     _Tail(state, journal).replay(rows)
-
-
-def with_error(record: TrialRecord, text: str) -> TrialRecord:
-    """Return the record with the text of its error."""
-    return replace(record, error=text)
 
 
 class _Tail:
@@ -106,7 +116,7 @@ class _Tail:
         self._state, self._journal = state, journal
         self._started: dict[str, Queued] = {}
 
-    def replay(self, rows: tuple[dict[str, Any], ...]) -> None:
+    def replay(self, rows: list[dict[str, Any]]) -> None:
         """Apply the events in order; then queue again what had started and never ended."""
         for row in rows:
             if row["event"] == "proposal":
@@ -167,9 +177,3 @@ class _Tail:
                 diagnosis=diagnose(curve, state.metric, state.mode) if curve else None,
             )
         )
-
-
-def _moved(proposal: Proposal, old: SearchSpace, new: SearchSpace) -> Proposal:
-    """The same proposal with the new space's own value objects."""
-    config, _ = new.check(old.show(proposal.config))
-    return replace(proposal, config=config)

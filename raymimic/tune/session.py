@@ -1,0 +1,118 @@
+"""A search as data: what it looks for, in which space, with which budget, and what it knows.
+
+Everything in a `Session` is saved with a checkpoint; live handles (the advisor's thread) are not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raymimic.advisor import Advisor, SearchEvidence
+from raymimic.errors import ConfigError
+from raymimic.records import Budget, Config, Mode, Proposal
+from raymimic.tune.domains import RaySpace
+from raymimic.tune.evaluated import evaluated_record
+from raymimic.tune.journal import Journal
+from raymimic.tune.state import SearchState
+
+
+@dataclass
+class Session:
+    """One search. ``state`` is None until space, metric and mode are known and it begins.
+
+    ``points`` and ``given`` wait for the space: configurations to run first, and trials that were
+    evaluated elsewhere. Times in seconds; ``seconds_before`` was used before the last restore.
+    """
+
+    journal: Journal
+    seed: int
+    instruction: str
+    points: list[dict[str, Any]]
+    ray_space: RaySpace | None = None
+    state: SearchState | None = None
+    given: list[dict[str, Any]] = field(default_factory=list)
+    trials_total: int | None = None
+    seconds_total: float | None = None
+    seconds_before: float = 0.0
+    concurrency: int | None = None
+    _clock: float | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The clock stops when a session is saved: it means nothing to another process."""
+        return {**self.__dict__, "seconds_before": self.seconds_used, "_clock": None}
+
+    @property
+    def seconds_used(self) -> float:
+        """Time since the search began, without the time between a kill and its restore."""
+        running = 0.0 if self._clock is None else time.monotonic() - self._clock
+        return self.seconds_before + running
+
+    @property
+    def all_started(self) -> bool:
+        """Whether every trial of the budget has been given to Tune."""
+        started = self.state.started if self.state else 0
+        return self.trials_total is not None and started >= self.trials_total
+
+    def budget(self) -> Budget:
+        """What is left; the clock starts with the first look."""
+        if self._clock is None:
+            self._clock = time.monotonic()
+        return Budget(
+            trials_total=self.trials_total,
+            trials_started=self.state.started if self.state else 0,
+            seconds_total=self.seconds_total,
+            seconds_used=self.seconds_used,
+            concurrency=self.concurrency,
+        )
+
+    def begin(self, metric: str, mode: Mode, advisor: Advisor, batch: int) -> SearchState:
+        """Begin the search: write its first event, queue the points, take in the given trials."""
+        space = self._known_space().space
+        self.state = SearchState(space, metric, mode)
+        self.journal.note(
+            "search",
+            metric=metric,
+            mode=mode,
+            advisor=advisor.name,
+            space=space.to_json(),
+            trials_total=self.trials_total,
+            seconds_total=self.seconds_total,
+            concurrency=self.concurrency,
+            batch=batch,
+            instruction=self.instruction,
+            seed=self.seed,
+        )
+        for point in self.points:
+            proposal = Proposal(self.config_of(point), "given in points_to_evaluate", "user")
+            self.journal.proposal(space, self.state.enqueue(proposal, 0))
+        for trial in self.given:
+            self.add_evaluated(self.state, **trial)
+        self.points, self.given = [], []
+        return self.state
+
+    def evidence(self, state: SearchState) -> SearchEvidence:
+        """All that an advisor would be shown now."""
+        return state.view(self.budget(), self.instruction)()
+
+    def config_of(self, nested: Mapping[str, Any]) -> Config:
+        """Return a user's own configuration, which must fit as it is; raises `ConfigError`."""
+        ray_space = self._known_space()
+        config, repairs = ray_space.space.check(ray_space.flatten(nested))
+        if repairs:
+            raise ConfigError(list(repairs))
+        return config
+
+    def add_evaluated(
+        self, state: SearchState, parameters: Mapping[str, Any], **outcome: Any
+    ) -> None:
+        """Take in a trial that was evaluated elsewhere; raises `ConfigError` if it does not fit."""
+        record = evaluated_record(state, self.config_of(parameters), **outcome)
+        state.add_evaluated(record)
+        self.journal.evaluated(state.space, record)
+
+    def _known_space(self) -> RaySpace:
+        assert self.ray_space is not None, "the searcher asks only once the space is known"
+        return self.ray_space

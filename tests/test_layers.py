@@ -1,0 +1,80 @@
+"""Imports point down, and heavy packages stay in their rooms."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import raymimic
+
+PACKAGE = Path(raymimic.__file__).parent
+
+# From the top down: a room may import those after it, never those before it.
+ROOMS = [
+    "cli", "demo", "tune", "advisor", "llm", "curves", "summary", "ledger", "space", "records",
+    "errors",
+]  # fmt: skip
+
+# Who alone may import what at module level.
+HEAVY = {"ray": {"tune", "demo"}, "torch": {"demo"}, "sklearn": {"demo"}, "optuna": set()}
+HEAVY |= {"anthropic": set(), "openai": set(), "torchvision": set()}
+
+
+def modules() -> list[Path]:
+    return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path, *, top_level: bool) -> set[str]:
+    """Absolute names that a module imports; names below ``raymimic`` keep their room."""
+    tree = ast.parse(path.read_text())
+    names: set[str] = set()
+    for node in tree.body if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    here = ROOMS.index(room_of(path))
+    for name in imported(path, top_level=False):
+        package, _, rest = name.partition(".")
+        room = rest.partition(".")[0]
+        if package == "raymimic" and room in ROOMS:
+            assert ROOMS.index(room) >= here, f"{path.name} imports {name}, a room above its own"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_packages_stay_in_their_rooms(path):
+    for name in imported(path, top_level=True):
+        package = name.partition(".")[0]
+        assert room_of(path) in HEAVY.get(package, {room_of(path)}), f"{path.name} imports {name}"
+
+
+def test_every_module_has_a_room():
+    assert {room_of(path) for path in modules()} == set(ROOMS)
+
+
+def test_importing_raymimic_and_its_searcher_loads_no_sdk_and_no_torch():
+    code = (
+        "import sys, raymimic; raymimic.LLMSearcher, raymimic.HeuristicAdvisor; "
+        "print([n for n in ('torch', 'anthropic', 'openai', 'optuna') if n in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_no_file_is_longer_than_400_lines():
+    long = {str(path): len(path.read_text().splitlines()) for path in modules()}
+    assert {path: count for path, count in long.items() if count > 400} == {}

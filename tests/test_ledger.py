@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raymimic import Ledger, read_events
+from raymimic.errors import LedgerError
+from raymimic.ledger import jsonable, to_float
+from raymimic.summary import tally_of
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(value=ANYTHING)
+@settings(max_examples=200, deadline=None)
+def test_whatever_is_written_is_one_line_of_valid_json(value):
+    line = json.dumps(jsonable({"value": value}), allow_nan=False)
+    assert "\n" not in line
+    json.loads(line, parse_constant=lambda name: pytest.fail(name))
+
+
+@pytest.mark.parametrize("value", [1.5, -math.inf, math.inf, np.float32(0.25)])
+def test_numbers_come_back(value):
+    assert to_float(jsonable(value)) == value
+    assert math.isnan(to_float(jsonable(math.nan)))
+    assert to_float(None) is None
+
+
+def test_events_are_numbered_and_read_back_in_order(tmp_path):
+    ledger = Ledger(tmp_path / "new folder" / "ledger.jsonl")
+    for index in range(3):
+        ledger.append("drop", reason="stale", text=f"text {index}\nof two lines")
+    ledger.flush()
+    events = read_events(ledger.path)
+    assert [row["n"] for row in events.rows] == [0, 1, 2]
+    assert events.of("drop")[2]["text"] == "text 2\nof two lines"
+    again = pickle.loads(pickle.dumps(ledger))
+    again.append("drop", reason="stale", text="after a restart")
+    again.flush()
+    assert read_events(ledger.path).rows[-1]["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("tail", "kept", "torn"),
+    [(b'{"event": "drop", "te', 1, 1), (b'{"event": "drop"}', 2, 0), (b"\xff\xfe", 1, 1)],
+)
+def test_a_half_written_last_line_is_mended(tmp_path, tail, kept, torn):
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b'{"event": "drop"}\n' + tail)
+    assert read_events(path).unreadable == torn  # readable as it is
+    ledger = Ledger(path)
+    ledger.append("fallback", reason="x", text="y")
+    ledger.flush()
+    events = read_events(path)
+    assert events.unreadable == 0
+    assert len(events.of("drop")) == kept
+    assert len(events.of("torn")) == torn
+    assert events.rows[-1]["n"] == 2
+
+
+def test_a_disk_that_fails_is_counted_and_stops_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    ledger = Ledger(tmp_path / "file" / "ledger.jsonl")
+    for _ in range(3):
+        ledger.append("drop", reason="stale", text="")
+    ledger.flush()
+    assert ledger.lost == 3
+
+
+def test_a_missing_ledger_is_named(tmp_path):
+    with pytest.raises(LedgerError, match=r"nothing\.jsonl"):
+        read_events(tmp_path / "nothing.jsonl")
+
+
+def test_events_go_to_parquet(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append("proposal", id=0, config={"lr": 0.1, "sizes": [1, 2]}, repairs=["clamped"])
+    ledger.append("outcome", trial_id="a", score=math.nan, curve={"epochs": [1]})
+    ledger.flush()
+    frame = read_events(ledger.path).to_pandas()
+    frame.to_parquet(tmp_path / "ledger.parquet")
+    assert list(frame["event"]) == ["proposal", "outcome"]
+    assert frame["config.lr"][0] == 0.1
+
+
+def test_the_summary_tells_best_sources_faults_calls_and_money(tmp_path):
+    rows = [
+        {"event": "search", "metric": "acc", "mode": "max", "advisor": "m", "t": 100.0},
+        {"event": "proposal", "id": 0, "source": "llm", "config": {"lr": 0.1},
+         "rationale": "known good", "repairs": ["lr: clamped"]},
+        {"event": "proposal", "id": 1, "source": "random", "config": {"lr": 0.2}, "rationale": ""},
+        {"event": "start", "trial_id": "a", "proposal": 0},
+        {"event": "start", "trial_id": "b", "proposal": 1},
+        {"event": "call", "status": "ok", "tokens_in": 1000, "tokens_out": 50, "cost": 0.002,
+         "failed_tries": ["429"]},
+        {"event": "call", "status": "timeout", "tokens_in": 0, "tokens_out": 0, "cost": None},
+        {"event": "fallback", "reason": "timeout"},
+        {"event": "drop", "reason": "repeat"},
+        {"event": "outcome", "trial_id": "a", "status": "done", "score": 0.75},
+        {"event": "outcome", "trial_id": "b", "status": "failed", "score": None},
+        {"event": "outcome", "trial_id": "a", "status": "done", "score": 0.8, "t": 160.0},
+    ]  # fmt: skip
+    text = tally_of(rows).text()
+    assert "2 trials ended (done 1, failed 1) in 1 min 0 s, for acc (higher is better)" in text
+    assert "Best: acc 0.8 in trial a, proposed by llm: lr=0.1" in text
+    assert "why it was tried: known good" in text
+    assert "Proposed by: llm 1, random 1. Repaired: 1. Dropped proposals: repeat 1." in text
+    assert "Random fallbacks: timeout 1." in text
+    assert "Model m: 2 calls (ok 1, timeout 1, retried after 429 1), 1,000 tokens in" in text
+    assert "$0.0020 + 1 calls of unknown price" in text
+
+
+def test_an_empty_search_has_a_summary():
+    text = tally_of([{"event": "search", "metric": "loss", "mode": "min", "advisor": "m"}]).text()
+    assert "no trial ended with a finite loss" in text
+    assert "Proposed by: nobody" in text
+
+
+def test_a_folder_is_no_ledger(tmp_path: Path):
+    with pytest.raises(LedgerError):
+        read_events(tmp_path)

@@ -1,0 +1,35 @@
+"""The README's promises: few words before the first code, and code that runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+TEXT = README.read_text() if README.exists() else ""
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def test_at_most_100_words_before_the_first_code():
+    assert 0 < len(TEXT.partition("```")[0].split()) <= 100
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("code", PYTHON, ids=["use-it", "watch-it"])
+def test_every_python_example_runs(code, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr[-3000:]
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    script = (README.parent / ".ci" / "run").read_text()
+    assert "README.md" in script
+    assert 'pip install ".[test]" && pytest' in TEXT.partition("## Test it")[2]
