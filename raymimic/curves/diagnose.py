@@ -288,7 +288,7 @@ def _no_better(target: Series) -> Signal:
 
 def _plateau(target: Series, since: int, pair: _Pair | None) -> Signal:
     epoch = int(target.epochs[since])
-    text = f"plateau since epoch {epoch}: {target.name} flat at {average(target, since)}"
+    text = f"plateau since epoch {epoch}: {target.name} only {path(target, since, -1)}"
     text += f" ({best(target)})"
     if pair is not None and pair.train is not target and still_improving(pair.train):
         text += f", while {pair.train.name} goes on improving"
