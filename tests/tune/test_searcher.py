@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Repeater
 from tune_fakes import CountingAdvisor, HeldAdvisor, run_trial, suggest
 
-from raymimic import LLMSearcher, ScriptedLLM
+from raymimic import LLMSearcher, ScriptedLLM, read_events
+from raymimic.advisor import build_request, evidence_from_ledger
 from raymimic.errors import ConfigError, LLMCallError, LLMSetupError, SpaceError
 
 
@@ -379,6 +381,24 @@ def test_what_the_checkpoint_missed_comes_back_from_the_ledger(make, tmp_path):
     assert suggest(restored, "d")["x"] == 0.03  # what "c" should have tried
     assert suggest(restored, "e")["x"] == 0.04  # "b" is not repeated
     assert restored.tally.started == {"llm": 4}
+
+
+def test_the_ledger_tells_the_next_question_exactly(make):
+    searcher = make(llm=CountingAdvisor(), batch_size=4, instruction="be quick")
+    searcher.add_evaluated_point({"x": 0.9}, 3.0, intermediate_values=[4.0, 3.0])
+    for trial_id in "abc":
+        suggest(searcher, trial_id)
+    run_trial(searcher, "a", [2.0, 1.0, 0.5])
+    searcher.on_trial_complete("b", error=True)
+    searcher.note_error("b", "MemoryError: full")
+    evidence, n = searcher.next_question()
+    searcher.ledger.flush()
+    told = evidence_from_ledger(read_events(searcher.ledger.path))
+    assert without_seconds(build_request(told, n)) == without_seconds(build_request(evidence, n))
+
+
+def without_seconds(request):
+    return re.sub(r"\d+ s used", "", request.system + request.user), request.schema
 
 
 def test_no_secret_is_in_the_saved_state(make, tmp_path, monkeypatch):
