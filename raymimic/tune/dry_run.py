@@ -9,12 +9,9 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from raymimic.errors import RaymimicError
-
-if TYPE_CHECKING:
-    from raymimic.tune.searcher import LLMSearcher
 
 _active = False
 
@@ -22,8 +19,8 @@ _active = False
 class Reached(BaseException):
     """Carries the searcher out of the script; no `except Exception` of the script may stop it."""
 
-    def __init__(self, searcher: LLMSearcher) -> None:
-        self.searcher = searcher
+    def __init__(self, searcher: Any) -> None:
+        self.searcher = searcher  # an LLMSearcher, which imports this module
 
 
 def is_on() -> bool:
@@ -31,7 +28,7 @@ def is_on() -> bool:
     return _active
 
 
-def searcher_of(script: Path, arguments: Sequence[str] = ()) -> LLMSearcher:
+def searcher_of(script: Path, arguments: Sequence[str] = ()) -> Any:
     """Run ``script`` as its main program until its `LLMSearcher` would begin; return that.
 
     Raises `RaymimicError` if the script ends without starting a search with an `LLMSearcher`.

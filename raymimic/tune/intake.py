@@ -26,7 +26,7 @@ class Intake:
 
         ``wanted`` bounds the replacements: a model that sent too many is owed nothing.
         """
-        refused = [("unreadable", text) for text in advice.drops]
+        refused = [("unused", text) for text in advice.drops]
         admitted = 0
         for proposal in advice.proposals:
             fault = self._try(proposal, made_from)
