@@ -134,7 +134,8 @@ def _question(target: Path) -> tuple[SearchEvidence, int]:
     if target.suffix == ".py":
         from raymimic.tune.dry_run import searcher_of
 
-        return searcher_of(target).next_question()
+        question: tuple[SearchEvidence, int] = searcher_of(target).next_question()
+        return question
     from raymimic.advisor import evidence_from_ledger
     from raymimic.ledger import read_events
 
