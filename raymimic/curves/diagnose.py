@@ -21,7 +21,7 @@ _OVERFIT_OWN = 0.05  # overfitting: the rise is at least this share of validatio
 _OVERFIT_PAIR = 0.03  # ... and this share of the larger range of the pair
 _MEMORISED = 5.0  # training travelled this many times further than a validation that never moved
 _BARELY = 8.0  # underfitting: the progress is at most this many times the noise
-_NO_GAP = 0.10  # of the progress: a smaller distance of validation from training is no gap
+_NO_GAP = 0.03  # of the progress: a smaller distance of validation from training is no gap
 
 
 @dataclass(frozen=True)
@@ -262,10 +262,10 @@ def _ending(target: Series, pair: _Pair | None, fit: Signal | None) -> Signal | 
     if still_improving(target):
         return _improving(target)
     if (target.improved or target.worsened) and target.risen > _OVERFIT_OWN * target.span:
-        return _no_better(target)
+        return _no_better(target, pair)
     since = flat_since(target)
     if since is None:
-        return None
+        return _no_better(target, pair) if _stale(target) else None
     ceiling = _ceiling(target, since, pair) if pair and pair.own and fit is None else None
     return ceiling or _plateau(target, since, pair)
 
@@ -280,18 +280,30 @@ def _improving(target: Series) -> Signal:
     )
 
 
-def _no_better(target: Series) -> Signal:
+def _stale(target: Series) -> bool:
+    """Whether it improved once, but its best lies a third of the trial back."""
+    if not len(target):
+        return False
+    since = len(target) - 1 - target.best
+    return target.improved and since >= max(4, len(target) / 3)
+
+
+def _no_better(target: Series, pair: _Pair | None) -> Signal:
     epoch = int(target.epochs[target.best])
     moved = f"{target.name} {path(target, target.best, -1)}"
-    return Signal("plateau", epoch, f"plateau, no better since epoch {epoch}: {moved}")
+    text = f"plateau, no better since epoch {epoch}: {moved}{_train_goes_on(target, pair)}"
+    return Signal("plateau", epoch, text)
+
+
+def _train_goes_on(target: Series, pair: _Pair | None) -> str:
+    goes_on = pair is not None and pair.train is not target and still_improving(pair.train)
+    return f", while {pair.train.name} goes on improving" if pair and goes_on else ""
 
 
 def _plateau(target: Series, since: int, pair: _Pair | None) -> Signal:
     epoch = int(target.epochs[since])
     text = f"plateau since epoch {epoch}: {target.name} only {path(target, since, -1)}"
-    text += f" ({best(target)})"
-    if pair is not None and pair.train is not target and still_improving(pair.train):
-        text += f", while {pair.train.name} goes on improving"
+    text += f" ({best(target)}){_train_goes_on(target, pair)}"
     return Signal("plateau", epoch, text)
 
 

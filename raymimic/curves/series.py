@@ -58,10 +58,15 @@ class Series:
         """
         if len(self) < 3:
             return self.span
-        bends = np.sort(np.abs(np.diff(self.cost, n=2)))
-        kept = bends[: -int(-_KEPT * bends.size // 1)]
-        scatter = float(kept.mean()) / (_KEPT_MEAN * math.sqrt(6))  # a bend's variance is 6 noise's
-        return max(scatter, self.quantum / 3, self._resolution)
+        return max(_scatter(self.cost), self.quantum / 3, self._resolution)
+
+    @cached_property
+    def late_noise(self) -> float:
+        """The same for the second half alone, where the curve bends less; needs 10 epochs."""
+        if len(self) < 10:
+            return self.noise
+        late = _scatter(self.cost[len(self) // 2 :])
+        return min(self.noise, max(late, self.quantum / 3, self._resolution))
 
     @cached_property
     def quantum(self) -> float:
@@ -142,6 +147,13 @@ class Series:
     def _resolution(self) -> float:
         largest = float(np.abs(self.raw).max()) if self.raw.size else 0.0
         return max(largest * _HEADROOM * _ROUNDING, _SMALLEST)
+
+
+def _scatter(cost: Floats) -> float:
+    """Standard deviation of independent noise that would bend the series this much."""
+    bends = np.sort(np.abs(np.diff(cost, n=2)))
+    kept = bends[: -int(-_KEPT * bends.size // 1)]
+    return float(kept.mean()) / (_KEPT_MEAN * math.sqrt(6))  # a bend's variance is 6 noise's
 
 
 def read_series(curve: Curve, name: str, lower_is_better: bool) -> Series:

@@ -7,7 +7,7 @@ import numpy as np
 from raymimic.curves.curve import Floats
 from raymimic.curves.series import Series
 
-_STILL_MOVING = 0.10  # of the average pace: slower than this is not worth calling an improvement
+_STILL_MOVING = 0.05  # of the average pace: slower than this is not worth calling an improvement
 _STANDING = 1 / 3  # of the average pace: a stretch is flat if even an optimist sees less
 _LATE_CERTAINTY = 0.6  # of the critical shift: the curve as a whole has passed that already
 _LEVEL = 0.05  # of the range travelled: values this close are at the same level
@@ -16,11 +16,16 @@ _SWING = 0.25  # of the range travelled: reversals of this size are swings
 
 
 def still_improving(series: Series) -> bool:
-    """Whether the last quarter improves, beyond noise and at a pace that matters."""
+    """Whether it improves beyond noise to the end, at a pace that matters.
+
+    The second half shows whether the movement is real, the last quarter whether it goes on: a
+    quarter alone is too short to tell a slow descent from noise.
+    """
     if len(series) < 5 or not series.improved:
         return False
-    gain, error, average = _pace(series, series.cost[-series.window :])
-    return gain > _LATE_CERTAINTY * series.critical * error and gain > _STILL_MOVING * average
+    half, error, _ = _pace(series, series.cost[-max(series.window, len(series) // 2) :])
+    quarter, _, average = _pace(series, series.cost[-series.window :])
+    return half > _LATE_CERTAINTY * series.critical * error and quarter > _STILL_MOVING * average
 
 
 def flat_since(series: Series) -> int | None:
@@ -75,7 +80,7 @@ def _pace(series: Series, part: Floats) -> tuple[float, float, float]:
     centred = np.arange(n) - (n - 1) / 2
     squares = n * (n * n - 1) / 12
     gain = -float(part @ centred) / squares * (n - 1)
-    error = series.noise * (n - 1) / squares**0.5
+    error = series.late_noise * (n - 1) / squares**0.5
     return gain, error, series.span * (n - 1) / (len(series) - 1)
 
 

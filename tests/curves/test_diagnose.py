@@ -129,7 +129,7 @@ CASES: dict[str, tuple[dict, list[tuple[str, int | None]]]] = {
             "train_loss": 2.303 - 0.0002 * E50 + 0.002 * noise(50, 1),
             "val_loss": 2.310 - 0.0002 * E50 + 0.002 * noise(50, 2),
         },
-        [("underfitting", 1)],
+        [("underfitting", 1), ("improving", None)],
     ),
     "grew to 1e9": (
         {
