@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from raymimic.advisor.base import TrialRecord
-from raymimic.curves import Curve
+from raymimic.curves import Curve, find_pair
 
 _POINTS = 12
-_COLUMNS = 4
+_LAST = 4  # epochs at the end that are never thinned: late noise decides scores
+_OTHERS = 6
 
 
 def number(value: float | None) -> str:
@@ -19,19 +20,22 @@ def number(value: float | None) -> str:
 
 
 def curve_lines(trial: TrialRecord, metric: str, points: int = _POINTS) -> list[str]:
-    """One line a column, ``metric`` first: "val_loss 1:2.301 2:1.52 5:0.71"."""
+    """``metric`` and its training or held-out twin as "val_loss 1:2.301 2:1.52 5:0.71".
+
+    Of the other columns only the last values, in one line: whole curves of them would cost as
+    many tokens again and decide little.
+    """
     curve = trial.curve
     if curve is None or not len(curve):
         return []
     rows = _informative(curve, trial, metric, points)
-    names = [metric, *(name for name in curve.columns if name != metric)]
-    lines: list[str] = []
-    for name in names:
-        if name in curve.columns and len(lines) < _COLUMNS:
-            text = _cells(curve, name, rows)
-            if text:
-                lines.append(f"{name} {text}")
-    return lines
+    pair = find_pair(tuple(curve.columns), metric)
+    twins = [pair.held_out, pair.train] if pair else []
+    whole = list(dict.fromkeys(name for name in [metric, *twins] if name in curve.columns))
+    lines = [f"{name} {text}" for name in whole if (text := _cells(curve, name, rows))]
+    others = [name for name in curve.columns if name not in whole][:_OTHERS]
+    last = [f"{name} {number(value)}" for name in others if (value := curve.last(name)) is not None]
+    return [*lines, f"at the end: {', '.join(last)}"] if last else lines
 
 
 def _cells(curve: Curve, name: str, rows: list[int]) -> str:
@@ -49,7 +53,7 @@ def _informative(curve: Curve, trial: TrialRecord, metric: str, points: int) -> 
     size = len(curve)
     if size <= points:
         return list(range(size))
-    rows = {0, size - 1}
+    rows = {0, *range(max(0, size - min(_LAST, points // 2)), size)}
     values = curve.columns.get(metric)
     if values is not None and np.isfinite(values).any():
         rows.add(int(np.nanargmin(np.where(np.isfinite(values), values, np.nan))))

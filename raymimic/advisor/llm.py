@@ -6,8 +6,9 @@ import time
 from dataclasses import replace
 
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.prompt import quote, reply_schema, system_prompt, user_prompt
+from raymimic.advisor.prompt import reply_schema, system_prompt, user_prompt
 from raymimic.advisor.reply import read_proposals
+from raymimic.advisor.trial_text import quote
 from raymimic.errors import AdvisorError, BadReply, LLMError, LLMSetupError
 from raymimic.llm import LLM, Reply, Request, request_json
 from raymimic.records import Advice, Call

@@ -3,6 +3,16 @@
 from raymimic.curves.curve import Curve
 from raymimic.curves.diagnose import diagnose
 from raymimic.curves.history import CurveHistory
+from raymimic.curves.pairs import Pair, find_pair
 from raymimic.curves.signals import Diagnosis, Signal, SignalKind
 
-__all__ = ["Curve", "CurveHistory", "Diagnosis", "Signal", "SignalKind", "diagnose"]
+__all__ = [
+    "Curve",
+    "CurveHistory",
+    "Diagnosis",
+    "Pair",
+    "Signal",
+    "SignalKind",
+    "diagnose",
+    "find_pair",
+]

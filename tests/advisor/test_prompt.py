@@ -62,7 +62,7 @@ def test_the_first_question_holds_space_objective_budget_and_task():
     assert r'The user says: "stay \"small\""' in request.system
     assert "28 of 30 left to start" in request.user
     assert "560 s left" in request.user
-    assert request.user.endswith("Propose exactly 3 new configurations.")
+    assert "Propose exactly 3 new configurations. After them 25 remain" in request.user
 
 
 def test_the_system_part_is_constant_over_a_run():
@@ -88,6 +88,30 @@ def test_curves_diagnoses_reasons_and_what_came_of_them_are_shown():
     assert '"reason of 1" expected 0.5, got 1.89' in shown
     assert "clamped" in shown
     assert "1 of your 1 ended proposals beat the best trial before them" in shown
+
+
+def test_the_last_batch_is_told_so():
+    assert "This is the last batch" in user([], budget=Budget(10, 6), n=4)
+    assert "last batch" not in user([], budget=Budget(10, 5), n=4)
+    assert "last batch" not in user([], n=4)  # no budget, no end
+
+
+def test_comparisons_a_reader_would_make_by_eye_are_made():
+    def at(number: int, norm: Any, lr: float, values: list[float]) -> TrialRecord:
+        curve = Curve(range(1, 7), {"val_loss": values, "val_acc": [0.5] * 5 + [0.9]})
+        config = {"lr": lr, "width": 64, "norm": norm}
+        return trial(number, config=config, score=values[-1], curve=curve, expected=0.1)
+
+    good = at(1, "batch", 0.01, [1.0, 0.8, 0.6, 0.5, 0.4, 0.3])
+    noisy = at(2, None, 0.01, [1.0, 0.8, 0.6, 0.3, 0.9, 0.6])
+    partial = Curve([1, 2], {"val_loss": [0.9, 0.7]})
+    shown = user([good, noisy], running=(trial(3, status="running", score=None, curve=partial),))
+    assert 'norm: null 0.6 (1x), "batch" 0.3 (1x), "[1, 2]" untried' in shown
+    assert 'differs from the best in: norm "batch" -> null' in shown
+    assert "its best was 0.3, the mean of its last 3 0.6" in shown
+    assert "2 of 2 ended worse than you expected (median error 0.35)" in shown
+    assert "val_loss 1:0.9 2:0.7 (the best trial had 0.8 at that epoch)" in shown
+    assert "at the end: val_acc 0.9" in shown
 
 
 def test_failures_running_and_refused_proposals_are_shown():

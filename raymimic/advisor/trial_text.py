@@ -1,0 +1,121 @@
+"""One trial as the model reads it: result, settings, reason and outcome, diagnosis, curve."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.records import Config
+from raymimic.space import SearchSpace
+
+_RATIONALE_CHARS = 200
+_ERROR_CHARS = 300
+_TAIL = 3  # epochs that "the end" averages over
+
+
+def quote(text: str, limit: int = 2000) -> str:
+    """Write foreign text as one JSON string of at most ``limit`` characters of content."""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return json.dumps(text, ensure_ascii=False)
+
+
+def config_text(space: SearchSpace, config: Config) -> str:
+    """The configuration as JSON, floats to four significant digits."""
+    return json.dumps(_brief(space, config), ensure_ascii=False)
+
+
+def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: TrialRecord) -> str:
+    """Several lines about an ended trial; ``best`` is the trial to compare it with."""
+    lines = [
+        f"## trial {trial.trial_id}: {rank}",
+        f"config {config_text(evidence.space, trial.config)}",
+    ]
+    if trial is not best:
+        lines.append(f"differs from the best in: {_difference(evidence.space, best, trial)}")
+    if trial.rationale:
+        lines.append(reason_text(trial))
+    if trial.repairs:
+        lines.append(f"repaired: {quote('; '.join(trial.repairs), _RATIONALE_CHARS)}")
+    if trial.error:
+        lines.append(f"error: {quote(_last_line(trial.error), _ERROR_CHARS)}")
+    if trial.diagnosis is not None:
+        lines.append(f"diagnosis: {trial.diagnosis.text}{_ending(trial, evidence)}")
+    return "\n".join(lines + curve_lines(trial, evidence.metric))
+
+
+def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord | None) -> str:
+    """A few lines about a running trial, beside the best one at the same epoch."""
+    lines = [f"## trial {trial.trial_id}: {config_text(evidence.space, trial.config)}"]
+    if trial.rationale:
+        lines.append(reason_text(trial))
+    lines += curve_lines(trial, evidence.metric, points=5)
+    then = _value_at(best, evidence.metric, trial)
+    if then is not None:
+        lines[-1] += f" (the best trial had {number(then)} at that epoch)"
+    return "\n".join(lines)
+
+
+def reason_text(trial: TrialRecord) -> str:
+    """Who proposed the trial and why, what was expected and what came."""
+    who = "you" if trial.source == "llm" else trial.source
+    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS)}"
+    if trial.expected is not None:
+        got = "" if trial.status == "running" else f", got {number(trial.score)}"
+        text += f" expected {number(trial.expected)}{got}"
+    return text
+
+
+def jitter(trial: TrialRecord, metric: str) -> float | None:
+    """How far the last value lies from the mean of the last three: luck of the last epoch."""
+    values = _finite(trial, metric)
+    if values is None or values.size < 2 * _TAIL:
+        return None
+    return float(abs(values[-1] - values[-_TAIL:].mean()))
+
+
+def _ending(trial: TrialRecord, evidence: SearchEvidence) -> str:
+    values = _finite(trial, evidence.metric)
+    if values is None or values.size < 2 * _TAIL:
+        return ""
+    best = values.min() if evidence.mode == "min" else values.max()
+    return f"; its best was {number(best)}, the mean of its last 3 {number(values[-_TAIL:].mean())}"
+
+
+def _finite(trial: TrialRecord, metric: str) -> np.ndarray | None:
+    if trial.curve is None or metric not in trial.curve.columns:
+        return None
+    values = trial.curve.column(metric)
+    return values[np.isfinite(values)]
+
+
+def _value_at(best: TrialRecord | None, metric: str, trial: TrialRecord) -> float | None:
+    if best is None or best.curve is None or trial.curve is None or not len(trial.curve):
+        return None
+    known = best.curve.columns.get(metric)
+    (rows,) = np.nonzero(best.curve.epochs == trial.curve.epochs[-1])
+    return None if known is None or not rows.size else float(known[rows[0]])
+
+
+def _difference(space: SearchSpace, best: TrialRecord, trial: TrialRecord) -> str:
+    """Each changed setting as "name best -> this"; only names when nearly all changed."""
+    before, after = _brief(space, best.config), _brief(space, trial.config)
+    changed = [name for name in after if before[name] != after[name]]
+    if len(changed) > max(3, len(after) // 2):
+        return f"{len(changed)} of {len(after)} settings"
+    return ", ".join(f"{n} {json.dumps(before[n])} -> {json.dumps(after[n])}" for n in changed)
+
+
+def _brief(space: SearchSpace, config: Config) -> dict[str, object]:
+    return {
+        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        for name, value in space.show(config).items()
+    }
+
+
+def _last_line(text: str) -> str:
+    """The last line of a traceback says what happened."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else ""
