@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,18 @@ class Curve:
             return None
         finite = values[np.isfinite(values)]
         return float(finite[-1]) if finite.size else None
+
+    def rows(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Each epoch with the metrics reported there, as `CurveHistory.append` takes them."""
+        for row, epoch in enumerate(self.epochs.tolist()):
+            yield (
+                epoch,
+                {
+                    name: float(values[row])
+                    for name, values in self.columns.items()
+                    if values[row] == values[row] or epoch in self.nan_epochs.get(name, ())
+                },
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Strict JSON: a gap is null, reported non-finite values are "nan", "inf", "-inf"."""

@@ -161,6 +161,8 @@ class _Tail:
         """An ended trial that Tune has forgotten: its result is still evidence."""
         state, trial_id = self._state, row["trial_id"]
         curve = Curve.from_json(row["curve"]) if row.get("curve") else None
+        for epoch, metrics in curve.rows() if curve is not None else ():
+            state.history.append(trial_id, epoch, metrics)
         state.put(
             TrialRecord(
                 trial_id=trial_id,

@@ -45,6 +45,15 @@ class SearchState:
     _scores: dict[str, float] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Ended trials travel without their curves: the history has them all, far more densely."""
+        bare = [replace(record, curve=None) for record in self.ended]
+        return {**self.__dict__, "ended": bare}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.ended = [self._with_curve(record) for record in self.ended]
+
     # -- proposals ---------------------------------------------------------------------------
 
     def seen(self, config: Config) -> bool:

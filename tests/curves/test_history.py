@@ -105,6 +105,17 @@ def test_every_copy_and_export_comes_back_exactly(appends: list) -> None:
         assert pickle.loads(pickle.dumps(curve)) == curve
 
 
+@given(APPENDS)
+@settings(deadline=None)
+def test_rows_of_a_curve_build_it_again(appends: list) -> None:
+    history = filled(appends)
+    again = CurveHistory()
+    for trial_id in history.trial_ids:
+        for epoch, metrics in history.curve(trial_id).rows():
+            again.append(trial_id, epoch, metrics)
+    assert curves(again) == curves(history)
+
+
 def test_parquet_comes_back_exactly(tmp_path: Path) -> None:
     history = small_history()
     history.to_parquet(tmp_path / "curves.parquet")

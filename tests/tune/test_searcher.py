@@ -354,6 +354,21 @@ def test_save_and_restore_bring_back_queue_trials_and_counters(make, tmp_path):
     assert restored.tally.ended == {"done": 2}
 
 
+def test_a_fresh_searcher_restores_space_metric_and_mode(make, tmp_path):
+    searcher = make(mode="max", metric="acc")
+    suggest(searcher, "a")
+    searcher.on_trial_complete("a", {"acc": 0.5})
+    searcher.save(str(tmp_path / "state.pkl"))
+    restored = LLMSearcher(llm="none")
+    restored.restore(str(tmp_path / "state.pkl"))
+    assert (restored.metric, restored.mode) == ("acc", "max")
+    assert 0 <= suggest(restored, "b")["x"] <= 1
+    restored.save(str(tmp_path / "again.pkl"))  # and once more
+    again = LLMSearcher(llm="none")
+    again.restore(str(tmp_path / "again.pkl"))
+    assert list(again.trial("a").curve.column("acc")) == [0.5]
+
+
 def test_a_blank_searcher_saves_and_restores(make, tmp_path):
     blank = make(space=None, metric=None, mode=None, points_to_evaluate=[{"x": 0.5}])
     blank.save(str(tmp_path / "state.pkl"))
