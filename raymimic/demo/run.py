@@ -63,13 +63,13 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict
     split = load(settings.data, settings.data_dir, settings.train_samples, settings.seed)
     epochs = settings.epochs or EPOCHS[settings.data]
     out = _results_folder(settings)
+    searcher = _searcher(settings, out)  # a wrong --llm is said before Ray starts
     slots = _start_ray()
     say(
         f"{settings.trials} small CNNs on {settings.data}: {len(split.train_labels):,} training "
         f"and {len(split.val_labels):,} validation images, {epochs} epochs each, {slots} at once. "
         f"Metric: {METRIC} of the last epoch, lower is better."
     )
-    searcher = _searcher(settings, out)
     ours = searcher if isinstance(searcher, LLMSearcher) else None
     screen = RaymimicCallback(ours, metric=METRIC, mode=MODE)
     trial = trainable(split, epochs, settings.seed)
