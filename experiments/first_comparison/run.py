@@ -5,7 +5,7 @@
 
 Each run is ``raymimic demo`` itself: same space, split, weights and data order for all searchers of
 a seed, same number of trials and epochs. Finished runs are kept, so an interrupted call goes on
-where it stopped. Writes table.md and results.csv into --out.
+where it stopped. Writes table.md, results.csv and curves.parquet (every epoch of every trial) into --out.
 """
 
 from __future__ import annotations
@@ -88,13 +88,17 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    rows = []
+    rows, parts = [], []
     for seed in range(options.seeds):
         for searcher in SEARCHERS:
             folder = run(searcher, seed, options)
             result = json.loads((folder / "result.json").read_text())
             result.pop("best_config")
+            part = pd.read_parquet(folder / "curves.parquet")
+            parts.append(part.assign(searcher=searcher, seed=seed))
             rows.append({**result, **{f"best@{k}": v for k, v in best_after(folder).items()}})
+    curves = pd.concat(parts, ignore_index=True)
+    curves.to_parquet(options.out / "curves.parquet")
     frame = pd.DataFrame(rows)
     frame.to_csv(options.out / "results.csv", index=False)
     text = table(frame, options)

@@ -63,7 +63,8 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict
     split = load(settings.data, settings.data_dir, settings.train_samples, settings.seed)
     epochs = settings.epochs or EPOCHS[settings.data]
     out = _results_folder(settings)
-    searcher = _searcher(settings, out)  # a wrong --llm is said before Ray starts
+    searcher = _searcher(settings, out)  # a wrong --llm is said before anything is made
+    out.mkdir(parents=True, exist_ok=True)
     slots = _start_ray()
     say(
         f"{settings.trials} small CNNs on {settings.data}: {len(split.train_labels):,} training "
@@ -135,9 +136,7 @@ def _fit(
 def _results_folder(settings: DemoSettings) -> Path:
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     name = f"{settings.data}_{settings.searcher}_{settings.seed}_{stamp}"
-    out = settings.out or Path("raymimic_results") / name
-    out.mkdir(parents=True, exist_ok=True)
-    return out
+    return settings.out or Path("raymimic_results") / name
 
 
 def _result(grid: Any, settings: DemoSettings, split: Split, epochs: int) -> dict[str, Any]:
