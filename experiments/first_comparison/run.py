@@ -5,7 +5,7 @@
 
 Each run is ``raymimic demo`` itself: same space, split, weights and data order for all searchers of
 a seed, same number of trials and epochs. Finished runs are kept, so an interrupted call goes on
-where it stopped. Writes table.md, results.csv and curves.parquet (every epoch of every trial) into --out.
+where it stopped. Writes table.md, results.csv and curves.parquet (every epoch) into --out.
 """
 
 from __future__ import annotations

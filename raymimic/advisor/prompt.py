@@ -24,6 +24,7 @@ _CHOICES_CHARS = 1_500
 _QUEUE_CHARS = 1_500
 _NOTES_CHARS = 1_000
 
+_JUMPS_NEEDED = 4  # fewer trials say little about luck
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 
 _SYSTEM = """\
@@ -153,7 +154,7 @@ def _best(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
     settings = config_text(evidence.space, best.config)
     lines = [f"{evidence.metric} {number(best.score)} in trial {best.trial_id}: {settings}"]
     jumps = [jump for trial in ranked if (jump := jitter(trial, evidence.metric)) is not None]
-    if jumps:
+    if len(jumps) >= _JUMPS_NEEDED:
         lines.append(
             f"A last epoch lies {number(median(jumps))} from the mean of its last three (median "
             "over trials): smaller differences between scores are luck."
@@ -167,9 +168,10 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
     proposed = wins = 0
     misses: list[float] = []  # positive: better than expected
     for trial in evidence.trials:
+        first = best is None
         won = trial.score is not None and (best is None or evidence.better(trial.score, best))
         if trial.source == "llm":
-            proposed, wins = proposed + 1, wins + won
+            proposed, wins = proposed + 1, wins + (won and not first)
             if trial.expected is not None and trial.score is not None:
                 gain = trial.expected - trial.score
                 misses.append(gain if evidence.mode == "min" else -gain)

@@ -228,7 +228,7 @@ def _underfitting(pair: _Pair) -> Signal | None:
     progress = _progress(train)
     if progress <= 0 or widened > progress / 2 or val.risen:
         return None
-    barely = _BARELY * train.noise
+    barely = _BARELY * train.late_noise  # of the whole it is inflated by a steep first fall
     if progress > max(barely, -gap) or gap > max(barely, progress):
         return None
     text = (
