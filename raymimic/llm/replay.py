@@ -34,29 +34,40 @@ class ReplayLLM:
 
     ``record`` holds (request, reply text) pairs, the requests as `Request` or as the ledger's
     `request_json`; equal requests are answered in recorded order. A request that is not (or no
-    longer) in the record raises `LLMCallError` (status "not_recorded"). Costs nothing. Picklable.
+    longer) in the record raises `LLMCallError` (status "not_recorded"). With ``in_order`` replies
+    come one after the other, whatever is asked: a search that is run again has other trial ids and
+    times, so its requests are never quite the same. Costs nothing. Picklable.
     """
 
     def __init__(
-        self, record: Iterable[tuple[Request | Mapping[str, Any], str]], *, model: str = "replay"
+        self,
+        record: Iterable[tuple[Request | Mapping[str, Any], str]],
+        *,
+        model: str = "replay",
+        in_order: bool = False,
     ) -> None:
         self.model = model
+        self._in_order = in_order
         self._replies: dict[str, deque[str]] = {}
         for request, reply in record:
-            self._replies.setdefault(request_key(request), deque()).append(reply)
+            self._replies.setdefault(self._key(request), deque()).append(reply)
 
     @classmethod
     def from_ledger(cls, path: str | os.PathLike[str], *, model: str = "replay") -> ReplayLLM:
-        """Answer as the calls in a ledger were answered; raises `LedgerError` without the file.
+        """Answer as the calls in a ledger were answered, in order; `LedgerError` without the file.
 
         Calls that failed on their way have no reply and are not in the record.
         """
         calls = read_events(path).of("call")
-        return cls(((row["request"], row["reply"]) for row in calls if row["reply"]), model=model)
+        record = ((row["request"], row["reply"]) for row in calls if row["reply"])
+        return cls(record, model=model, in_order=True)
+
+    def _key(self, request: Request | Mapping[str, Any]) -> str:
+        return "in order" if self._in_order else request_key(request)
 
     def complete(self, request: Request) -> Reply:
         """Give the next recorded reply to this request."""
-        key = request_key(request)
+        key = self._key(request)
         try:
             text = self._replies.get(key, deque()).popleft()
         except IndexError:

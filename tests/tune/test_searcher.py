@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
 import re
@@ -15,7 +16,7 @@ from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Repeater
 from tune_fakes import CountingAdvisor, HeldAdvisor, run_trial, suggest
 
-from raymimic import LLMSearcher, ScriptedLLM, read_events
+from raymimic import LLMSearcher, ReplayLLM, ScriptedLLM, read_events
 from raymimic.advisor import build_request, evidence_from_ledger
 from raymimic.errors import ConfigError, LLMCallError, LLMSetupError, SpaceError
 
@@ -414,6 +415,22 @@ def test_the_ledger_tells_the_next_question_exactly(make):
 
 def without_seconds(request):
     return re.sub(r"\d+ s used", "", request.system + request.user), request.schema
+
+
+def test_a_recorded_search_runs_again_from_its_ledger(make, tmp_path):
+    def search(llm, path):
+        searcher = make(llm=llm, batch_size=2, ledger=str(path))
+        xs = [suggest(searcher, f"{path.stem}{i}")["x"] for i in range(4)]
+        searcher.ledger.flush()
+        return xs
+
+    replies = [
+        json.dumps({"proposals": [{"config": {"x": x}} for x in pair]})
+        for pair in ([0.1, 0.2], [0.3, 0.4])
+    ]
+    first = search(ScriptedLLM(replies), tmp_path / "first.jsonl")
+    again = search(ReplayLLM.from_ledger(tmp_path / "first.jsonl"), tmp_path / "again.jsonl")
+    assert first == again == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_no_secret_is_in_the_saved_state(make, tmp_path, monkeypatch):
