@@ -194,18 +194,23 @@ def _choices(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
     lines = []
     for name, dimension in evidence.space.dimensions.items():
         if isinstance(dimension, Choice) and len(dimension.values) <= 10:
-            lines.append(f"{name}: {_reached(ranked, name, dimension)}")
+            pending = [trial.config for trial in evidence.running] + list(evidence.queued)
+            due = {dimension.index(config[name]) for config in pending}
+            lines.append(f"{name}: {_reached(ranked, name, dimension, due)}")
     return _fit(lines, _CHOICES_CHARS)
 
 
-def _reached(ranked: list[TrialRecord], name: str, choice: Choice) -> str:
+def _reached(ranked: list[TrialRecord], name: str, choice: Choice, due: set[int]) -> str:
     scores: dict[int, list[float]] = {index: [] for index in range(len(choice.values))}
     for trial in ranked:
         scores[choice.index(trial.config[name])].append(trial.score or 0.0)
     parts = []
     for index, value in enumerate(choice.values):
         found, shown = scores[index], json.dumps(choice.show(value), ensure_ascii=False)
-        parts.append(f"{shown} {number(found[0])} ({len(found)}x)" if found else f"{shown} untried")
+        if found:
+            parts.append(f"{shown} {number(found[0])} ({len(found)}x)")
+        else:
+            parts.append(f"{shown} {'on its way' if index in due else 'untried'}")
     return ", ".join(parts)
 
 
@@ -254,7 +259,9 @@ def _table(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
 def _row(evidence: SearchEvidence, trial: TrialRecord) -> str:
     signal = trial.diagnosis.primary if trial.diagnosis else None
     kind = f" {signal.kind}" if signal else ""
-    return f"{number(trial.score)}{kind} {config_text(evidence.space, trial.config)}"
+    return (
+        f"{number(trial.score)} {trial.trial_id}{kind} {config_text(evidence.space, trial.config)}"
+    )
 
 
 def _running(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:

@@ -33,8 +33,9 @@ def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: Tr
         f"## trial {trial.trial_id}: {rank}",
         f"config {config_text(evidence.space, trial.config)}",
     ]
-    if trial is not best:
-        lines.append(f"differs from the best in: {_difference(evidence.space, best, trial)}")
+    difference = _difference(evidence.space, best, trial)
+    if difference:
+        lines.append(f"differs from the best in: {difference}")
     if trial.rationale:
         lines.append(reason_text(trial))
     if trial.repairs:
@@ -100,11 +101,11 @@ def _value_at(best: TrialRecord | None, metric: str, trial: TrialRecord) -> floa
 
 
 def _difference(space: SearchSpace, best: TrialRecord, trial: TrialRecord) -> str:
-    """Each changed setting as "name best -> this"; only names when nearly all changed."""
+    """Each changed setting as "name best -> this"; empty where most changed or none."""
     before, after = _brief(space, best.config), _brief(space, trial.config)
     changed = [name for name in after if before[name] != after[name]]
     if len(changed) > max(3, len(after) // 2):
-        return f"{len(changed)} of {len(after)} settings"
+        return ""
     return ", ".join(f"{n} {json.dumps(before[n])} -> {json.dumps(after[n])}" for n in changed)
 
 

@@ -303,7 +303,7 @@ def _train_goes_on(target: Series, pair: _Pair | None) -> str:
 def _plateau(target: Series, since: int, pair: _Pair | None) -> Signal:
     epoch = int(target.epochs[since])
     text = f"plateau since epoch {epoch}: {target.name} only {path(target, since, -1)}"
-    text += f" ({best(target)}){_train_goes_on(target, pair)}"
+    text += f" of {path(target, 0, -1)} in all ({best(target)}){_train_goes_on(target, pair)}"
     return Signal("plateau", epoch, text)
 
 

@@ -105,7 +105,9 @@ def test_comparisons_a_reader_would_make_by_eye_are_made():
     good = at(1, "batch", 0.01, [1.0, 0.8, 0.6, 0.5, 0.4, 0.3])
     noisy = at(2, None, 0.01, [1.0, 0.8, 0.6, 0.3, 0.9, 0.6])
     partial = Curve([1, 2], {"val_loss": [0.9, 0.7]})
-    shown = user([good, noisy], running=(trial(3, status="running", score=None, curve=partial),))
+    queued = ({"lr": 0.5, "width": 9, "norm": SPACE.dimensions["norm"].values[2]},)
+    running = trial(3, config=good.config, status="running", score=None, curve=partial)
+    shown = user([good, noisy], running=(running,), queued=queued)
     assert 'norm: null 0.6 (1x), "batch" 0.3 (1x), "[1, 2]" untried' in shown
     assert 'differs from the best in: norm "batch" -> null' in shown
     assert "its best was 0.3, the mean of its last 3 0.6" in shown
