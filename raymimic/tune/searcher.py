@@ -111,13 +111,18 @@ class LLMSearcher(Searcher):
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Take metric, mode, space and budget from Tune; False if a space was already given."""
+        """Take metric, mode, space and budget from Tune; False if another space was given.
+
+        A second run with the same searcher goes on with what the first has found.
+        """
         session, offered = self._session, RaySpace.from_ray(config)
-        if session.ray_space is not None and offered.space.dimensions and session.state is None:
+        if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        samples = spec.get("num_samples")
-        session.trials_total = samples if samples and 0 < samples < _NO_LIMIT else None
+        samples: int = spec.get("num_samples") or _NO_LIMIT
+        before = session.state.started if session.state else 0
+        session.trials_total = before + samples if 0 < samples < _NO_LIMIT else None
+        self._summarised = False
         session.seconds_total = spec.get("time_budget_s")
         session.ray_space = session.ray_space or offered
         for point in [*session.points, *(given["parameters"] for given in session.given)]:

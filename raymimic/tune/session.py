@@ -13,6 +13,7 @@ from typing import Any
 from raymimic.advisor import Advisor, SearchEvidence
 from raymimic.errors import ConfigError
 from raymimic.records import Budget, Config, Mode, Proposal
+from raymimic.space import SearchSpace
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.evaluated import evaluated_record
 from raymimic.tune.journal import Journal
@@ -55,6 +56,13 @@ class Session:
         """Whether every trial of the budget has been given to Tune."""
         started = self.state.started if self.state else 0
         return self.trials_total is not None and started >= self.trials_total
+
+    def takes(self, space: SearchSpace) -> bool:
+        """Whether a run may search ``space``: none is known yet, or this one is under way."""
+        known = self.ray_space
+        return known is None or (
+            self.state is not None and known.space.to_json() == space.to_json()
+        )
 
     def budget(self) -> Budget:
         """What is left; the clock starts with the first look."""

@@ -299,6 +299,20 @@ def test_a_space_given_twice_is_left_to_ray_to_refuse(make):
     assert make(metric=None).set_search_properties("loss", "min", {"constant": 1})
 
 
+def test_a_second_run_goes_on_where_the_first_ended(make):
+    searcher = make(space=None)
+    for run in range(2):
+        assert searcher.set_search_properties(
+            "loss", "min", {"x": tune.uniform(0, 1)}, num_samples=2
+        )
+        for i in range(2):
+            suggest(searcher, f"run{run}-{i}")
+            assert searcher.evidence().budget.trials_left == 1 - i
+            run_trial(searcher, f"run{run}-{i}", [1.0])
+    assert searcher.tally.ended == {"done": 4}
+    assert not searcher.set_search_properties("loss", "min", {"y": tune.uniform(0, 1)})
+
+
 def test_concurrency_limiter_and_repeater(make):
     limited = ConcurrencyLimiter(make(llm=CountingAdvisor()), max_concurrent=2)
     assert suggest(limited, "a")
