@@ -86,8 +86,22 @@ def test_tune_run_takes_it_as_well(tmp_path, ledger):
         verbose=0, reuse_actors=True,
     )  # fmt: skip
     assert len(analysis.trials) == 3
+    for given, count in [(analysis, 3), (analysis.trials[:2], 2), (analysis.trials[0], 1)]:
+        later = LLMSearcher(SPACE, "loss", "min", llm="none", ledger=f"{ledger}.{count}")
+        later.add_evaluated_trials(given, "loss")
+        assert {trial.source for trial in later.evidence().trials} == {"user"}
+        assert len(later.evidence().trials) == count
+        assert later.suggest("next") is not None
     assert searcher.tally.started == {"heuristic": 3}
     assert "3 trials ended" in read_events(ledger).of("summary")[0]["text"]
+
+
+def test_a_slow_model_holds_up_neither_trials_nor_the_end(tmp_path, ledger):
+    llm = ScriptedLLM([reply(0.1, 0.2), reply(0.3, 0.4)], latency=1.5)
+    searcher = LLMSearcher(llm=llm, batch_size=2, ledger=ledger)
+    assert len(fit(searcher, tmp_path)) == 4
+    assert searcher.tally.started == {"llm": 4}
+    assert not searcher.tally.fallbacks
 
 
 def test_a_dead_model_costs_the_run_nothing_but_its_advice(tmp_path, ledger):
