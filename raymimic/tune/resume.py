@@ -10,9 +10,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError
 from raymimic.ledger import read_events, to_float
 from raymimic.records import Proposal
-from raymimic.space import SearchSpace
 from raymimic.tune.journal import Journal
 from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
@@ -79,22 +77,9 @@ def take_up(saved: Saved, offered: Session) -> Session:
     session.seconds_total = offered.seconds_total or session.seconds_total
     session.concurrency = offered.concurrency or session.concurrency
     if session.state is not None and session.ray_space is not None:
-        _move(session.state, session.ray_space.space)
+        session.state.move_to(session.ray_space.space)
         _read_on(session.state, session.journal, saved.ledger_next)
     return session
-
-
-def _move(state: SearchState, space: SearchSpace) -> None:
-    """Give the waiting proposals the value objects of ``space``."""
-    old, state.space = state.space, space
-    state.queue = deque(
-        replace(queued, proposal=_moved(queued.proposal, old, space)) for queued in state.queue
-    )
-
-
-def _moved(proposal: Proposal, old: SearchSpace, new: SearchSpace) -> Proposal:
-    config, _ = new.check(old.show(proposal.config))
-    return replace(proposal, config=config)
 
 
 def _read_on(state: SearchState, journal: Journal, first: int) -> None:

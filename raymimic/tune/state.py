@@ -7,16 +7,17 @@ ended trials are frozen and running ones are read through the append-only `Curve
 from __future__ import annotations
 
 import math
-import pickle
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raymimic.advisor import DROPS_KEPT, SearchEvidence, TrialRecord
-from raymimic.curves import CurveHistory, diagnose
+from raymimic.curves import Curve, CurveHistory, diagnose
+from raymimic.errors import ConfigError
 from raymimic.records import Budget, Config, Mode, Proposal
 from raymimic.space import SearchSpace
+from raymimic.tune.archive import Archive, fitting, shown, unpack
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,21 @@ class Queued:
     id: int
     proposal: Proposal
     made_from: int
+
+
+def _shown(queued: Queued, space: SearchSpace) -> Queued:
+    """The waiting proposal with a plain configuration."""
+    config = space.show(queued.proposal.config)
+    return replace(queued, proposal=replace(queued.proposal, config=config))
+
+
+def _fitting(queued: Queued, space: SearchSpace) -> Queued | None:
+    """The waiting proposal with the space's own objects; None if it does not fit."""
+    try:
+        config, _ = space.check(queued.proposal.config)
+    except ConfigError:
+        return None
+    return replace(queued, proposal=replace(queued.proposal, config=config))
 
 
 @dataclass
@@ -45,19 +61,61 @@ class SearchState:
     _ended_at: dict[str, int] = field(default_factory=dict)
     _scores: dict[str, float] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    _archive: Archive = field(default_factory=Archive)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Ended trials travel without their curves: the history has them all, far more densely.
-
-        The history is pickled here and now: Ray's cloudpickle takes four times as long for it.
-        """
-        bare = [replace(record, curve=None) for record in self.ended]
-        return {**self.__dict__, "ended": bare, "history": pickle.dumps(self.history)}
+        """Plain data: configurations as the space shows them, ended trials as pickled blocks."""
+        running = list(self.running.values())
+        state = {
+            **self.__dict__,
+            "ended": self._archive.blocks(self.ended, self.space),
+            "running": shown(running, self.space),
+            "queue": [_shown(queued, self.space) for queued in self.queue],
+            "history": {
+                record.trial_id: self.history.curve(record.trial_id)
+                for record in running
+                if record.trial_id in self.history
+            },
+        }
+        for derived in ("_archive", "_ended_at", "_seen"):
+            del state[derived]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.history = pickle.loads(state["history"])
-        self.ended = [self._with_curve(record) for record in self.ended]
+        self.history = CurveHistory()
+        for trial_id, curve in state["history"].items():
+            self._remember(trial_id, curve)
+        self._settle(unpack(state["ended"]), state["running"], state["queue"], self.space)
+
+    def move_to(self, space: SearchSpace) -> None:
+        """Give everything known the value objects of ``space``; what does not fit is forgotten."""
+        old, running = self.space, list(self.running.values())
+        queue = [_shown(queued, old) for queued in self.queue]
+        self._settle(shown(self.ended, old), shown(running, old), queue, space)
+
+    def _settle(
+        self,
+        ended: Iterable[TrialRecord],
+        running: Iterable[TrialRecord],
+        queue: Iterable[Queued],
+        space: SearchSpace,
+    ) -> None:
+        """Take in plain trials and proposals, and build what is derived from them."""
+        self.space, self._archive = space, Archive()
+        self.ended = fitting(ended, space)
+        self._ended_at = {record.trial_id: at for at, record in enumerate(self.ended)}
+        self.running = {record.trial_id: record for record in fitting(running, space)}
+        self.queue = deque(found for queued in queue if (found := _fitting(queued, space)))
+        self._seen = {}
+        for record in (*self.ended, *self.running.values()):
+            self._note(record.config, +1)
+        for queued in self.queue:
+            self._note(queued.proposal.config, +1)
+
+    def _remember(self, trial_id: str, curve: Curve) -> None:
+        for epoch, metrics in curve.rows():
+            self.history.append(trial_id, epoch, metrics)
 
     # -- proposals ---------------------------------------------------------------------------
 
@@ -118,6 +176,10 @@ class SearchState:
         self, trial_id: str, epoch: int, metrics: Mapping[str, float], restarted: bool
     ) -> None:
         """Add one epoch of a known trial; the same epoch again replaces the first."""
+        if trial_id not in self.history and trial_id in self._ended_at:
+            known = self.ended[self._ended_at[trial_id]].curve  # it ended before a restore
+            if known is not None:
+                self._remember(trial_id, known)
         self.history.append(trial_id, epoch, metrics, restarted=restarted)
         if self.metric in metrics:
             self._scores[trial_id] = metrics[self.metric]
@@ -158,6 +220,7 @@ class SearchState:
             self.ended.append(record)
         else:
             self.ended[at] = record
+            self._archive.forget(at)
 
     def add_evaluated(self, record: TrialRecord) -> None:
         """Keep a trial evaluated outside this search."""

@@ -384,6 +384,47 @@ def test_a_fresh_searcher_restores_space_metric_and_mode(make, tmp_path):
     assert list(again.trial("a").curve.column("acc")) == [0.5]
 
 
+class Thing:
+    """Equal to itself alone, as most objects that users put into a choice."""
+
+
+def test_a_restored_search_uses_the_objects_of_today(make, tmp_path):
+    searcher = make(space={"thing": tune.choice([Thing(), Thing(), Thing()])})
+    for trial_id in "abc":
+        suggest(searcher, trial_id)
+    run_trial(searcher, "a", [1.0])
+    searcher.save(str(tmp_path / "state.pkl"))
+    today = [Thing(), Thing(), Thing()]
+    restored = make(space={"thing": tune.choice(today)})
+    restored.restore(str(tmp_path / "state.pkl"))
+    assert {restored.trial(trial_id).config["thing"] for trial_id in "abc"} == set(today)
+    assert suggest(restored, "d")["thing"] in today
+
+
+def test_what_does_not_fit_another_space_is_forgotten(make, tmp_path):
+    searcher = make(llm=CountingAdvisor())
+    for trial_id in "abc":
+        suggest(searcher, trial_id)  # x = 0.01, 0.02, 0.03, and 0.04 waits
+        run_trial(searcher, trial_id, [1.0])
+    searcher.save(str(tmp_path / "state.pkl"))
+    restored = make(llm=CountingAdvisor(), space={"x": tune.uniform(0.025, 1.0)})
+    restored.restore(str(tmp_path / "state.pkl"))
+    assert [trial.trial_id for trial in restored.evidence().trials] == ["c"]
+
+
+def test_saving_a_long_search_again_is_cheap_and_complete(make, tmp_path):
+    searcher = make()
+    for i in range(300):
+        searcher.add_evaluated_point({"x": i / 300}, float(i), intermediate_values=[i + 1.0, i])
+    for _ in range(2):
+        searcher.save(str(tmp_path / "state.pkl"))
+        searcher.add_evaluated_point({"x": 0.0005}, -1.0)
+    restored = make()
+    restored.restore(str(tmp_path / "state.pkl"))
+    assert len(restored.evidence().trials) == 301
+    assert restored.evidence().trials == searcher.evidence().trials[:301]
+
+
 def test_a_blank_searcher_saves_and_restores(make, tmp_path):
     blank = make(space=None, metric=None, mode=None, points_to_evaluate=[{"x": 0.5}])
     blank.save(str(tmp_path / "state.pkl"))
