@@ -92,6 +92,7 @@ def test_prompt_of_a_ledger_shows_the_next_question(tmp_path, capsys):
         (["prompt", "nowhere.jsonl"], "nowhere.jsonl"),
         (["demo", "--data", "mnist"], "--data-dir"),
         (["demo", "--llm", "gpt", "--trials", "1"], "anthropic:MODEL"),
+        (["demo", "--llm", "anthropic:", "--trials", "1"], "ANTHROPIC_API_KEY"),
     ],
 )
 def test_our_errors_are_one_line_with_the_cure(arguments, message, capsys, tmp_path, monkeypatch):

@@ -5,18 +5,22 @@ from __future__ import annotations
 from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.llm import LLMAdvisor
-from raymimic.llm import LLM, describe, resolve_llm
+from raymimic.llm import LLM, describe, require_key, resolve_llm
 
 
 def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Advisor:
     """Return the advisor that ``llm`` means; without a language model, the keyless heuristic.
 
-    Raises `LLMSetupError` for a setting that names neither.
+    Raises `LLMSetupError` for a setting that names neither, and for a named model whose key is
+    missing: said now, and not by a whole search of random configurations.
     """
     if not isinstance(llm, str) and isinstance(llm, Advisor):
         return llm
     found = resolve_llm(llm)
-    return HeuristicAdvisor(seed) if found is None else LLMAdvisor(found, timeout)
+    if found is None:
+        return HeuristicAdvisor(seed)
+    require_key(found)
+    return LLMAdvisor(found, timeout)
 
 
 def describe_advisor(advisor: Advisor) -> str:

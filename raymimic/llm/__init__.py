@@ -1,7 +1,7 @@
 """Language models: one method, ``complete(request) -> Reply``, and who offers it."""
 
 from raymimic.llm.anthropic import AnthropicLLM
-from raymimic.llm.auto import describe, resolve_llm
+from raymimic.llm.auto import describe, require_key, resolve_llm
 from raymimic.llm.base import LLM, Reply, Request
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.prices import PRICES, Price, cost, estimate_tokens
@@ -25,5 +25,6 @@ __all__ = [
     "read_object",
     "request_json",
     "request_key",
+    "require_key",
     "resolve_llm",
 ]

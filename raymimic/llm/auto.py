@@ -46,6 +46,12 @@ def resolve_llm(llm: str | LLM) -> LLM | None:
     return _make(provider, model.strip())
 
 
+def require_key(llm: LLM) -> None:
+    """Raise `LLMSetupError` if the model needs a key that the environment does not hold."""
+    if isinstance(llm, SdkLLM):
+        llm.key()
+
+
 def describe(llm: LLM | None) -> str:
     """Say in one line which model reads the curves, or why none does."""
     if llm is None:

@@ -131,14 +131,15 @@ class SdkLLM(ABC):
             event_hooks={"response": [bound_body]},
         )
         return getattr(sdk, self.client_class)(
-            api_key=self._key(),
+            api_key=self.key(),
             base_url=self.base_url,
             max_retries=0,
             default_headers={"accept-encoding": "identity"},
             http_client=http_client,
         )
 
-    def _key(self) -> str:
+    def key(self) -> str:
+        """Read the key from the environment; raises `LLMSetupError` if it is needed and missing."""
         key = os.environ.get(self.api_key_env, "").strip()
         if key:
             if not (key.isascii() and key.isprintable()):

@@ -1,21 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from llm_settings import KEY, SCHEMA, MakeLLM
 from stub_llm import StubServer
 
 from raymimic.llm import AnthropicLLM, OpenAILLM, Request
-
-KEY = "sk-ant-a-secret-that-must-not-leak-0123456789"
-SCHEMA = {
-    "type": "object",
-    "properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
-MakeLLM = Callable[..., AnthropicLLM | OpenAILLM]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import anthropic  # noqa: F401 - imported here so that no test's deadline pays for it
 import openai  # noqa: F401
 import pytest
-from conftest import KEY, SCHEMA, MakeLLM
+from llm_settings import KEY, SCHEMA, MakeLLM
 from stub_llm import Status, StubServer
 
 from raymimic.errors import BadReply, LLMCallError, LLMError, LLMRefusal, LLMSetupError
