@@ -19,6 +19,9 @@ _SMALL = 1_000
 _ENUMERATED = 20_000
 """Finite spaces are listed in full up to these sizes: always, and once half is taken."""
 
+_SHORTEST = 0.5
+"""A perturbation is at least this share of the step: a trial is too dear for "30 -> 31"."""
+
 _HORIZON = 100
 """Trials after which refinement changes one value at a time, where the budget is not known."""
 
@@ -129,7 +132,9 @@ def _perturbed(axis: Axis, value: object, width: float, rng: random.Random) -> o
     if not axis.ordered:
         return axis.others(value, rng)[0]
     size = min(UNKNOWN_STEP, axis.step_size(value))
-    unit = axis.unit(value) + rng.gauss(0.0, size * width)
+    length = rng.gauss(0.0, 1.0)
+    length = math.copysign(max(abs(length), _SHORTEST), length)
+    unit = axis.unit(value) + length * size * width
     unit = -unit if unit < 0 else 2.0 - unit if unit > 1 else unit
     moved = axis.at(unit)
     if axis.same(moved, value):
