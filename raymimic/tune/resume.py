@@ -123,8 +123,9 @@ class _Tail:
     def _proposal(self, row: Mapping[str, Any]) -> None:
         try:
             config, _ = self._state.space.check(row["config"])
-        except ConfigError:
-            return  # the user restored with another space
+        except ConfigError:  # the user restored with another space; the number stays taken
+            self._state.next_id = row["id"] + 1
+            return
         proposal = Proposal(
             config=config,
             rationale=row["rationale"],
