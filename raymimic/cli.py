@@ -141,9 +141,7 @@ def _question(target: Path) -> tuple[SearchEvidence, int]:
 
     events = read_events(target)
     evidence = evidence_from_ledger(events)
-    left = evidence.budget.trials_left
-    batch = events.of("search")[0]["batch"]
-    return evidence, max(1, batch if left is None else min(batch, left))
+    return evidence, evidence.budget.cap(events.of("search")[0]["batch"])
 
 
 if __name__ == "__main__":

@@ -78,3 +78,8 @@ class Budget:
         if self.trials_total is None:
             return None
         return max(0, self.trials_total - self.trials_started)
+
+    def cap(self, batch: int) -> int:
+        """As many of ``batch`` configurations as may still start, but at least one."""
+        left = self.trials_left
+        return max(1, batch if left is None else min(batch, left))

@@ -178,6 +178,12 @@ def show(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def last_line(text: str) -> str:
+    """The last line with something in it: of a traceback, the one that says what happened."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
 def duration(seconds: float) -> str:
     """Say a time span: "8 s", "3 min 5 s", "2 h 4 min"."""
     whole = round(seconds)

@@ -2,7 +2,7 @@
 
 from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialRecord
 from raymimic.advisor.choose import choose_advisor, describe_advisor
-from raymimic.advisor.from_ledger import evidence_from_ledger
+from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.llm import LLMAdvisor, build_request
 from raymimic.advisor.random import RandomAdvisor
@@ -18,5 +18,7 @@ __all__ = [
     "build_request",
     "choose_advisor",
     "describe_advisor",
+    "ended_trial",
     "evidence_from_ledger",
+    "proposal_of",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from raymimic.curves import Curve, Diagnosis
-from raymimic.records import Advice, Budget, Config, Mode, Source, TrialStatus
+from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
 DROPS_KEPT = 8
@@ -19,7 +19,7 @@ class TrialRecord:
 
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
     ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
-    epoch; it is None for a point the user evaluated elsewhere. ``repairs`` as in `Proposal`.
+    epoch, None if nothing was reported. ``repairs`` as in `Proposal`.
     """
 
     trial_id: str
@@ -34,6 +34,19 @@ class TrialRecord:
     seconds: float = 0.0
     curve: Curve | None = None
     diagnosis: Diagnosis | None = None
+
+    @classmethod
+    def begun(cls, trial_id: str, proposal: Proposal) -> TrialRecord:
+        """The record of a trial that starts with ``proposal``."""
+        return cls(
+            trial_id=trial_id,
+            config=proposal.config,
+            status="running",
+            source=proposal.source,
+            rationale=proposal.rationale,
+            expected=proposal.expected,
+            repairs=proposal.repairs,
+        )
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,8 @@ class SearchEvidence:
 class Advisor(Protocol):
     """Answers "which configurations next?".
 
-    Implementations are picklable. An answer that cannot be given raises `AdvisorError` or
-    `LLMError`.
+    Implementations are picklable. An answer that cannot be given raises `AdvisorError`; whatever
+    else is raised counts as a crash of the advisor.
     """
 
     @property

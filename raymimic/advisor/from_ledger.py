@@ -10,7 +10,7 @@ from raymimic.advisor.base import DROPS_KEPT, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError
 from raymimic.ledger import Events, to_float
-from raymimic.records import Budget, Mode
+from raymimic.records import Budget, Mode, Proposal
 from raymimic.space import SearchSpace
 
 
@@ -32,14 +32,39 @@ def evidence_from_ledger(events: Events) -> SearchEvidence:
     return reader.evidence(events.rows[-1]["t"])
 
 
+def proposal_of(row: Mapping[str, Any], space: SearchSpace) -> Proposal:
+    """Read a proposal event; raises `ConfigError` if its configuration does not fit ``space``."""
+    return Proposal(
+        config=space.check(row["config"])[0],
+        rationale=row["rationale"],
+        source=row["source"],
+        expected=to_float(row["expected"]),
+        repairs=tuple(row["repairs"]),
+    )
+
+
+def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: Mode) -> TrialRecord:
+    """Read an outcome (or evaluated) event of a trial that began with ``proposal``."""
+    curve = Curve.from_json(row["curve"]) if row["curve"] else None
+    return replace(
+        TrialRecord.begun(row["trial_id"], proposal),
+        status=row["status"],
+        score=to_float(row["score"]),
+        error=row.get("error", ""),
+        seconds=row.get("seconds", 0.0),
+        curve=curve,
+        diagnosis=diagnose(curve, metric, mode) if curve is not None else None,
+    )
+
+
 class _Reader:
     def __init__(self, search: Mapping[str, Any]) -> None:
         self._search = search
         self._space = SearchSpace.from_json(search["space"])
         self._metric: str = search["metric"]
         self._mode: Mode = search["mode"]
-        self._queued: dict[int, Mapping[str, Any]] = {}
-        self._running: dict[str, Mapping[str, Any]] = {}
+        self._queued: dict[int, Proposal] = {}
+        self._running: dict[str, Proposal] = {}
         self._ended: dict[str, TrialRecord] = {}
         self._drops: list[str] = []
         self._started = 0
@@ -48,7 +73,7 @@ class _Reader:
         """Apply one event."""
         event = row["event"]
         if event == "proposal":
-            self._queued[row["id"]] = row
+            self._queued[row["id"]] = proposal_of(row, self._space)
         elif event == "drop":
             self._queued.pop(row.get("proposal", -1), None)
             self._drops.append(row["text"])
@@ -65,51 +90,24 @@ class _Reader:
             self._ended[row["trial_id"]] = replace(record, error=row["text"])
 
     def _end(self, row: Mapping[str, Any]) -> None:
-        trial_id = row["trial_id"]
-        given = {"source": "user", "rationale": "evaluated elsewhere", "config": row.get("config")}
-        proposal = self._running.pop(trial_id, given)
-        if proposal["config"] is None:
-            return
-        curve = Curve.from_json(row["curve"]) if row.get("curve") else None
-        self._ended[trial_id] = TrialRecord(
-            trial_id=trial_id,
-            config=self._config(proposal),
-            status=row["status"],
-            source=proposal["source"],
-            rationale=proposal["rationale"],
-            expected=to_float(proposal.get("expected")),
-            repairs=tuple(proposal.get("repairs") or ()),
-            score=to_float(row["score"]),
-            error=row.get("error", ""),
-            seconds=row.get("seconds", 0.0),
-            curve=curve,
-            diagnosis=diagnose(curve, self._metric, self._mode) if curve is not None else None,
-        )
-
-    def _config(self, proposal: Mapping[str, Any]) -> dict[str, Any]:
-        return self._space.check(proposal["config"])[0]
+        proposal = self._running.pop(row["trial_id"], None)
+        if proposal is None and row["event"] == "evaluated":
+            config, _ = self._space.check(row["config"])
+            proposal = Proposal(config, row["rationale"], "user")
+        if proposal is not None:
+            record = ended_trial(row, proposal, self._metric, self._mode)
+            self._ended[record.trial_id] = record
 
     def evidence(self, now: float) -> SearchEvidence:
         """Put together what was read; ``now`` is the last event's time."""
-        running = tuple(
-            TrialRecord(
-                trial_id=trial_id,
-                config=self._config(proposal),
-                status="running",
-                source=proposal["source"],
-                rationale=proposal["rationale"],
-                expected=to_float(proposal.get("expected")),
-                repairs=tuple(proposal.get("repairs") or ()),
-            )
-            for trial_id, proposal in self._running.items()
-        )
+        running = (TrialRecord.begun(*begun) for begun in self._running.items())
         return SearchEvidence(
             space=self._space,
             metric=self._metric,
             mode=self._mode,
             trials=tuple(self._ended.values()),
-            running=running,
-            queued=tuple(self._config(proposal) for proposal in self._queued.values()),
+            running=tuple(running),
+            queued=tuple(proposal.config for proposal in self._queued.values()),
             budget=Budget(
                 trials_total=self._search.get("trials_total"),
                 trials_started=self._started,

@@ -10,6 +10,7 @@ from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
 from raymimic.records import Config
 from raymimic.space import SearchSpace
+from raymimic.summary import last_line
 
 _RATIONALE_CHARS = 200
 _ERROR_CHARS = 300
@@ -41,7 +42,7 @@ def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: Tr
     if trial.repairs:
         lines.append(f"repaired: {quote('; '.join(trial.repairs), _RATIONALE_CHARS)}")
     if trial.error:
-        lines.append(f"error: {quote(_last_line(trial.error), _ERROR_CHARS)}")
+        lines.append(f"error: {quote(last_line(trial.error), _ERROR_CHARS)}")
     if trial.diagnosis is not None:
         lines.append(f"diagnosis: {trial.diagnosis.text}{_ending(trial, evidence)}")
     return "\n".join(lines + curve_lines(trial, evidence.metric))
@@ -114,9 +115,3 @@ def _brief(space: SearchSpace, config: Config) -> dict[str, object]:
         name: float(f"{value:.4g}") if isinstance(value, float) else value
         for name, value in space.show(config).items()
     }
-
-
-def _last_line(text: str) -> str:
-    """The last line of a traceback says what happened."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""

@@ -78,6 +78,19 @@ class Curve:
         finite = values[np.isfinite(values)]
         return float(finite[-1]) if finite.size else None
 
+    def final(self, name: str) -> float | None:
+        """The metric as it was last reported, or None if that was not finite or never came."""
+        values = self.columns.get(name)
+        if values is None:
+            return None
+        nan_epochs = self.nan_epochs.get(name, frozenset())
+        for epoch, value in zip(
+            reversed(self.epochs.tolist()), reversed(values.tolist()), strict=True
+        ):
+            if value == value or epoch in nan_epochs:  # not a gap
+                return value if np.isfinite(value) else None
+        return None
+
     def rows(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Each epoch with the metrics reported there, as `CurveHistory.append` takes them."""
         for row, epoch in enumerate(self.epochs.tolist()):

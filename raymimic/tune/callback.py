@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
 from raymimic.curves import CurveHistory, Diagnosis, diagnose
 from raymimic.records import Mode
-from raymimic.summary import duration, show
+from raymimic.summary import duration, last_line, show
 from raymimic.tune.results import epoch_of, metrics_of, restarted
 
 if TYPE_CHECKING:
@@ -107,13 +107,13 @@ class RaymimicCallback(Callback):
     def _headline(self, trial_id: str, metric: str, mode: Mode, error: str) -> str:
         head = f"{self._meter()}  trial {trial_id}  "
         if error:
-            return head + f"failed: {_cut(_last_line(error), _ERROR_CHARS)}"
+            return head + f"failed: {_cut(last_line(error), _ERROR_CHARS)}"
         if trial_id not in self.history:
             return head + "stopped before its first epoch"
         curve = self.history.curve(trial_id)
-        score = curve.last(metric)
+        score = curve.final(metric)
         if score is None:
-            return head + f"no finite {metric} in {len(curve)} epochs"
+            return head + f"no finite {metric} after {len(curve)} epochs"
         better = self._best is None or (score < self._best if mode == "min" else score > self._best)
         self._best = score if better else self._best
         diagnosis: Diagnosis = diagnose(curve, metric, mode)
@@ -148,16 +148,10 @@ def _error_text(trial: Any) -> str:
     return text[-_ERROR_KEPT:].strip()
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else text
-
-
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _write(text: str, stream: TextIO | None = None) -> None:
-    out = stream or sys.stdout
-    out.write(text + "\n")
-    out.flush()
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -55,7 +55,7 @@ class Intake:
         return None
 
     def random(self, rationale: str) -> Queued:
-        """Make a random proposal, new if the space allows; it is noted but not left in the queue.
+        """Make a random proposal, new if the space allows; it is noted but not queued.
 
         Repeatable: the generator depends on the seed and on how many proposals came before.
         """
@@ -67,6 +67,6 @@ class Intake:
                 break
             config = state.space.sample(rng)
         proposal = Proposal(config, rationale, "random")
-        queued = state.enqueue(proposal, len(state.ended), first=True)
-        self._journal.proposal(state.space, queued)
-        return state.queue.popleft()
+        numbered = state.number(proposal, len(state.ended))
+        self._journal.proposal(state.space, numbered)
+        return numbered

@@ -84,5 +84,6 @@ class Journal:
             status=record.status,
             score=record.score,
             config=space.show(record.config),
+            rationale=record.rationale,
             curve=record.curve.to_json() if record.curve is not None else None,
         )

@@ -17,11 +17,9 @@ from typing import Any
 
 from ray import cloudpickle
 
-from raymimic.advisor import TrialRecord
-from raymimic.curves import Curve, diagnose
+from raymimic.advisor import ended_trial, proposal_of
 from raymimic.errors import ConfigError, LedgerError
-from raymimic.ledger import read_events, to_float
-from raymimic.records import Proposal
+from raymimic.ledger import read_events
 from raymimic.tune.journal import Journal
 from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
@@ -121,20 +119,11 @@ class _Tail:
             self._journal.proposal(self._state.space, again)
 
     def _proposal(self, row: Mapping[str, Any]) -> None:
-        try:
-            config, _ = self._state.space.check(row["config"])
-        except ConfigError:  # the user restored with another space; the number stays taken
-            self._state.next_id = row["id"] + 1
-            return
-        proposal = Proposal(
-            config=config,
-            rationale=row["rationale"],
-            source=row["source"],
-            expected=to_float(row["expected"]),
-            repairs=tuple(row["repairs"]),
-        )
         self._state.next_id = row["id"]
-        self._state.enqueue(proposal, row["made_from"])
+        try:
+            self._state.enqueue(proposal_of(row, self._state.space), row["made_from"])
+        except ConfigError:  # the user restored with another space; the number stays taken
+            self._state.next_id += 1
 
     def _remove(self, proposal_id: int) -> Queued | None:
         for queued in self._state.queue:
@@ -145,23 +134,8 @@ class _Tail:
 
     def _outcome(self, row: Mapping[str, Any], queued: Queued) -> None:
         """An ended trial that Tune has forgotten: its result is still evidence."""
-        state, trial_id = self._state, row["trial_id"]
-        curve = Curve.from_json(row["curve"]) if row.get("curve") else None
-        for epoch, metrics in curve.rows() if curve is not None else ():
-            state.history.append(trial_id, epoch, metrics)
-        state.put(
-            TrialRecord(
-                trial_id=trial_id,
-                config=queued.proposal.config,
-                status=row["status"],
-                source=queued.proposal.source,
-                rationale=queued.proposal.rationale,
-                expected=queued.proposal.expected,
-                repairs=queued.proposal.repairs,
-                score=to_float(row["score"]),
-                error=row["error"],
-                seconds=row["seconds"],
-                curve=curve,
-                diagnosis=diagnose(curve, state.metric, state.mode) if curve else None,
-            )
-        )
+        state = self._state
+        record = ended_trial(row, queued.proposal, state.metric, state.mode)
+        for epoch, metrics in record.curve.rows() if record.curve is not None else ():
+            state.history.append(record.trial_id, epoch, metrics)
+        state.put(record)

@@ -36,7 +36,7 @@ from raymimic.tune.feed import Feed
 from raymimic.tune.journal import Journal
 from raymimic.tune.results import ANONYMOUS_METRIC, config_of, epoch_of, metrics_of, restarted
 from raymimic.tune.session import Session
-from raymimic.tune.state import SearchState
+from raymimic.tune.state import Queued, SearchState
 
 logger = logging.getLogger(__name__)
 
@@ -163,12 +163,15 @@ class LLMSearcher(Searcher):
         queued = self._feed.next(session, state)
         if queued is None:
             return None
-        state.start(trial_id, queued.proposal)
-        self._started_at[trial_id] = time.monotonic()
-        session.journal.start(trial_id, queued)
+        self._start(state, trial_id, queued)
         self._feed.ask_if_low(session, state, due=False)
         assert session.ray_space is not None
         return session.ray_space.nest(queued.proposal.config)
+
+    def _start(self, state: SearchState, trial_id: str, queued: Queued) -> None:
+        state.start(trial_id, queued.proposal)
+        self._started_at[trial_id] = time.monotonic()
+        self._session.journal.start(trial_id, queued)
 
     # -- results -------------------------------------------------------------------------------
 
@@ -185,11 +188,9 @@ class LLMSearcher(Searcher):
         except ConfigError:
             return False
         proposal = Proposal(config, "restarted by Tune under a new id", "user")
-        queued = state.enqueue(proposal, len(state.ended), first=True)
-        self._session.journal.proposal(state.space, queued)
-        self._session.journal.start(trial_id, state.queue.popleft())
-        state.start(trial_id, proposal)
-        self._started_at[trial_id] = time.monotonic()
+        numbered = state.number(proposal, len(state.ended))
+        self._session.journal.proposal(state.space, numbered)
+        self._start(state, trial_id, numbered)
         return True
 
     def on_trial_complete(
@@ -282,8 +283,7 @@ class LLMSearcher(Searcher):
     def next_question(self) -> tuple[SearchEvidence, int]:
         """The evidence of the next question and how many configurations it would ask for."""
         evidence = self.evidence()
-        batch, left = self._feed.batch(self._session.concurrency), evidence.budget.trials_left
-        return evidence, max(1, batch if left is None else min(batch, left))
+        return evidence, evidence.budget.cap(self._feed.batch(self._session.concurrency))
 
     def summary(self) -> str:
         """The search so far in plain words."""

@@ -6,7 +6,6 @@ ended trials are frozen and running ones are read through the append-only `Curve
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -59,7 +58,6 @@ class SearchState:
     started: int = 0
     next_id: int = 0
     _ended_at: dict[str, int] = field(default_factory=dict)
-    _scores: dict[str, float] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _archive: Archive = field(default_factory=Archive)
 
@@ -127,11 +125,16 @@ class SearchState:
         """Whether a finite space has no configuration left that was not seen."""
         return self.space.size is not None and len(self._seen) >= self.space.size
 
-    def enqueue(self, proposal: Proposal, made_from: int, *, first: bool = False) -> Queued:
-        """Queue a checked proposal under a new id."""
-        queued = Queued(self.next_id, proposal, made_from)
+    def number(self, proposal: Proposal, made_from: int) -> Queued:
+        """Give a checked proposal its id and note its configuration as seen; it is not queued."""
+        numbered = Queued(self.next_id, proposal, made_from)
         self.next_id += 1
         self._note(proposal.config, +1)
+        return numbered
+
+    def enqueue(self, proposal: Proposal, made_from: int, *, first: bool = False) -> Queued:
+        """Queue a checked proposal under a new id."""
+        queued = self.number(proposal, made_from)
         (self.queue.appendleft if first else self.queue.append)(queued)
         return queued
 
@@ -151,22 +154,9 @@ class SearchState:
     # -- trials ------------------------------------------------------------------------------
 
     def start(self, trial_id: str, proposal: Proposal) -> None:
-        """A trial begins with a proposal that `enqueue` has seen."""
+        """A trial begins with a proposal that `number` or `enqueue` has seen."""
         self.started += 1
-        self.running[trial_id] = TrialRecord(
-            trial_id=trial_id,
-            config=proposal.config,
-            status="running",
-            source=proposal.source,
-            rationale=proposal.rationale,
-            expected=proposal.expected,
-            repairs=proposal.repairs,
-        )
-
-    def adopt(self, trial_id: str, proposal: Proposal) -> None:
-        """A trial runs that this searcher did not start (Tune restarted it under a new id)."""
-        self._note(proposal.config, +1)
-        self.start(trial_id, proposal)
+        self.running[trial_id] = TrialRecord.begun(trial_id, proposal)
 
     def knows(self, trial_id: str) -> bool:
         """Whether the trial runs or ended here."""
@@ -181,16 +171,12 @@ class SearchState:
             if known is not None:
                 self._remember(trial_id, known)
         self.history.append(trial_id, epoch, metrics, restarted=restarted)
-        if self.metric in metrics:
-            self._scores[trial_id] = metrics[self.metric]
 
     def epochs(self, trial_id: str) -> int:
         """The last epoch reported; 0 before the first."""
         return int(self.history.curve(trial_id).epochs[-1]) if trial_id in self.history else 0
 
-    def end(
-        self, trial_id: str, *, failed: bool, seconds: float = 0.0, error: str = ""
-    ) -> TrialRecord | None:
+    def end(self, trial_id: str, *, failed: bool, seconds: float) -> TrialRecord | None:
         """A known trial ended; ended before (run again after a restore), its record is replaced.
 
         Returns None for a trial that was stopped before it ran: it is forgotten.
@@ -200,12 +186,10 @@ class SearchState:
             self._note(begun.config, -1)
             return None
         curve = self.history.curve(trial_id) if trial_id in self.history else None
-        score = self._scores.pop(trial_id, math.nan)
         record = replace(
             begun,
             status="failed" if failed else "done",
-            score=score if math.isfinite(score) and not failed else None,
-            error=error or begun.error,
+            score=curve.final(self.metric) if curve is not None and not failed else None,
             seconds=seconds,
             curve=curve,
             diagnosis=diagnose(curve, self.metric, self.mode) if curve is not None else None,

@@ -54,6 +54,15 @@ def test_gaps_and_reported_nan_are_told_apart() -> None:
         curve.column("other")
 
 
+def test_the_final_value_is_the_last_reported_one() -> None:
+    history = small_history()
+    curve = history.curve("A")
+    assert curve.final("loss") is None  # reported as NaN: 1.5 is no result
+    assert curve.final("val_loss") == 1.7  # not reported since: a gap
+    assert curve.final("other") is None
+    assert history.curve("B").final("loss") is None
+
+
 def test_counts_and_unknown_trials() -> None:
     history = small_history()
     assert (len(history), history.rows, history.trial_ids) == (2, 4, ("A", "B"))

@@ -456,7 +456,7 @@ def test_what_the_checkpoint_missed_comes_back_from_the_ledger(make, tmp_path):
 
 def test_the_ledger_tells_the_next_question_exactly(make):
     searcher = make(llm=CountingAdvisor(), batch_size=4, instruction="be quick")
-    searcher.add_evaluated_point({"x": 0.9}, 3.0, intermediate_values=[4.0, 3.0])
+    searcher.add_evaluated_point({"x": 0.9}, 3.0, pruned=True, intermediate_values=[4.0, 3.0])
     for trial_id in "abc":
         suggest(searcher, trial_id)
     run_trial(searcher, "a", [2.0, 1.0, 0.5])
