@@ -1,0 +1,38 @@
+"""Every task by name, and groups of them."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import tables
+from task import Task
+
+_TABLES = tuple(tables.SOURCES)
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "tables": _TABLES,
+    "final": tuple(name for name in _TABLES if name.startswith(("hb_", "hl_"))),
+    "curves": tuple(name for name in _TABLES if not name.startswith(("hb_", "hl_"))),
+}
+
+
+def names(text: str) -> list[str]:
+    """Expand "digits_noisy,final" to task names; raises ValueError for an unknown one."""
+    wanted: dict[str, None] = {}
+    for word in text.split(","):
+        found = GROUPS.get(word, (word,) if word in _TABLES else ())
+        if not found:
+            known = ", ".join([*GROUPS, *_TABLES])
+            raise ValueError(f"{word!r} is no task; choose from {known}")
+        wanted.update(dict.fromkeys(found))
+    return list(wanted)
+
+
+@cache
+def load(name: str, tables_dir: Path | None, data_dir: Path | None) -> Task:
+    """Load a task, once a process."""
+    del data_dir
+    if tables_dir is None:
+        raise ValueError(f"{name} is a table: say where the tables are with --tables DIR")
+    return tables.load(name, tables_dir)

@@ -1,0 +1,222 @@
+"""Drives any Ray Tune searcher over a task through the calls that Tune makes, without a cluster.
+
+The order of calls is Tune's own (`ray/tune/execution/tune_controller.py`): a result goes to the
+scheduler first and to the searcher only if the trial goes on; its last result comes with
+``on_trial_complete``; a failed trial is told with ``error=True`` and no result.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+from task import Task, TrainingFailed
+
+from raymimic import LLMSearcher
+from raymimic.records import Config
+
+Row = dict[str, Any]
+
+_POLL_S = 0.001
+_NO_ANSWER_S = 300.0  # GP samplers take seconds on a loaded machine; beyond this, nobody answers
+
+
+@dataclass
+class Running:
+    """A trial under way and what the record will say of it."""
+
+    trial_id: str
+    number: int
+    config: Config
+    epochs: Iterator[dict[str, float]]
+    row: Row
+    stand_in: Any = field(default_factory=SimpleNamespace)  # what a scheduler sees of the trial
+    done: int = 0
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+class Bill:
+    """Tokens and money of an `LLMSearcher` since the last look; nothing for other searchers."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self._tally = searcher.tally if isinstance(searcher, LLMSearcher) else None
+        self._paid = {"tokens_in": 0, "tokens_out": 0, "cost": 0.0}
+
+    def since(self) -> Row:
+        """What was added since the last call."""
+        if self._tally is None:
+            return dict.fromkeys(self._paid, 0) | {"cost": 0.0}
+        now = {name: getattr(self._tally, name) for name in self._paid}
+        spent = {name: now[name] - self._paid[name] for name in now}
+        self._paid = now
+        return spent
+
+
+class Replay:
+    """One search. ``trials`` is the budget: in trainings started, or with a scheduler in full
+    trainings' worth of epochs (``max_trials`` then bounds the trials).
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        searcher: Searcher,
+        *,
+        method: str,
+        seed: int,
+        trials: int,
+        scheduler: TrialScheduler | None = None,
+        concurrency: int = 1,
+        max_trials: int | None = None,
+    ) -> None:
+        self.task, self.searcher, self.scheduler = task, searcher, scheduler
+        self.method, self.seed, self.trials = method, seed, trials
+        self.concurrency, self.max_trials = concurrency, max_trials or trials
+        self._rows: list[Row] = []
+        self._bill = Bill(searcher)
+        told = searcher.set_search_properties(
+            task.metric, task.mode, task.param_space(), **self._spec()
+        )
+        if not told:
+            raise RuntimeError(f"{method} took no search space: give the factory none")
+        if scheduler is not None:
+            scheduler.set_search_properties(task.metric, task.mode)
+        searcher.set_max_concurrency(concurrency)
+
+    def _spec(self) -> Row:
+        """What Tune says of the budget: with a scheduler, users let the clock end the search."""
+        return {} if self.scheduler else {"num_samples": self.trials}
+
+    def run(self) -> list[Row]:
+        """Search until the budget is spent; returns the record's rows in the order of starts."""
+        running: list[Running] = []
+        while running or self._may_start(0):
+            while len(running) < self.concurrency and self._may_start(len(running)):
+                running.append(self._start())
+            running = [trial for trial in running if not self._step(trial)]
+        if self._rows:
+            for name, spent in self._bill.since().items():
+                self._rows[-1][name] += spent
+        return self._rows
+
+    def _may_start(self, running: int) -> bool:
+        """Whether the budget has room, the running trials counted as full trainings."""
+        started = len(self._rows)
+        if self.scheduler is None:
+            return started < self.trials
+        spent = sum(row["epochs"] for row in self._rows[: started - running])
+        left = self.trials * self.task.epochs - spent - running * self.task.epochs
+        return left > 0 and started < self.max_trials
+
+    # -- one trial ---------------------------------------------------------------------------------
+
+    def _start(self) -> Running:
+        number = len(self._rows)
+        trial_id = f"{self.seed:04d}{number:05d}"
+        begun = time.perf_counter()
+        config = self._ask(trial_id)
+        row = {
+            "task": self.task.name,
+            "method": self.method,
+            "seed": self.seed,
+            "trial": number,
+            **_maker(self.searcher, trial_id),
+            "score": math.nan,
+            "epochs": 0,
+            "epochs_full": self.task.epochs,
+            "ask_seconds": time.perf_counter() - begun,
+            **self._bill.since(),
+            "config": json.dumps(config),
+            "stopped": False,
+            "mode": self.task.mode,
+        }
+        self._rows.append(row)
+        epochs = iter(self.task.train(config, self.seed, number))
+        trial = Running(trial_id, number, config, epochs, row)
+        trial.stand_in.trial_id = trial_id
+        if self.scheduler is not None:
+            self.scheduler.on_trial_add(None, trial.stand_in)
+        return trial
+
+    def _ask(self, trial_id: str) -> Config:
+        deadline = time.monotonic() + _NO_ANSWER_S
+        while time.monotonic() < deadline:
+            config = self.searcher.suggest(trial_id)
+            if config == Searcher.FINISHED:
+                raise RuntimeError(f"{self.method} ended the search at trial {trial_id}")
+            if config is not None:
+                return dict(config)
+            time.sleep(_POLL_S)
+        raise RuntimeError(f"{self.method} gave no configuration within {_NO_ANSWER_S:g} s")
+
+    def _step(self, trial: Running) -> bool:
+        """Train one epoch and tell of it; whether the trial has ended."""
+        try:
+            metrics = next(trial.epochs)
+        except (TrainingFailed, StopIteration):
+            self._fail(trial)
+            return True
+        trial.done += 1
+        trial.row["epochs"] = trial.done
+        trial.last = {
+            **metrics,
+            "training_iteration": trial.done,
+            "trial_id": trial.trial_id,
+            "config": trial.config,
+        }
+        diverged = not math.isfinite(metrics[self.task.metric])  # told; the next epoch fails
+        last = trial.done >= self.task.epochs
+        if not diverged and (last or self._stops(trial)):
+            trial.row["stopped"] = not last
+            self._complete(trial)
+            return True
+        self.searcher.on_trial_result(trial.trial_id, trial.last)
+        return False
+
+    def _stops(self, trial: Running) -> bool:
+        if self.scheduler is None:
+            return False
+        action = self.scheduler.on_trial_result(None, trial.stand_in, trial.last)
+        return bool(action == TrialScheduler.STOP)
+
+    def _complete(self, trial: Running) -> None:
+        result = {**trial.last, "done": True}
+        if self.scheduler is not None:
+            self.scheduler.on_trial_complete(None, trial.stand_in, result)
+        self.searcher.on_trial_complete(trial.trial_id, result=result)
+        trial.row["score"] = float(result[self.task.metric])
+        self._judge(trial)
+
+    def _fail(self, trial: Running) -> None:
+        trial.row["epochs"] = max(1, trial.done)  # a failure is not free
+        if self.scheduler is not None:
+            self.scheduler.on_trial_error(None, trial.stand_in)
+        self.searcher.on_trial_complete(trial.trial_id, error=True)
+        self._judge(trial)
+
+    def _judge(self, trial: Running) -> None:
+        """Add the truth, which nothing that decides has seen."""
+        task, config = self.task, trial.config
+        trial.row["train_seconds"] = sum(task.train_seconds(config, self.seed)[: trial.done])
+        trial.row["value"] = task.value(config)
+        trial.row["regret"] = task.regret(config)
+        trial.row["test"] = task.test(config)
+
+
+def _maker(searcher: Searcher, trial_id: str) -> Row:
+    """Who proposed a trial, as far as the searcher says."""
+    record = searcher.trial(trial_id) if isinstance(searcher, LLMSearcher) else None
+    if record is None:
+        return {"source": "", "fallback": False}
+    # `Feed` says so in the rationale; a mixture's own random draws are no fallbacks.
+    return {
+        "source": record.source,
+        "fallback": record.rationale.startswith("random fallback"),
+    }

@@ -1,0 +1,192 @@
+"""Searches any set of tasks with any set of methods over paired seeds, and writes the report.
+
+    python experiments/head_to_head/run.py --methods tpe,gp,raymimic --tasks final \
+        --seeds 20 --trials 50 --workers 2 --tables DIR --out results/final
+
+Each (task, method, seed) is one Parquet file under OUT/raw; what is there is not run again, so an
+interrupted call goes on where it stopped. Then report.md, results.parquet and plots go into OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+# One thread a search, also in the processes begun below: timings stay comparable.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_variable] = "1"
+
+import catalog  # noqa: E402
+import methods  # noqa: E402
+import record  # noqa: E402
+from task import NotApplicable  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search."""
+
+    task: str
+    method: str
+    seed: int
+    trials: int
+    out: Path
+    tables: Path | None
+    data: Path | None
+
+    @property
+    def path(self) -> Path:
+        return record.path_of(self.out, self.task, self.method, self.seed)
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.method} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search went: ``fault`` is empty if its record was written."""
+
+    job: Job
+    seconds: float
+    fault: str = ""
+    skipped: bool = False
+
+
+def prepare() -> None:
+    """Begin a worker process; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    methods.silence()
+
+
+def search(job: Job) -> Outcome:
+    """Run one search and write its record."""
+    begun = time.perf_counter()
+    try:
+        task = catalog.load(job.task, job.tables, job.data)
+        with tempfile.TemporaryDirectory() as folder:
+            method = methods.METHODS[job.method]
+            rows = method.run(job.method, task, job.seed, job.trials, Path(folder))
+        record.write(job.path, rows, job.trials)
+    except NotApplicable as reason:
+        return Outcome(job, 0.0, str(reason), skipped=True)
+    except Exception:  # noqa: BLE001  one search that breaks must not end the others
+        return Outcome(job, 0.0, traceback.format_exc())
+    return Outcome(job, time.perf_counter() - begun)
+
+
+def run_all(jobs: list[Job], workers: int) -> bool:
+    """Run the jobs in ``workers`` processes; whether none of them broke."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=prepare)
+    try:
+        futures = [pool.submit(search, job) for job in jobs]
+        return _follow(_outcomes(futures), len(jobs))
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        print("\nstopped; the same command goes on from here")
+        raise SystemExit(130) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcomes(futures: Iterable[Future[Outcome]]) -> Iterator[Outcome]:
+    return (future.result() for future in as_completed(futures))
+
+
+def _follow(outcomes: Iterator[Outcome], total: int) -> bool:
+    """Say how far it is, and each fault; a skipped pair of method and reason is said once."""
+    begun, said, good, spoken = time.monotonic(), set(), True, 0.0
+    for done, outcome in enumerate(outcomes, start=1):
+        job, now = outcome.job, time.monotonic()
+        if outcome.skipped:
+            if (job.method, outcome.fault) not in said:
+                print(f"\nSKIPPED {job.method} on {job.task}: {outcome.fault}", flush=True)
+            said.add((job.method, outcome.fault))
+        elif outcome.fault:
+            good = False
+            print(f"\nFAILED {job}\n{outcome.fault}", flush=True)
+        if done == total or now - spoken > (0.5 if sys.stdout.isatty() else 30.0):
+            spoken, left = now, (now - begun) / done * (total - done)
+            line = (
+                f"{done}/{total} searches, {left / 60:.1f} min to go, {job} {outcome.seconds:.1f} s"
+            )
+            print(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, end="", flush=True)
+            print(end="" if sys.stdout.isatty() else "\n", flush=True)
+    print()
+    return good
+
+
+def missing(options: argparse.Namespace) -> list[Job]:
+    """The searches whose record is not there yet, paired seeds first."""
+    jobs = [
+        Job(task, method, seed, options.trials, options.out, options.tables, options.data_dir)
+        for seed in range(options.seeds)
+        for task in options.tasks
+        for method in options.methods
+    ]
+    for job in jobs:
+        budget = record.budget_of(job.path)
+        if budget not in (None, job.trials):
+            raise SystemExit(
+                f"{job.path} was searched with {budget} trials, not {job.trials}: "
+                "searchers know their budget, so use another --out"
+            )
+    return [job for job in jobs if record.budget_of(job.path) is None]
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--methods", default="all", help="names by comma, or all")
+    parser.add_argument("--tasks", default="tables", help="names and groups by comma")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tables", type=Path, help="folder of the tables")
+    parser.add_argument("--data-dir", type=Path, help="folder of the image data")
+    parser.add_argument("--report", action="store_true", help="only write the report")
+    options = parser.parse_args(arguments)
+    try:
+        options.tasks = catalog.names(options.tasks)
+        options.methods = methods.names(options.methods)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def main() -> None:
+    options = parse()
+    good = True
+    if not options.report:
+        jobs = missing(options)
+        print(f"{len(jobs)} searches to run", flush=True)
+        good = not jobs or run_all(jobs, options.workers)
+    write_report(options.out)
+    raise SystemExit(0 if good else 1)
+
+
+def write_report(out: Path) -> None:
+    try:
+        import report
+    except ImportError as error:
+        print(f"no report written: {error}")
+        return
+    report.write(out)
+
+
+if __name__ == "__main__":
+    main()
