@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_prompt(commands)
+    _add_lessons(commands)
     return parser
 
 
@@ -79,6 +80,17 @@ def _add_prompt(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     prompt.add_argument("--llm", default="auto", help="whose price to show; as for demo")
     prompt.add_argument(
         "-n", type=_positive, help="how many configurations to ask for; default: as the search"
+    )
+
+
+def _add_lessons(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    lessons = commands.add_parser(
+        "lessons", help="write what a search learnt, for people and for the next search"
+    )
+    lessons.set_defaults(run=_lessons)
+    lessons.add_argument("ledger", type=Path, help="the search's ledger; a dead run's will do")
+    lessons.add_argument(
+        "-o", "--out", type=Path, required=True, help="file for LLMSearcher(lessons=...)"
     )
 
 
@@ -128,6 +140,15 @@ def _prompt(options: argparse.Namespace) -> None:
         f"--- about {tokens:,} tokens in, at most {request.max_tokens:,} out: {paid} "
         f"with {model}{note}. Nothing was sent."
     )
+
+
+def _lessons(options: argparse.Namespace) -> None:
+    from raymimic.advisor import evidence_from_ledger, lessons_text, write_lessons_file
+    from raymimic.ledger import read_events
+
+    evidence = evidence_from_ledger(read_events(options.ledger))
+    write_lessons_file(options.out, lessons_text(evidence))
+    print(f"{len(evidence.trials)} trials: {options.out}")
 
 
 def _question(target: Path) -> tuple[SearchEvidence, int]:

@@ -5,6 +5,7 @@ RaymimicError
 ├── SpaceError (ValueError)        a search space that cannot be searched
 │   └── ConfigError                one configuration that does not fit the space
 ├── LedgerError (ValueError)       a ledger that cannot be read or written
+├── LessonsError (ValueError)      a file that holds no lessons, or nothing to write into one
 ├── AdvisorError                   an advisor returned no usable advice
 └── LLMError                       a language model gave no usable reply
     ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
@@ -43,6 +44,10 @@ class ConfigError(SpaceError):
 
 class LedgerError(RaymimicError, ValueError):
     """A ledger file that cannot be read or written."""
+
+
+class LessonsError(RaymimicError, ValueError):
+    """Lessons of an earlier search that cannot be read, or a search that has none to write."""
 
 
 class AdvisorError(RaymimicError):

@@ -3,6 +3,7 @@
 One event a line, each with "event", its number "n" and "t" (Unix seconds). The events:
 
     search    a run begins: space, metric, mode, advisor, budget, instruction, seed
+    lessons   what an earlier search learnt was given: file name, its text, whether it fits
     call      one call to a language model: model, status, tokens, seconds, cost, transcript
     proposal  a configuration enters the queue: id, source, rationale, expectation, repairs
     drop      a configuration was thrown away, and why

@@ -4,6 +4,9 @@ from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialReco
 from raymimic.advisor.choose import choose_advisor, describe_advisor
 from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
 from raymimic.advisor.heuristic import HeuristicAdvisor
+from raymimic.advisor.lesson_guesses import lessons_note
+from raymimic.advisor.lessons import Lessons, read_lessons, write_lessons_file
+from raymimic.advisor.lessons_text import lessons_text
 from raymimic.advisor.llm import LLMAdvisor, build_request
 from raymimic.advisor.random import RandomAdvisor
 
@@ -12,6 +15,7 @@ __all__ = [
     "DROPS_KEPT",
     "HeuristicAdvisor",
     "LLMAdvisor",
+    "Lessons",
     "RandomAdvisor",
     "SearchEvidence",
     "TrialRecord",
@@ -20,5 +24,9 @@ __all__ = [
     "describe_advisor",
     "ended_trial",
     "evidence_from_ledger",
+    "lessons_note",
+    "lessons_text",
     "proposal_of",
+    "read_lessons",
+    "write_lessons_file",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from raymimic.advisor.lessons import Lessons
 from raymimic.curves import Curve, Diagnosis
 from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
@@ -55,7 +56,8 @@ class SearchEvidence:
 
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
-    ``drops`` says why earlier proposals were thrown away, latest last.
+    ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
+    earlier search learnt, if the user gave them.
     """
 
     space: SearchSpace
@@ -67,6 +69,7 @@ class SearchEvidence:
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
     drops: tuple[str, ...] = ()
+    lessons: Lessons | None = None
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b`` under the mode."""

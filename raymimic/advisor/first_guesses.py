@@ -79,9 +79,14 @@ def first_guesses(axes: Sequence[Axis], family: str, seed: int) -> list[Guess]:
     )
     guesses = []
     for number, (kind, leaning, places) in enumerate(plans):
-        config, notes = _compose(axes, family, leaning, places, number)
+        config, notes = _compose(axes, family, leaning, places, number, {})
         guesses.append(Guess(config, _reason(kind, notes, len(axes), places is middle)))
     return guesses
+
+
+def completed(axes: Sequence[Axis], family: str, given: Config) -> Config:
+    """Give the default guess around the values that are ``given``, whatever depends on them."""
+    return _compose(axes, family, {}, [0.5] * len(axes), 0, given)[0]
 
 
 def _reason(kind: str, notes: list[str], axes: int, middle: bool) -> str:
@@ -97,7 +102,7 @@ def _reason(kind: str, notes: list[str], axes: int, middle: bool) -> str:
 def plausible(axis: Axis, family: str) -> tuple[float, float] | None:
     """Give the unit interval that published practice calls worth exploring, None if unknown."""
     practice = BY_FAMILY[family].get(axis.role or "") or PRACTICE.get(axis.role or "")
-    if not isinstance(practice, Practice) or not _usable(axis, practice.value, practice.log):
+    if not isinstance(practice, Practice) or not usable(axis, practice.value, practice.log):
         return None
     low = axis.unit_of_number(practice.low)
     high = axis.unit_of_number(practice.high)
@@ -110,6 +115,7 @@ def _compose(
     leaning: dict[str, float],
     places: list[float],
     number: int,
+    given: Config,
 ) -> tuple[Config, list[str]]:
     """Build a guess; the optimizer and the batch size come first, as the others depend on them."""
     config: Config = {}
@@ -118,6 +124,9 @@ def _compose(
     order = sorted(range(len(axes)), key=lambda i: axes[i].role not in {"optimizer", "batch_size"})
     for i in order:
         axis = axes[i]
+        if axis.name in given:
+            config[axis.name] = known[axis.role or ""] = given[axis.name]
+            continue
         lean = leaning.get(axis.role or "", 0.0)
         found = _by_practice(axis, family, known, lean, number)
         if found is None:
@@ -150,7 +159,7 @@ def _by_practice(
         return None
     practice = _practice(axis, family, known)
     if isinstance(practice, Practice):
-        if _usable(axis, practice.value, practice.log):
+        if usable(axis, practice.value, practice.log):
             return _place(axis, _leaned(practice, lean)), practice.source
         return None
     share = SHARES.get(axis.role)
@@ -174,7 +183,7 @@ def _learning_rate(axis: Axis, optimizer: str | None, batch: Any) -> Practice:
     if optimizer is None:
         # A range that Adam's rate is far away from is meant for plain SGD.
         usual = OPTIMIZER_LR["adam"]
-        optimizer = "adam" if _usable(axis, usual.value, usual.log) else "sgd"
+        optimizer = "adam" if usable(axis, usual.value, usual.log) else "sgd"
     if optimizer == "sgd" and isinstance(batch, int | float) and batch > 0:
         value = min(SGD_LR, SGD_LR * batch / SGD_LR_BATCH)
         return Practice(value, value / 10, value * 10, True, "Goyal et al. 2017")
@@ -208,8 +217,8 @@ def _leaned(practice: Practice, lean: float) -> float:
     return practice.value + abs(lean) * (end - practice.value)
 
 
-def _usable(axis: Axis, value: float, log: bool) -> bool:
-    """Whether a published value lies in, or within a factor of ten of, the user's range."""
+def usable(axis: Axis, value: float, log: bool) -> bool:
+    """Whether a value from elsewhere lies in, or within a factor of ten of, the user's range."""
     dimension = axis.dimension
     if isinstance(dimension, Normal) or not axis.ordered:
         return False

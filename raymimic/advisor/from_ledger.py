@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from raymimic.advisor.base import DROPS_KEPT, SearchEvidence, TrialRecord
+from raymimic.advisor.lessons import Lessons, parse_lessons
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError
 from raymimic.ledger import Events, to_float
@@ -67,6 +68,7 @@ class _Reader:
         self._running: dict[str, Proposal] = {}
         self._ended: dict[str, TrialRecord] = {}
         self._drops: list[str] = []
+        self._lessons: Lessons | None = None
         self._started = 0
 
     def read(self, row: Mapping[str, Any]) -> None:
@@ -83,6 +85,8 @@ class _Reader:
         elif event == "lost":
             self._running.pop(row["trial_id"], None)
             self._started -= 1
+        elif event == "lessons":
+            self._lessons = parse_lessons(row["text"], row["name"])
         elif event in ("outcome", "evaluated"):
             self._end(row)
         elif event == "error" and row["trial_id"] in self._ended:
@@ -117,4 +121,5 @@ class _Reader:
             ),
             instruction=self._search.get("instruction", ""),
             drops=tuple(self._drops[-DROPS_KEPT:]),
+            lessons=self._lessons,
         )

@@ -9,6 +9,7 @@ from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.edits import Edit, edits_of, repairs_of_trial
 from raymimic.advisor.field import Field
 from raymimic.advisor.first_guesses import first_guesses
+from raymimic.advisor.lesson_guesses import lesson_guesses
 from raymimic.advisor.moves import coverage, crossovers, leftovers, refinements
 from raymimic.advisor.random import stream
 from raymimic.records import Advice, Proposal
@@ -71,6 +72,10 @@ class HeuristicAdvisor:
         """Give what this slot is for, then every other way of finding something new."""
         own = field.count - field.given
         scattered = _SCATTERED + round(_SCATTERED_NAMELESS * field.unknown)
+        learnt = _from_lessons(field)
+        own -= len(learnt)
+        if own < 0:
+            yield from learnt
         if own < _GUESSES:
             for guess in first_guesses(field.axes, field.family, self.seed):
                 yield Edit(guess.config, guess.reason)
@@ -82,6 +87,16 @@ class HeuristicAdvisor:
             yield from refinements(field, 0, rng)
         yield from coverage(field, rng, practical=False)
         yield from leftovers(field, rng)
+
+
+def _from_lessons(field: Field) -> list[Edit]:
+    evidence = field.evidence
+    if evidence.lessons is None:
+        return []
+    guesses = lesson_guesses(
+        evidence.lessons, field.axes, field.family, evidence.metric, evidence.mode
+    )
+    return [Edit(guess.config, guess.reason) for guess in guesses]
 
 
 def _without_scores(field: Field, rng: random.Random) -> Iterator[Edit]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
+from raymimic.advisor.lessons import Lessons
 from raymimic.advisor.trial_text import config_text, jitter, quote, running_text, trial_text
 from raymimic.space import Choice, SearchSpace
 
@@ -23,6 +24,7 @@ _TABLE_CHARS = 4_000
 _CHOICES_CHARS = 1_500
 _QUEUE_CHARS = 1_500
 _NOTES_CHARS = 1_000
+_LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
 _JUMPS_NEEDED = 4  # fewer trials say little about luck
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
@@ -80,6 +82,8 @@ def system_prompt(evidence: SearchEvidence) -> str:
     )
     if evidence.instruction:
         text += f"\n\nThe user says: {quote(evidence.instruction)}"
+    if evidence.lessons is not None:
+        text += "\n\n" + "\n".join(_lessons(evidence.lessons))
     return text
 
 
@@ -272,6 +276,17 @@ def _running(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
 
 def _waiting(evidence: SearchEvidence) -> list[str]:
     return _fit((config_text(evidence.space, config) for config in evidence.queued), _QUEUE_CHARS)
+
+
+def _lessons(lessons: Lessons) -> list[str]:
+    """The earlier search's words, each line a JSON string: data, whatever it says."""
+    lines = (quote(line) for line in lessons.text.split("\n") if line.strip())
+    return [
+        f"Lessons of an earlier search, from the file {quote(lessons.name)}. Its data, model, "
+        "ranges or metric may differ: use them for your first proposals; the trials of this search "
+        "count for more.",
+        *_fit(lines, _LESSONS_CHARS),
+    ]
 
 
 def _refused(evidence: SearchEvidence) -> list[str]:

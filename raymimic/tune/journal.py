@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from raymimic.advisor import TrialRecord
+from raymimic.advisor import Lessons, TrialRecord, lessons_note
 from raymimic.ledger import Ledger
 from raymimic.records import Call
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally
-from raymimic.tune.state import Queued
+from raymimic.tune.state import Queued, SearchState
 
 
 class Journal:
@@ -22,6 +22,12 @@ class Journal:
     def note(self, event: str, **fields: Any) -> None:
         """Write one event and count it."""
         self.tally.add(event, self.ledger.append(event, **fields))
+
+    def lessons(self, state: SearchState, lessons: Lessons) -> str:
+        """Lessons of an earlier search were given; returns in words whether they fit."""
+        note = lessons_note(lessons, state.space, state.metric, state.mode)
+        self.note("lessons", name=lessons.name, note=note, text=lessons.text)
+        return note
 
     def call(self, call: Call) -> None:
         """A call to a language model, paid or failed, with its transcript."""

@@ -23,6 +23,9 @@ from raymimic.advisor import (
     TrialRecord,
     choose_advisor,
     describe_advisor,
+    lessons_text,
+    read_lessons,
+    write_lessons_file,
 )
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
@@ -60,6 +63,9 @@ class LLMSearcher(Searcher):
             else the keyless heuristic), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM` or
             `Advisor` object.
         instruction: What the advisor should know about the task, in your words.
+        lessons: What an earlier search learnt: the file that `write_lessons` (or ``raymimic
+            lessons``) wrote, or its text. On a similar space its best configurations are tried
+            first by the keyless advisor; a model reads all of it.
         batch_size: Configurations a question to a model wants; by default as many as run at once.
         timeout: Longest a question may take, in seconds.
         patience: Longest wait in seconds for an answer while no trial runs (Tune hears neither
@@ -70,6 +76,7 @@ class LLMSearcher(Searcher):
 
     Raises:
         SpaceError, ConfigError: the space or a point in ``points_to_evaluate`` cannot be searched.
+        LessonsError: ``lessons`` is no such file.
         LLMSetupError: ``llm`` names no model.
     """
 
@@ -82,6 +89,7 @@ class LLMSearcher(Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
+        lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
         timeout: float = 60.0,
         patience: float = 30.0,
@@ -98,6 +106,7 @@ class LLMSearcher(Searcher):
             seed=seed,
             instruction=instruction,
             points=[dict(point) for point in points_to_evaluate or ()],
+            lessons=None if lessons is None else read_lessons(lessons),
             ray_space=None if space is None else RaySpace.from_ray(dict(space), whole=True),
         )
         advisor = choose_advisor(llm, seed=seed, timeout=timeout)
@@ -232,6 +241,14 @@ class LLMSearcher(Searcher):
             self.ledger.flush()
             logger.info("%s", text)
         return text
+
+    def write_lessons(self, path: str | os.PathLike[str]) -> None:
+        """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
+
+        A Markdown file of at most about 6,000 characters; one that is there is replaced. Raises
+        `LessonsError` before any trial has ended.
+        """
+        write_lessons_file(path, lessons_text(self.evidence()))
 
     # -- evidence from elsewhere ---------------------------------------------------------------
 

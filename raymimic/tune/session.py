@@ -5,12 +5,13 @@ Everything in a `Session` is saved with a checkpoint; live handles (the advisor'
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raymimic.advisor import Advisor, SearchEvidence
+from raymimic.advisor import Advisor, Lessons, SearchEvidence
 from raymimic.errors import ConfigError
 from raymimic.records import Budget, Config, Mode, Proposal
 from raymimic.space import SearchSpace
@@ -19,19 +20,23 @@ from raymimic.tune.evaluated import evaluated_record
 from raymimic.tune.journal import Journal
 from raymimic.tune.state import SearchState
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class Session:
     """One search. ``state`` is None until space, metric and mode are known and it begins.
 
-    ``points`` and ``given`` wait for the space: configurations to run first, and trials that were
-    evaluated elsewhere. Times in seconds; ``seconds_before`` was used before the last restore.
+    ``points``, ``lessons`` and ``given`` wait for the space: configurations to run first, what an
+    earlier search learnt, and trials that were evaluated elsewhere. Times in seconds;
+    ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
     seed: int
     instruction: str
     points: list[dict[str, Any]]
+    lessons: Lessons | None = None
     ray_space: RaySpace | None = None
     state: SearchState | None = None
     given: list[dict[str, Any]] = field(default_factory=list)
@@ -79,7 +84,7 @@ class Session:
     def begin(self, metric: str, mode: Mode, advisor: Advisor, batch: int) -> SearchState:
         """Begin the search: write its first event, queue the points, take in the given trials."""
         space = self._known_space().space
-        self.state = SearchState(space, metric, mode)
+        self.state = SearchState(space, metric, mode, self.lessons)
         self.journal.note(
             "search",
             metric=metric,
@@ -93,6 +98,9 @@ class Session:
             instruction=self.instruction,
             seed=self.seed,
         )
+        if self.lessons is not None:
+            logger.info("raymimic: %s", self.journal.lessons(self.state, self.lessons))
+            self.lessons = None  # the state keeps them
         for point in self.points:
             proposal = Proposal(self.config_of(point), "given in points_to_evaluate", "user")
             self.journal.proposal(space, self.state.enqueue(proposal, 0))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raymimic.advisor import DROPS_KEPT, SearchEvidence, TrialRecord
+from raymimic.advisor import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
 from raymimic.records import Budget, Config, Mode, Proposal
@@ -50,6 +50,7 @@ class SearchState:
     space: SearchSpace
     metric: str
     mode: Mode
+    lessons: Lessons | None = None
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     running: dict[str, TrialRecord] = field(default_factory=dict)
@@ -238,6 +239,7 @@ class SearchState:
                 budget=budget,
                 instruction=instruction,
                 drops=drops,
+                lessons=self.lessons,
             )
 
         return build
