@@ -6,6 +6,7 @@ GP and random search are then the same draws.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import warnings
 from collections.abc import Callable
@@ -14,14 +15,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ablations
+import minds
 import optuna
+from one_epoch import OneEpoch, StopAtOnce
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from replay import Replay, Row
-from task import Task
+from task import NotApplicable, Task
 
-from raymimic import HeuristicAdvisor, LLMSearcher
+from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher
+from raymimic.advisor import choose_advisor
+
+# Stopped trials cost so little that proposing would take longer than the rest of the study.
+_ASHA_TRIALS = 10
 
 MakeSearcher = Callable[[Task, int, Path], Searcher]
 """From a task, a seed and a folder for files to a fresh searcher."""
@@ -38,7 +47,7 @@ def silence() -> None:
 
 @dataclass(frozen=True)
 class Method:
-    """A searcher and how its trials are run."""
+    """A searcher, run for a number of whole trials."""
 
     make: MakeSearcher
 
@@ -46,6 +55,39 @@ class Method:
         """Search once; raises `NotApplicable` where the method makes no sense."""
         searcher = self.make(task, seed, folder)
         return Replay(task, searcher, method=name, seed=seed, trials=trials).run()
+
+
+class Asha(Method):
+    """The same under Ray's ASHA as it comes; the budget is as many epochs as ``trials`` have."""
+
+    def run(self, name: str, task: Task, seed: int, trials: int, folder: Path) -> list[Row]:
+        _require_epochs(name, task)
+        return Replay(
+            task,
+            self.make(task, seed, folder),
+            method=name,
+            seed=seed,
+            trials=trials,
+            scheduler=ASHAScheduler(max_t=task.epochs),
+            max_trials=_ASHA_TRIALS * trials,
+        ).run()
+
+
+class OneEpochFirst(Method):
+    """The searcher's configurations screened by one epoch; the budget is counted in epochs."""
+
+    def run(self, name: str, task: Task, seed: int, trials: int, folder: Path) -> list[Row]:
+        _require_epochs(name, task)
+        searcher, scheduler = self.make(task, seed, folder), StopAtOnce()
+        replay = OneEpoch(
+            task, searcher, method=name, seed=seed, trials=trials, scheduler=scheduler
+        )
+        return replay.run()
+
+
+def _require_epochs(name: str, task: Task) -> None:
+    if task.epochs < 2:
+        raise NotApplicable(f"{name} stops trials early, {task.name} has final values only")
 
 
 def _first(task: Task, default: bool) -> list[dict[str, Any]]:
@@ -64,15 +106,46 @@ def _raymimic(
     seed: int,
     folder: Path,
     *,
-    llm: Callable[[Task, int], Any] = lambda task, seed: "none",  # noqa: ARG005
+    llm: Callable[[Task, int], LLM | Advisor] | None = None,
     default: bool = False,
 ) -> Searcher:
     return LLMSearcher(
-        llm=llm(task, seed),
+        llm="none" if llm is None else llm(task, seed),
         seed=seed,
         points_to_evaluate=_first(task, default),
         ledger=str(folder / "ledger.jsonl"),
     )
+
+
+def _ax(task: Task, seed: int, folder: Path, *, default: bool) -> Searcher:
+    del folder
+    if importlib.util.find_spec("ax") is None:
+        raise NotApplicable("ax-platform is not installed: pip install ax-platform")
+    from ray.tune.search.ax import AxSearch
+
+    # AxClient's own arguments; AxSearch takes an empty list of points for a list with points
+    points = _first(task, default) or None
+    return AxSearch(points_to_evaluate=points, random_seed=seed, verbose_logging=False)
+
+
+def _heuristic(task: Task, seed: int) -> Advisor:
+    del task
+    return HeuristicAdvisor(seed)
+
+
+def _statistical(task: Task, seed: int) -> Advisor:
+    del task
+    try:
+        from raymimic.advisor.statistical import StatisticalAdvisor
+    except ImportError as error:
+        raise NotApplicable(f"raymimic has no statistical advisor here: {error}") from None
+    return StatisticalAdvisor(seed)
+
+
+def _ablated(task: Task, seed: int, *, ablation: type[ablations.Ablation]) -> Advisor:
+    """The advisor that `LLMSearcher` takes without a model, with changed evidence."""
+    del task
+    return ablation(choose_advisor("none", seed=seed, timeout=60.0), seed)
 
 
 _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
@@ -82,18 +155,34 @@ _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
     "gp": GPSampler,
 }
 
-_SEARCHERS: dict[str, MakeSearcher] = {
-    **{name: partial(_optuna, sampler=make, default=False) for name, make in _SAMPLERS.items()},
-    **{
-        f"{name}+D": partial(_optuna, sampler=make, default=True)
-        for name, make in _SAMPLERS.items()
-    },
-    "raymimic": _raymimic,
-    "raymimic+D": partial(_raymimic, default=True),
-    "raymimic:heuristic": partial(_raymimic, llm=lambda task, seed: HeuristicAdvisor(seed)),  # noqa: ARG005
+_LLMS: dict[str, Callable[[Task, int], LLM | Advisor]] = {
+    "heuristic": _heuristic,
+    "statistical": _statistical,
+    "hostile": minds.Hostile,
+    "lazy": minds.Lazy,
+    "mediocre": minds.Mediocre,
+    "silent": minds.Silent,
+    "scores": partial(_ablated, ablation=ablations.ScoresOnly),
+    "shuffled": partial(_ablated, ablation=ablations.Shuffled),
+    "anonymous": partial(_ablated, ablation=ablations.Anonymous),
 }
 
-METHODS: dict[str, Method] = {name: Method(make) for name, make in _SEARCHERS.items()}
+_SEARCHERS: dict[str, MakeSearcher] = {
+    name + ("+D" if default else ""): partial(make, default=default)
+    for name, make in {
+        **{name: partial(_optuna, sampler=sampler) for name, sampler in _SAMPLERS.items()},
+        "ax": _ax,
+        "raymimic": _raymimic,
+    }.items()
+    for default in (False, True)
+}
+
+METHODS: dict[str, Method] = {
+    **{name: Method(make) for name, make in _SEARCHERS.items()},
+    **{f"asha:{name}": Asha(_SEARCHERS[name]) for name in ("random", "tpe", "gp", "raymimic")},
+    "one-epoch": OneEpochFirst(_SEARCHERS["random"]),
+    **{f"raymimic:{name}": Method(partial(_raymimic, llm=make)) for name, make in _LLMS.items()},
+}
 
 
 def names(text: str) -> list[str]:

@@ -7,6 +7,7 @@ scheduler first and to the searcher only if the trial goes on; its last result c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -40,6 +41,14 @@ class Running:
     stand_in: Any = field(default_factory=SimpleNamespace)  # what a scheduler sees of the trial
     done: int = 0
     last: dict[str, Any] = field(default_factory=dict)
+
+    def rest(self) -> list[dict[str, float]]:
+        """Train on and return the metrics of all epochs to come, as far as the training gets."""
+        metrics: list[dict[str, float]] = []
+        with contextlib.suppress(TrainingFailed):
+            for epoch in self.epochs:
+                metrics.append(epoch)  # what came before a failure is kept
+        return metrics
 
 
 class Bill:
@@ -192,22 +201,22 @@ class Replay:
             self.scheduler.on_trial_complete(None, trial.stand_in, result)
         self.searcher.on_trial_complete(trial.trial_id, result=result)
         trial.row["score"] = float(result[self.task.metric])
-        self._judge(trial)
+        self._judge(trial.row, trial.config, slice(trial.done))
 
     def _fail(self, trial: Running) -> None:
         trial.row["epochs"] = max(1, trial.done)  # a failure is not free
         if self.scheduler is not None:
             self.scheduler.on_trial_error(None, trial.stand_in)
         self.searcher.on_trial_complete(trial.trial_id, error=True)
-        self._judge(trial)
+        self._judge(trial.row, trial.config, slice(trial.done))
 
-    def _judge(self, trial: Running) -> None:
-        """Add the truth, which nothing that decides has seen."""
-        task, config = self.task, trial.config
-        trial.row["train_seconds"] = sum(task.train_seconds(config, self.seed)[: trial.done])
-        trial.row["value"] = task.value(config)
-        trial.row["regret"] = task.regret(config)
-        trial.row["test"] = task.test(config)
+    def _judge(self, row: Row, config: Config, epochs: slice) -> None:
+        """Add the truth, which nothing that decides has seen, and what these epochs took."""
+        task = self.task
+        row["train_seconds"] = sum(task.train_seconds(config, self.seed)[epochs])
+        row["value"] = task.value(config)
+        row["regret"] = task.regret(config)
+        row["test"] = task.test(config)
 
 
 def _maker(searcher: Searcher, trial_id: str) -> Row:

@@ -1,0 +1,109 @@
+"""Language models that are no help, each in its own way: what does a search lose by them?
+
+They answer in the form that a real model is asked for, so everything between is the real thing.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from abc import ABC, abstractmethod
+
+from task import Task
+
+from raymimic import Reply, Request, SearchSpace
+from raymimic.errors import LLMCallError
+from raymimic.llm.prices import estimate_tokens
+from raymimic.records import Config
+from raymimic.space import Choice
+from raymimic.tune.domains import RaySpace
+
+_WANTED = re.compile(r"Propose exactly (\d+) new configuration")  # `advisor/prompt.py`
+_WORST_KNOWN = 1000
+_STEP = 0.1  # of a range
+
+
+class Mind(ABC):
+    """A fake model: `configs` makes the configurations, the rest is form. Costs nothing."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self.model = type(self).__name__.lower()
+        self.space: SearchSpace = RaySpace.from_ray(task.param_space()).space
+        self.rng = random.Random(f"{self.model} {task.name} {seed}")
+
+    @abstractmethod
+    def configs(self, n: int) -> list[Config]:
+        """The next ``n`` configurations."""
+
+    def complete(self, request: Request) -> Reply:
+        """Propose as many configurations as the request asks for."""
+        found = _WANTED.search(request.user)
+        assert found, "the prompt no longer says how many configurations it wants"
+        proposals = [
+            {"config": self.space.show(config), "rationale": "trust me", "expected": None}
+            for config in self.configs(int(found[1]))
+        ]
+        text = json.dumps({"proposals": proposals})
+        asked = estimate_tokens(request.system + request.user)
+        return Reply(text, self.model, tokens_in=asked, tokens_out=estimate_tokens(text))
+
+
+class Hostile(Mind):
+    """Always the worst corner: the worst configurations of the task, then the next worst."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        super().__init__(task, seed)
+        self._worst = task.worst(_WORST_KNOWN)
+        self._next = 0
+
+    def configs(self, n: int) -> list[Config]:
+        self._next += n
+        places = range(self._next - n, self._next)
+        return [self._worst[place % len(self._worst)] for place in places]
+
+
+class Lazy(Mind):
+    """Always the same configuration, drawn once."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        super().__init__(task, seed)
+        self._only = self.space.sample(self.rng)
+
+    def configs(self, n: int) -> list[Config]:
+        return [self._only] * n
+
+
+class Mediocre(Mind):
+    """Half of the time a random configuration, else a step from a random earlier one of its own."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        super().__init__(task, seed)
+        self._made: list[Config] = []
+
+    def configs(self, n: int) -> list[Config]:
+        return [self._one() for _ in range(n)]
+
+    def _one(self) -> Config:
+        if not self._made or self.rng.random() < 0.5:
+            config = self.space.sample(self.rng)
+        else:
+            config = self._edited(self.rng.choice(self._made))
+        self._made.append(config)
+        return config
+
+    def _edited(self, config: Config) -> Config:
+        name, dimension = self.rng.choice(list(self.space.dimensions.items()))
+        if isinstance(dimension, Choice):
+            value = self.rng.choice(dimension.values)
+        else:
+            place = dimension.to_unit(config[name]) + self.rng.choice((-_STEP, _STEP))
+            value = dimension.from_unit(min(max(place, 0.0), 1.0))
+        return {**config, name: value}
+
+
+class Silent(Mind):
+    """Never answers: every call fails at once."""
+
+    def configs(self, n: int) -> list[Config]:
+        raise LLMCallError(f"no connection (asked for {n})", status="connection", retryable=False)
