@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.edits import Edit, edits_of, repairs_of_trial
 from raymimic.advisor.field import Field
-from raymimic.advisor.first_guesses import first_guesses
+from raymimic.advisor.first_guesses import Guess, first_guesses
 from raymimic.advisor.lesson_guesses import lesson_guesses
 from raymimic.advisor.moves import coverage, crossovers, leftovers, refinements
 from raymimic.advisor.random import stream
@@ -20,6 +21,9 @@ _GUESSES = 3
 _SCATTERED = 1
 _SCATTERED_NAMELESS = 2
 """Random points after them: one, and up to so many more as fewer of the names say something."""
+
+_OPENING_MAX = 10
+"""By then all guesses are made, with or without lessons."""
 
 _ROUND = ("edit", "edit", "refine", "edit", "cross", "edit", "refine", "cover")
 """What each of eight proposals in a row tries first: mostly the best trial, always some news."""
@@ -72,14 +76,13 @@ class HeuristicAdvisor:
         """Give what this slot is for, then every other way of finding something new."""
         own = field.count - field.given
         scattered = _SCATTERED + round(_SCATTERED_NAMELESS * field.unknown)
-        learnt = _from_lessons(field)
-        own -= len(learnt)
-        if own < 0:
-            yield from learnt
-        if own < _GUESSES:
-            for guess in first_guesses(field.axes, field.family, self.seed):
-                yield Edit(guess.config, guess.reason)
-        if own < _GUESSES + scattered or not field.trials:
+        learnt = _learnt(field) if own < _OPENING_MAX else []
+        guesses = _GUESSES + len(learnt)
+        if own < guesses:
+            practised = first_guesses(field.axes, field.family, self.seed)
+            for pair in zip_longest(learnt, practised):
+                yield from (Edit(guess.config, guess.reason) for guess in pair if guess)
+        if own < guesses + scattered or not field.trials:
             yield from _without_scores(field, rng)
         if field.trials:
             yield from _by_slot(field, _slot(field), rng)
@@ -89,14 +92,14 @@ class HeuristicAdvisor:
         yield from leftovers(field, rng)
 
 
-def _from_lessons(field: Field) -> list[Edit]:
+def _learnt(field: Field) -> list[Guess]:
+    """Give the best of an earlier search, tried in turn with the guesses from practice."""
     evidence = field.evidence
     if evidence.lessons is None:
         return []
-    guesses = lesson_guesses(
+    return lesson_guesses(
         evidence.lessons, field.axes, field.family, evidence.metric, evidence.mode
     )
-    return [Edit(guess.config, guess.reason) for guess in guesses]
 
 
 def _without_scores(field: Field, rng: random.Random) -> Iterator[Edit]:
