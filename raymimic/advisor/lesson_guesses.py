@@ -39,15 +39,15 @@ def lesson_guesses(
     """
     if unlike(lessons, axes, metric, mode):
         return []
-    guesses: list[Guess] = []
+    guesses: dict[tuple[float, ...], Guess] = {}
     for rank, lesson in enumerate(lessons.best, start=1):
         moved = _move(lesson, axes)
         config = completed(axes, family, moved.values)
-        if all(config != guess.config for guess in guesses):
-            guesses.append(Guess(config, _reason(lessons, rank, moved, axes)))
+        place = tuple(axis.unit(config[axis.name]) for axis in axes)
+        guesses.setdefault(place, Guess(config, _reason(lessons, rank, moved, axes)))
         if len(guesses) == _TRIED:
             break
-    return guesses
+    return list(guesses.values())
 
 
 def lessons_note(lessons: Lessons, space: SearchSpace, metric: str, mode: Mode) -> str:
@@ -55,7 +55,7 @@ def lessons_note(lessons: Lessons, space: SearchSpace, metric: str, mode: Mode) 
     axes, _ = axes_of(space)
     best = f", best {number(lessons.best[0].score)}" if lessons.best else ""
     metric_there = _plain(lessons.metric)
-    text = f"lessons from {lessons.name}: {lessons.trials} trials for {metric_there}{best}"
+    text = f"lessons from {lessons.name}: {_trials(lessons)} for {metric_there}{best}"
     against = unlike(lessons, axes, metric, mode)
     if against:
         return f"{text}; {against}, so its configurations are not used"
@@ -136,13 +136,17 @@ def _category(axis: Axis, value: Any) -> tuple[Any] | None:
 def _reason(lessons: Lessons, rank: int, moved: _Moved, axes: Sequence[Axis]) -> str:
     place = "best" if rank == 1 else f"number {rank}"
     score = number(lessons.best[rank - 1].score)
-    text = f"{place} of {lessons.trials} trials in {lessons.name}: {_plain(lessons.metric)} {score}"
+    text = f"{place} of {_trials(lessons)} in {lessons.name}: {_plain(lessons.metric)} {score}"
     if not moved.changes:
         return text
     listed = ", ".join(moved.changes[:_LISTED])
     more = len(moved.changes) - _LISTED
     by_practice = "; what is missing by practice" if len(moved.values) < len(axes) else ""
     return f"{text}, moved here ({listed}{f' and {more} more' if more > 0 else ''}{by_practice})"
+
+
+def _trials(lessons: Lessons) -> str:
+    return f"{lessons.trials} trial{'' if lessons.trials == 1 else 's'}"
 
 
 def _shown(value: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -246,6 +247,13 @@ def test_a_space_with_other_ranges_gets_them_moved():
     assert "lr 0.05 -> 0.01, width 60 -> 64, optimizer sgd does not fit" in moved.rationale
     assert "by practice" in moved.rationale
     assert "3 of 4 parameters are known from it" in lessons_note(learnt, NARROW, "loss", "min")
+
+
+def test_categories_that_cannot_be_compared_are_told_apart():
+    space = SearchSpace({"init": Choice((np.zeros(2), np.ones(2))), "lr": FloatRange(0, 1)})
+    done = trials(20, space, lambda config: config["lr"] + 1e-3 * config["init"][0])
+    learnt = lessons(space=space, trials=done)
+    assert len(first(space, learnt, 5)) == 5
 
 
 def test_a_value_far_outside_is_left_to_practice():
