@@ -11,7 +11,7 @@ matplotlib.use("Agg")  # no screen; before pyplot is imported by anybody
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 FLOOR = 1e-3  # regrets below are drawn here: a logarithm has no zero
 SHOWN = 8  # lines in one panel
@@ -91,8 +91,13 @@ def label_ends(axes: Axes, size: float = 8.5) -> None:
 
 
 def plain(axes: Axes) -> None:
-    """Log ticks as plain numbers: .01, .1, 1."""
+    """Log ticks as plain numbers (.01, .1, 1), with steps between where the range is short."""
+    low, high = axes.get_ylim()
+    span = np.log10(high / low)
+    steps = (1.0,) if span > 1.6 else (1.0, 2.0, 5.0) if span > 0.8 else tuple(np.arange(1.0, 10.0))
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def legend_below(figure: Figure, grid: np.ndarray, shown: list[str]) -> None:

@@ -8,6 +8,7 @@ import canvas
 import numpy as np
 from canvas import FLOOR, OURS
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 from runs import Study
 from summary import main_methods, mean_ranks
 
@@ -61,6 +62,7 @@ def regret(study: Study, tasks: list[str], methods: list[str], ours: str, path: 
             canvas.line(axes, x, found[method], colour, method == ours, method)
         axes.set(yscale="log", xlabel=unit, title=title if len(panels) > 1 else "")
         axes.set_xlim(1, x[-1])
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         canvas.plain(axes)
     seeds = study.rows[study.rows["task"].isin(tasks)]["seed"].nunique()
     grid[0][0].set_ylabel(f"regret, IQM of {len(tasks)} tasks × {seeds} seeds")
@@ -92,6 +94,7 @@ def per_task(study: Study, methods: list[str], ours: str, path: Path) -> None:
                 axes.plot(x, line, color=colours[method], lw=width, label=method)
         axes.set(yscale="log", title=task)
         axes.set_xlim(1, x[-1])
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         canvas.plain(axes)
     for axes in grid.flat[len(study.tables) :]:
         axes.set_visible(False)
