@@ -251,9 +251,12 @@ def test_a_space_with_other_ranges_gets_them_moved():
 
 def test_categories_that_cannot_be_compared_are_told_apart():
     space = SearchSpace({"init": Choice((np.zeros(2), np.ones(2))), "lr": FloatRange(0, 1)})
-    done = trials(20, space, lambda config: config["lr"] + 1e-3 * config["init"][0])
-    learnt = lessons(space=space, trials=done)
-    assert len(first(space, learnt, 5)) == 5
+    done = tuple(
+        TrialRecord(f"t{i}", {"init": value, "lr": 0.5}, "done", "random", score=float(i))
+        for i, value in enumerate(space.dimensions["init"].values)
+    )
+    guesses = first(space, lessons(space=space, trials=done), 3)
+    assert [guesses[i].config["init"][0] for i in (0, 2)] == [0.0, 1.0]
 
 
 def test_a_value_far_outside_is_left_to_practice():
