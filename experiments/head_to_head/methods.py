@@ -6,7 +6,7 @@ GP and random search are then the same draws.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import logging
 import warnings
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from typing import Any
 
 import ablations
 import minds
-import optuna
+import ray
 from one_epoch import OneEpoch, StopAtOnce
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from ray.tune.schedulers import ASHAScheduler
@@ -26,23 +26,21 @@ from ray.tune.search.optuna import OptunaSearch
 from replay import Replay, Row
 from task import NotApplicable, Task
 
-from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher
+from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
 from raymimic.advisor import choose_advisor
+from raymimic.llm import resolve_llm
 
 # Stopped trials cost so little that proposing would take longer than the rest of the study.
 _ASHA_TRIALS = 10
 
 MakeSearcher = Callable[[Task, int, Path], Searcher]
-"""From a task, a seed and a folder for files to a fresh searcher."""
+"""From a task, a seed and the path for a ledger to a fresh searcher."""
 
 
 def silence() -> None:
     """No log lines or warnings of the libraries: thousands of searches would fill pages."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("ray.tune.search").setLevel(logging.ERROR)
-    logging.getLogger("raymimic").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="optuna")
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    logging.disable(logging.WARNING)
+    warnings.filterwarnings("ignore")
 
 
 @dataclass(frozen=True)
@@ -51,20 +49,20 @@ class Method:
 
     make: MakeSearcher
 
-    def run(self, name: str, task: Task, seed: int, trials: int, folder: Path) -> list[Row]:
+    def run(self, name: str, task: Task, seed: int, trials: int, ledger: Path) -> list[Row]:
         """Search once; raises `NotApplicable` where the method makes no sense."""
-        searcher = self.make(task, seed, folder)
+        searcher = self.make(task, seed, ledger)
         return Replay(task, searcher, method=name, seed=seed, trials=trials).run()
 
 
 class Asha(Method):
     """The same under Ray's ASHA as it comes; the budget is as many epochs as ``trials`` have."""
 
-    def run(self, name: str, task: Task, seed: int, trials: int, folder: Path) -> list[Row]:
+    def run(self, name: str, task: Task, seed: int, trials: int, ledger: Path) -> list[Row]:
         _require_epochs(name, task)
         return Replay(
             task,
-            self.make(task, seed, folder),
+            self.make(task, seed, ledger),
             method=name,
             seed=seed,
             trials=trials,
@@ -76,9 +74,9 @@ class Asha(Method):
 class OneEpochFirst(Method):
     """The searcher's configurations screened by one epoch; the budget is counted in epochs."""
 
-    def run(self, name: str, task: Task, seed: int, trials: int, folder: Path) -> list[Row]:
+    def run(self, name: str, task: Task, seed: int, trials: int, ledger: Path) -> list[Row]:
         _require_epochs(name, task)
-        searcher, scheduler = self.make(task, seed, folder), StopAtOnce()
+        searcher, scheduler = self.make(task, seed, ledger), StopAtOnce()
         replay = OneEpoch(
             task, searcher, method=name, seed=seed, trials=trials, scheduler=scheduler
         )
@@ -90,41 +88,58 @@ def _require_epochs(name: str, task: Task) -> None:
         raise NotApplicable(f"{name} stops trials early, {task.name} has final values only")
 
 
+MakeLLM = Callable[[Task, int], LLM | Advisor | str]
+"""From a task and a seed to what `LLMSearcher` takes as ``llm``."""
+
+
 def _first(task: Task, default: bool) -> list[dict[str, Any]]:
     return [task.default()] if default else []
 
 
 def _optuna(
-    task: Task, seed: int, folder: Path, *, sampler: Callable[..., BaseSampler], default: bool
+    task: Task, seed: int, ledger: Path, *, sampler: Callable[..., BaseSampler], default: bool
 ) -> Searcher:
-    del folder
+    del ledger
     return OptunaSearch(sampler=sampler(seed=seed), points_to_evaluate=_first(task, default))
 
 
 def _raymimic(
     task: Task,
     seed: int,
-    folder: Path,
+    ledger: Path,
     *,
-    llm: Callable[[Task, int], LLM | Advisor] | None = None,
+    llm: MakeLLM | None = None,
     default: bool = False,
 ) -> Searcher:
     return LLMSearcher(
         llm="none" if llm is None else llm(task, seed),
         seed=seed,
         points_to_evaluate=_first(task, default),
-        ledger=str(folder / "ledger.jsonl"),
+        ledger=str(ledger),
     )
 
 
-def _ax(task: Task, seed: int, folder: Path, *, default: bool) -> Searcher:
-    del folder
-    if importlib.util.find_spec("ax") is None:
-        raise NotApplicable("ax-platform is not installed: pip install ax-platform")
-    from ray.tune.search.ax import AxSearch
+def _neuropt(task: Task, seed: int, ledger: Path, *, llm: MakeLLM) -> Searcher:
+    """Neuropt's loop around the same model, which answers in its form."""
+    from neuropt import NeuroptSearcher
 
-    # AxClient's own arguments; AxSearch takes an empty list of points for a list with points
-    points = _first(task, default) or None
+    del ledger
+    return NeuroptSearcher(resolve_llm(llm(task, seed)), seed=seed)
+
+
+def _ax(task: Task, seed: int, ledger: Path, *, default: bool) -> Searcher:
+    del ledger
+    try:
+        from ax.core.objective import Objective
+        from ray.tune.search.ax import AxSearch
+    except ImportError:
+        raise NotApplicable('Ax is not installed: pip install "ax-platform<1.3"') from None
+    if not hasattr(Objective, "metric"):
+        version = importlib.metadata.version("ax-platform")
+        cure = 'pip install "ax-platform<1.3"'
+        raise NotApplicable(f"Ray {ray.__version__}'s AxSearch breaks with Ax {version}: {cure}")
+    # What AxSearch does not know it hands on to AxClient.
+    points = _first(task, default)
     return AxSearch(points_to_evaluate=points, random_seed=seed, verbose_logging=False)
 
 
@@ -142,6 +157,19 @@ def _statistical(task: Task, seed: int) -> Advisor:
     return StatisticalAdvisor(seed)
 
 
+def _real(task: Task, seed: int, *, spec: str) -> LLM | str:
+    """A real model, or one that answers as the ledger of this task and seed has it."""
+    kind, _, folder = spec.partition(":")
+    if kind == "replay":
+        return ReplayLLM.from_ledger(ledger_of(Path(folder), task.name, seed))
+    return spec
+
+
+def ledger_of(folder: Path, task: str, seed: int) -> Path:
+    """Where a method's ledger of one search lies in the method's ``folder``."""
+    return folder / task / f"{seed}.jsonl"
+
+
 def _ablated(task: Task, seed: int, *, ablation: type[ablations.Ablation]) -> Advisor:
     """The advisor that `LLMSearcher` takes without a model, with changed evidence."""
     del task
@@ -155,17 +183,23 @@ _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
     "gp": GPSampler,
 }
 
-_LLMS: dict[str, Callable[[Task, int], LLM | Advisor]] = {
-    "heuristic": _heuristic,
-    "statistical": _statistical,
+_MINDS: dict[str, MakeLLM] = {
     "hostile": minds.Hostile,
     "lazy": minds.Lazy,
     "mediocre": minds.Mediocre,
     "silent": minds.Silent,
+}
+
+_ADVISORS: dict[str, MakeLLM] = {
+    "heuristic": _heuristic,
+    "statistical": _statistical,
     "scores": partial(_ablated, ablation=ablations.ScoresOnly),
     "shuffled": partial(_ablated, ablation=ablations.Shuffled),
     "anonymous": partial(_ablated, ablation=ablations.Anonymous),
 }
+
+# Searchers that have a model behind them, which may be any.
+_AROUND_MODELS: dict[str, Callable[..., Searcher]] = {"raymimic": _raymimic, "neuropt": _neuropt}
 
 _SEARCHERS: dict[str, MakeSearcher] = {
     name + ("+D" if default else ""): partial(make, default=default)
@@ -181,8 +215,28 @@ METHODS: dict[str, Method] = {
     **{name: Method(make) for name, make in _SEARCHERS.items()},
     **{f"asha:{name}": Asha(_SEARCHERS[name]) for name in ("random", "tpe", "gp", "raymimic")},
     "one-epoch": OneEpochFirst(_SEARCHERS["random"]),
-    **{f"raymimic:{name}": Method(partial(_raymimic, llm=make)) for name, make in _LLMS.items()},
+    **{
+        f"raymimic:{name}": Method(partial(_raymimic, llm=make))
+        for name, make in (_ADVISORS | _MINDS).items()
+    },
+    **{f"neuropt:{name}": Method(partial(_neuropt, llm=make)) for name, make in _MINDS.items()},
 }
+
+
+def find(name: str) -> Method:
+    """Look a method up; raises ValueError for an unknown one."""
+    kind, _, model = name.partition("@")
+    if name.startswith("neuropt@replay:"):
+        raise ValueError("neuropt's loop keeps no ledger: it can only be run with the model itself")
+    if model and kind in _AROUND_MODELS:
+        return Method(partial(_AROUND_MODELS[kind], llm=partial(_real, spec=model)))
+    if name not in METHODS:
+        raise ValueError(
+            f"{name!r} is no method; choose from {', '.join(METHODS)}, or raymimic@MODEL and "
+            "neuropt@MODEL with anthropic:NAME or openai:NAME, or raymimic@replay:FOLDER with "
+            "OUT/ledgers/METHOD of an earlier study"
+        )
+    return METHODS[name]
 
 
 def names(text: str) -> list[str]:
@@ -191,6 +245,5 @@ def names(text: str) -> list[str]:
         return list(METHODS)
     wanted = list(dict.fromkeys(text.split(",")))
     for name in wanted:
-        if name not in METHODS:
-            raise ValueError(f"{name!r} is no method; choose from {', '.join(METHODS)}")
+        find(name)
     return wanted

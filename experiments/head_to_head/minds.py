@@ -19,7 +19,7 @@ from raymimic.records import Config
 from raymimic.space import Choice
 from raymimic.tune.domains import RaySpace
 
-_WANTED = re.compile(r"Propose exactly (\d+) new configuration")  # `advisor/prompt.py`
+_WANTED = re.compile(r"Propose exactly (\d+)")  # as `advisor/prompt.py` and `neuropt_text.py` ask
 _WORST_KNOWN = 1000
 _STEP = 0.1  # of a range
 
@@ -40,11 +40,12 @@ class Mind(ABC):
         """Propose as many configurations as the request asks for."""
         found = _WANTED.search(request.user)
         assert found, "the prompt no longer says how many configurations it wants"
-        proposals = [
-            {"config": self.space.show(config), "rationale": "trust me", "expected": None}
-            for config in self.configs(int(found[1]))
-        ]
-        text = json.dumps({"proposals": proposals})
+        configs = [self.space.show(config) for config in self.configs(int(found[1]))]
+        if "configs" in request.schema["properties"]:  # neuropt's form of a reply
+            text = json.dumps({"configs": configs})
+        else:
+            about = {"rationale": "trust me", "expected": None}
+            text = json.dumps({"proposals": [{"config": config, **about} for config in configs]})
         asked = estimate_tokens(request.system + request.user)
         return Reply(text, self.model, tokens_in=asked, tokens_out=estimate_tokens(text))
 

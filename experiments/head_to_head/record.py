@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,7 +40,12 @@ _BUDGET = b"trials"
 
 def path_of(out: Path, task: str, method: str, seed: int) -> Path:
     """Where the record of one search lies."""
-    return out / "raw" / task / method / f"{seed}.parquet"
+    return out / "raw" / task / file_name(method) / f"{seed}.parquet"
+
+
+def file_name(method: str) -> str:
+    """The method's name as that of a folder: a model's name may have a slash."""
+    return quote(method, safe=":@+")
 
 
 def write(path: Path, rows: list[dict[str, Any]], budget: int) -> None:

@@ -20,7 +20,6 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 from task import Task, TrainingFailed
 
-from raymimic import LLMSearcher
 from raymimic.records import Config
 
 Row = dict[str, Any]
@@ -52,17 +51,16 @@ class Running:
 
 
 class Bill:
-    """Tokens and money of an `LLMSearcher` since the last look; nothing for other searchers."""
+    """Tokens and money of a searcher with a ``tally`` since the last look; nothing for others."""
 
     def __init__(self, searcher: Searcher) -> None:
-        self._tally = searcher.tally if isinstance(searcher, LLMSearcher) else None
-        self._paid = {"tokens_in": 0, "tokens_out": 0, "cost": 0.0}
+        self._searcher = searcher
+        self._paid: Row = {"tokens_in": 0, "tokens_out": 0, "cost": 0.0}
 
     def since(self) -> Row:
         """What was added since the last call."""
-        if self._tally is None:
-            return dict.fromkeys(self._paid, 0) | {"cost": 0.0}
-        now = {name: getattr(self._tally, name) for name in self._paid}
+        tally = getattr(self._searcher, "tally", None)
+        now = {name: getattr(tally, name, self._paid[name]) for name in self._paid}
         spent = {name: now[name] - self._paid[name] for name in now}
         self._paid = now
         return spent
@@ -220,11 +218,12 @@ class Replay:
 
 
 def _maker(searcher: Searcher, trial_id: str) -> Row:
-    """Who proposed a trial, as far as the searcher says."""
-    record = searcher.trial(trial_id) if isinstance(searcher, LLMSearcher) else None
+    """Who proposed a trial, where the searcher can say."""
+    ask = getattr(searcher, "trial", None)
+    record = ask(trial_id) if ask else None
     if record is None:
         return {"source": "", "fallback": False}
-    # `Feed` says so in the rationale; a mixture's own random draws are no fallbacks.
+    # Only the rationale tells a fallback from a mixture's own random draw.
     return {
         "source": record.source,
         "fallback": record.rationale.startswith("random fallback"),

@@ -22,14 +22,12 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-# One thread a search, also in the processes begun below: timings stay comparable.
-for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_variable] = "1"
+import catalog
+import methods
+import record
+from task import NotApplicable
 
-import catalog  # noqa: E402
-import methods  # noqa: E402
-import record  # noqa: E402
-from task import NotApplicable  # noqa: E402
+from raymimic.errors import LLMSetupError
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,19 @@ class Job:
     out: Path
     tables: Path | None
     data: Path | None
+    preset: str
 
     @property
     def path(self) -> Path:
         return record.path_of(self.out, self.task, self.method, self.seed)
+
+    @property
+    def ledger(self) -> Path | None:
+        """Where to keep the ledger: what a real model said cost money and can be replayed."""
+        if "@" not in self.method:
+            return None
+        folder = self.out / "ledgers" / record.file_name(self.method)
+        return methods.ledger_of(folder, self.task, self.seed)
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.seed}"
@@ -72,12 +79,14 @@ def search(job: Job) -> Outcome:
     """Run one search and write its record."""
     begun = time.perf_counter()
     try:
-        task = catalog.load(job.task, job.tables, job.data)
+        task = catalog.load(job.task, job.tables, job.data, job.out / "trainings", job.preset)
+        method = methods.find(job.method)
         with tempfile.TemporaryDirectory() as folder:
-            method = methods.METHODS[job.method]
-            rows = method.run(job.method, task, job.seed, job.trials, Path(folder))
+            ledger = job.ledger or Path(folder, "ledger.jsonl")
+            ledger.unlink(missing_ok=True)  # of a search that was cut off
+            rows = method.run(job.method, task, job.seed, job.trials, ledger)
         record.write(job.path, rows, job.trials)
-    except NotApplicable as reason:
+    except (NotApplicable, LLMSetupError) as reason:
         return Outcome(job, 0.0, str(reason), skipped=True)
     except Exception:  # noqa: BLE001  one search that breaks must not end the others
         return Outcome(job, 0.0, traceback.format_exc())
@@ -86,6 +95,8 @@ def search(job: Job) -> Outcome:
 
 def run_all(jobs: list[Job], workers: int) -> bool:
     """Run the jobs in ``workers`` processes; whether none of them broke."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = "1"  # the processes begun below inherit it: timings stay comparable
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=prepare)
     try:
@@ -131,7 +142,16 @@ def _follow(outcomes: Iterator[Outcome], total: int) -> bool:
 def missing(options: argparse.Namespace) -> list[Job]:
     """The searches whose record is not there yet, paired seeds first."""
     jobs = [
-        Job(task, method, seed, options.trials, options.out, options.tables, options.data_dir)
+        Job(
+            task,
+            method,
+            seed,
+            options.trials,
+            options.out,
+            options.tables,
+            options.data_dir,
+            options.preset,
+        )
         for seed in range(options.seeds)
         for task in options.tasks
         for method in options.methods
@@ -158,6 +178,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tables", type=Path, help="folder of the tables")
     parser.add_argument("--data-dir", type=Path, help="folder of the image data")
+    parser.add_argument("--preset", default="cpu", help="size of the CNN trainings: cpu, full")
     parser.add_argument("--report", action="store_true", help="only write the report")
     options = parser.parse_args(arguments)
     try:
