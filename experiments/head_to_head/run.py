@@ -97,6 +97,7 @@ def run_all(jobs: list[Job], workers: int) -> bool:
     """Run the jobs in ``workers`` processes; whether none of them broke."""
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"  # the processes begun below inherit it: timings stay comparable
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no worker outlives a kill
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=prepare)
     try:
