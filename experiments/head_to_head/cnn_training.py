@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cnn
 import images
@@ -49,6 +50,24 @@ PRESETS = {
         most_multiply_adds=75_000_000,
     ),
 }
+
+
+def settings_of(text: str) -> Settings:
+    """Read a preset and what differs from it: "cpu", "cpu,image_size=16,train_images=2000".
+
+    Raises ValueError for an unknown preset or field and for a value that is no number.
+    """
+    preset, *changes = text.split(",")
+    if preset not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, but is {preset!r}")
+    changed: dict[str, Any] = {}
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in Settings.__dataclass_fields__:
+            known = ", ".join(Settings.__dataclass_fields__)
+            raise ValueError(f"a preset has the fields {known}, not {name!r}")
+        changed[name] = float(value) if name == "width" else int(value)
+    return replace(PRESETS[preset], **changed)
 
 
 class CNNRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from task import NotApplicable, TrainingFailed  # noqa: E402
 from raymimic.demo import DataError  # noqa: E402
 from raymimic.tune.domains import RaySpace  # noqa: E402
 
-SMALL = {"train_images": 60, "val_images": 40, "test_images": 30, "epochs": 3, "batch_size": 20}
+SMALL = "cpu,train_images=60,val_images=40,test_images=30,epochs=3,batch_size=20"
 METRICS = {"train_loss", "val_loss", "train_accuracy", "val_accuracy"}
 
 
@@ -46,13 +47,12 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture
 def mnist(data_dir, tmp_path):
-    return training.tasks("cpu", data_dir=data_dir, cache_dir=tmp_path, **SMALL)["mnist_cnn"]
+    return training.tasks(SMALL, data_dir=data_dir, cache_dir=tmp_path)["mnist_cnn"]
 
 
-def again(data_dir, cache_dir, **overrides):
+def again(data_dir, cache_dir, preset=SMALL):
     """The same task as a later process makes it."""
-    made = training.tasks("cpu", data_dir=data_dir, cache_dir=cache_dir, **{**SMALL, **overrides})
-    return made["mnist_cnn"]
+    return training.tasks(preset, data_dir=data_dir, cache_dir=cache_dir)["mnist_cnn"]
 
 
 CORNERS = list(
@@ -153,7 +153,7 @@ def test_equal_configurations_train_once(mnist, data_dir, tmp_path, monkeypatch)
     with pytest.raises(TypeError):
         next(later.train(config, 1, 0))
     with pytest.raises(TypeError):
-        next(again(data_dir, tmp_path, train_images=50).train(config, 0, 0))
+        next(again(data_dir, tmp_path, SMALL + ",train_images=50").train(config, 0, 0))
 
 
 def test_a_stopped_training_goes_on_as_if_it_never_stopped(mnist, data_dir, tmp_path):
@@ -168,12 +168,13 @@ def test_a_stopped_training_goes_on_as_if_it_never_stopped(mnist, data_dir, tmp_
     assert rows == list(again(data_dir, tmp_path / "fresh").train(config, 0, 1))
 
 
-def test_the_test_is_known_to_who_stops_asking_after_the_last_epoch(mnist):
+def test_all_is_known_with_the_last_epoch_though_the_iterator_is_not_at_its_end(mnist):
     run = mnist.train(mnist.default(), 0, 0)
-    for _ in range(3):
+    for epoch in range(1, 4):
         next(run)
-    run.close()
+        assert len(mnist.train_seconds(mnist.default(), 0)) == epoch
     assert math.isfinite(mnist.test(mnist.default()))
+    assert math.isfinite(mnist.value(mnist.default()))
 
 
 def test_a_network_beyond_the_limit_fails_with_its_size(mnist):
@@ -214,7 +215,10 @@ def test_the_split_is_disjoint_fixed_and_resized(data_dir):
         images.load("mnist", data_dir / "none", (60, 40, 30), 14)
 
 
-def test_presets_are_named(data_dir):
-    assert {"cpu", "full"} == set(cnn_training.PRESETS)
-    with pytest.raises(ValueError, match=r"cpu.*huge"):
-        training.tasks("huge", data_dir=data_dir)
+def test_a_preset_can_be_changed_field_by_field():
+    changed = cnn_training.settings_of("cpu,image_size=16,width=0.5")
+    assert changed == replace(cnn_training.PRESETS["cpu"], image_size=16, width=0.5)
+    assert cnn_training.settings_of("full") == cnn_training.Settings()
+    for wrong in ("huge", "cpu,colour=1", "cpu,epochs=many"):
+        with pytest.raises(ValueError, match=r"huge|colour|many"):
+            cnn_training.settings_of(wrong)
