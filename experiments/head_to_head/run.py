@@ -179,7 +179,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tables", type=Path, help="folder of the tables")
     parser.add_argument("--data-dir", type=Path, help="folder of the image data")
-    parser.add_argument("--preset", default="cpu", help="size of the CNN trainings: cpu, full")
+    parser.add_argument(
+        "--preset",
+        default="cpu",
+        help="size of the CNN trainings: cpu or full, or changed: cpu,image_size=16,epochs=3",
+    )
     parser.add_argument("--report", action="store_true", help="only write the report")
     options = parser.parse_args(arguments)
     try:
@@ -190,10 +194,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
+def settle_preset(options: argparse.Namespace) -> None:
+    """Hold one folder to one size of trainings; ends the program for another or an unknown one."""
+    if set(options.tasks).isdisjoint(catalog.GROUPS["real"]):
+        return
+    import cnn_training  # needs torch
+
+    try:
+        cnn_training.settings_of(options.preset)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    kept = options.out / "preset.txt"
+    if kept.exists() and kept.read_text().strip() != options.preset:
+        raise SystemExit(f"{kept} says {kept.read_text().strip()}: use another --out")
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept.write_text(options.preset + "\n")
+
+
 def main() -> None:
     options = parse()
     good = True
     if not options.report:
+        settle_preset(options)
         jobs = missing(options)
         print(f"{len(jobs)} searches to run", flush=True)
         good = not jobs or run_all(jobs, options.workers)

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "head_to_head
 import cnn  # noqa: E402
 import cnn_training  # noqa: E402
 import images  # noqa: E402
+import run as command  # noqa: E402
 import training  # noqa: E402
 from task import NotApplicable, TrainingFailed  # noqa: E402
 
@@ -222,3 +223,16 @@ def test_a_preset_can_be_changed_field_by_field():
     for wrong in ("huge", "cpu,colour=1", "cpu,epochs=many"):
         with pytest.raises(ValueError, match=r"huge|colour|many"):
             cnn_training.settings_of(wrong)
+
+
+def test_one_folder_holds_trainings_of_one_size(tmp_path):
+    def settle(preset, tasks="digits"):
+        line = f"--methods random --tasks {tasks} --preset {preset} --out {tmp_path}"
+        command.settle_preset(command.parse(line.split()))
+
+    settle("cpu,epochs=3")
+    settle("cpu,epochs=3")
+    settle("full", tasks="tables")
+    for other in ("cpu", "huge"):
+        with pytest.raises(SystemExit, match=r"preset\.txt says cpu,epochs=3|huge"):
+            settle(other)
