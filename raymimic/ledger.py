@@ -8,7 +8,7 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     proposal  a configuration enters the queue: id, source, rationale, expectation, repairs
     drop      a configuration was thrown away, and why
     start     a trial began with a proposal: trial_id, proposal (its id)
-    fallback  a slot was served by the random fallback, and why
+    fallback  the advisor left a slot empty: why, and which source filled it
     outcome   a trial ended: status, score, diagnosis, error, curve
     evaluated a trial from elsewhere was added as evidence
     lost      a started trial died with the driver; its proposal is queued again

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Config = dict[str, Any]
@@ -27,6 +27,11 @@ class Proposal:
     source: Source
     expected: float | None = None
     repairs: tuple[str, ...] = ()
+
+    def checked(self, mended: tuple[Config, tuple[str, ...]]) -> Proposal:
+        """The proposal with what `SearchSpace.check` made of its configuration."""
+        config, repairs = mended
+        return replace(self, config=config, repairs=self.repairs + repairs)
 
 
 @dataclass(frozen=True)

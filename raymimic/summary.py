@@ -30,6 +30,8 @@ class Tally:
     """Running totals over the events of one search; plain picklable data.
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
+    ``fallbacks`` counts slots that the advisor left empty by reason, ``stand_ins`` by the source
+    that filled them.
     """
 
     metric: str = ""
@@ -38,6 +40,7 @@ class Tally:
     started: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
+    stand_ins: Counter[str] = field(default_factory=Counter)
     drops: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     failed_tries: Counter[str] = field(default_factory=Counter)
@@ -103,6 +106,7 @@ class Tally:
 
     def _on_fallback(self, row: Mapping[str, Any]) -> None:
         self.fallbacks[row["reason"]] += 1
+        self.stand_ins[row.get("source", "random")] += 1
 
     def _on_call(self, row: Mapping[str, Any]) -> None:
         self.calls[row["status"]] += 1
@@ -161,7 +165,10 @@ class Tally:
         if self.drops:
             parts.append(f" Dropped proposals: {_counts(self.drops)}.")
         if self.fallbacks:
-            parts.append(f" Random fallbacks: {_counts(self.fallbacks)}.")
+            by = _counts(self.stand_ins)
+            parts.append(
+                f" Slots the advisor left empty: {_counts(self.fallbacks)} (filled by {by})."
+            )
         return "".join(parts)
 
 

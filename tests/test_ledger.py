@@ -116,7 +116,7 @@ def test_the_summary_tells_best_sources_faults_calls_and_money(tmp_path):
     assert "Best: acc 0.8 in trial a, proposed by llm: lr=0.1" in text
     assert "why it was tried: known good" in text
     assert "Proposed by: llm 1, random 1. Repaired: 1. Dropped proposals: repeat 1." in text
-    assert "Random fallbacks: timeout 1." in text
+    assert "Slots the advisor left empty: timeout 1 (filled by random 1)." in text
     assert "Model m: 2 calls (ok 1, timeout 1, retried after 429 1), 1,000 tokens in" in text
     assert "$0.0020 + 1 calls of unknown price" in text
 

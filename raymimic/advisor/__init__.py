@@ -8,7 +8,9 @@ from raymimic.advisor.lesson_guesses import lessons_note
 from raymimic.advisor.lessons import Lessons, read_lessons, write_lessons_file
 from raymimic.advisor.lessons_text import lessons_text
 from raymimic.advisor.llm import LLMAdvisor, build_request
+from raymimic.advisor.mixture import MixtureAdvisor, asked_of_guide
 from raymimic.advisor.random import RandomAdvisor
+from raymimic.advisor.statistical import StatisticalAdvisor
 
 __all__ = [
     "Advisor",
@@ -16,9 +18,12 @@ __all__ = [
     "HeuristicAdvisor",
     "LLMAdvisor",
     "Lessons",
+    "MixtureAdvisor",
     "RandomAdvisor",
     "SearchEvidence",
+    "StatisticalAdvisor",
     "TrialRecord",
+    "asked_of_guide",
     "build_request",
     "choose_advisor",
     "describe_advisor",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from raymimic.advisor.lessons import Lessons
-from raymimic.curves import Curve, Diagnosis
+from raymimic.curves import Curve, Diagnosis, Finished
 from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
@@ -20,7 +22,8 @@ class TrialRecord:
 
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
     ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
-    epoch, None if nothing was reported. ``repairs`` as in `Proposal`.
+    epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: ended from outside
+    (by a scheduler or a stop criterion), so its training may not have been a full one.
     """
 
     trial_id: str
@@ -35,6 +38,7 @@ class TrialRecord:
     seconds: float = 0.0
     curve: Curve | None = None
     diagnosis: Diagnosis | None = None
+    stopped: bool = False
 
     @classmethod
     def begun(cls, trial_id: str, proposal: Proposal) -> TrialRecord:
@@ -57,7 +61,8 @@ class SearchEvidence:
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
-    earlier search learnt, if the user gave them.
+    earlier search learnt, if the user gave them. ``to_run`` says how many of the proposals asked
+    for will be run, None for all.
     """
 
     space: SearchSpace
@@ -70,16 +75,47 @@ class SearchEvidence:
     instruction: str = ""
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
+    to_run: int | None = None
+
+    @property
+    def pending(self) -> tuple[Config, ...]:
+        """Configurations that run or wait: no result yet."""
+        return (*(trial.config for trial in self.running), *self.queued)
+
+    @property
+    def known(self) -> tuple[Config, ...]:
+        """Every configuration that needs no proposing again."""
+        return (*(trial.config for trial in self.trials), *self.pending)
+
+    def with_pending(self, configs: Iterable[Config]) -> SearchEvidence:
+        """The same evidence with more configurations waiting."""
+        return replace(self, queued=(*self.queued, *configs))
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b`` under the mode."""
         return a < b if self.mode == "min" else a > b
 
+    @cached_property
+    def _forecasts(self) -> dict[str, float]:
+        """The forecasts of the trials that were stopped before the longest training's end."""
+        done = [(t, t.curve) for t in self.trials if t.curve is not None and t.score is not None]
+        longest = max((int(curve.epochs[-1]) for _, curve in done), default=0)
+        cut = {t.trial_id: c for t, c in done if t.stopped and int(c.epochs[-1]) < longest}
+        field = Finished([curve for t, curve in done if t.trial_id not in cut], self.metric)
+        return {trial_id: field.forecast(curve) for trial_id, curve in cut.items()}
+
+    def value(self, trial: TrialRecord) -> float | None:
+        """What an ended trial is worth: its score, for a stopped one the forecast of a full one's.
+
+        None without a score.
+        """
+        return self._forecasts.get(trial.trial_id, trial.score)
+
     def ranked(self) -> list[TrialRecord]:
-        """Ended trials that have a score, best first (ties: oldest first)."""
+        """Ended trials that have a score, best value first (ties: oldest first)."""
         scored = [trial for trial in self.trials if trial.score is not None]
         sign = 1.0 if self.mode == "min" else -1.0
-        return sorted(scored, key=lambda trial: sign * (trial.score or 0.0))
+        return sorted(scored, key=lambda trial: sign * (self.value(trial) or 0.0))
 
 
 @runtime_checkable

@@ -5,12 +5,14 @@ from __future__ import annotations
 from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.llm import LLMAdvisor
+from raymimic.advisor.mixture import MixtureAdvisor
 from raymimic.llm import LLM, describe, require_key, resolve_llm
 
 
 def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Advisor:
     """Return the advisor that ``llm`` means; without a language model, the keyless heuristic.
 
+    Either is the guide of a mixture with the statistical proposer; an `Advisor` object is not.
     Raises `LLMSetupError` for a setting that names neither, and for a named model whose key is
     missing: said now, and not by a whole search of random configurations.
     """
@@ -18,13 +20,15 @@ def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Ad
         return llm
     found = resolve_llm(llm)
     if found is None:
-        return HeuristicAdvisor(seed)
+        return MixtureAdvisor(HeuristicAdvisor(seed), seed)
     require_key(found)
-    return LLMAdvisor(found, timeout)
+    return MixtureAdvisor(LLMAdvisor(found, timeout), seed)
 
 
 def describe_advisor(advisor: Advisor) -> str:
     """Say in one line who proposes."""
+    if isinstance(advisor, MixtureAdvisor):
+        return f"{describe_advisor(advisor.guide)}, shared with {advisor.partner}"
     if isinstance(advisor, LLMAdvisor):
         return f"{describe(advisor.llm)} reads the curves and proposes"
     if isinstance(advisor, HeuristicAdvisor):

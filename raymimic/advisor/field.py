@@ -121,7 +121,8 @@ class Field:
 
     def better(self, a: TrialRecord, b: TrialRecord) -> bool:
         """Whether one scored trial beats another."""
-        return self.evidence.better(a.score or 0.0, b.score or 0.0)
+        value = self.evidence.value
+        return self.evidence.better(value(a) or 0.0, value(b) or 0.0)
 
 
 def changed(field: Field, parent: Config, axis: Axis, value: object) -> Config:

@@ -143,10 +143,14 @@ def _budget(evidence: SearchEvidence) -> str:
 
 def _task(evidence: SearchEvidence, n: int) -> str:
     text = f"Propose exactly {n} new configuration{'s' if n > 1 else ''}."
-    left = evidence.budget.trials_left
+    left, run = evidence.budget.trials_left, min(n, evidence.to_run or n)
+    if run < n:
+        text += (
+            f" A model of the scores will pick {run} of them to be run: name different good ones."
+        )
     if left is not None:
-        after = max(0, left - len(evidence.queued) - n)
-        text += f" After {'it' if n == 1 else 'them'} {after} remain to be proposed."
+        after = max(0, left - len(evidence.queued) - run)
+        text += f" After {'it' if run == 1 else 'them'} {after} remain to be proposed."
         text += " This is the last batch: refine, do not explore." if after == 0 else ""
     return text
 

@@ -2,6 +2,7 @@
 
 from raymimic.curves.curve import Curve
 from raymimic.curves.diagnose import diagnose
+from raymimic.curves.forecast import Finished
 from raymimic.curves.history import CurveHistory
 from raymimic.curves.pairs import Pair, find_pair
 from raymimic.curves.signals import Diagnosis, Signal, SignalKind
@@ -10,6 +11,7 @@ __all__ = [
     "Curve",
     "CurveHistory",
     "Diagnosis",
+    "Finished",
     "Pair",
     "Signal",
     "SignalKind",

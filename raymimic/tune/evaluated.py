@@ -36,6 +36,7 @@ def evaluated_record(
         source="user",
         rationale="evaluated elsewhere" + (", stopped early" if pruned else ""),
         score=value if usable else None,
+        stopped=pruned,
         curve=curve,
         diagnosis=diagnose(curve, state.metric, state.mode) if curve is not None else None,
     )

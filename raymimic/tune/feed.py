@@ -1,4 +1,4 @@
-"""Where the next configuration comes from: the queue, the advisor behind it, or the fallback."""
+"""Where the next configuration comes from: the queue, the advisor behind it, or a stand-in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 
 from raymimic.errors import AdvisorError
+from raymimic.records import Advice
 from raymimic.tune.asking import Asking
 from raymimic.tune.intake import Intake
 from raymimic.tune.session import Session
@@ -27,12 +28,15 @@ class Feed:
     """Keeps the queue filled and pops it, without ever blocking on the advisor.
 
     A model is asked for a batch and ahead of need; a local advisor for one configuration when one
-    is due. ``patience`` (seconds) bounds the wait while no trial runs. Picklable: a call in flight
-    stays behind.
+    is due. ``patience`` (seconds) bounds the wait while no trial runs. What the advisor leaves
+    empty is filled by the ``stand_in``, and where that cannot answer either, at random. Picklable:
+    a call in flight stays behind.
     """
 
-    def __init__(self, asking: Asking, *, batch_size: int | None, patience: float) -> None:
-        self._asking = asking
+    def __init__(
+        self, asking: Asking, stand_in: Asking, *, batch_size: int | None, patience: float
+    ) -> None:
+        self._asking, self._stand_in = asking, stand_in
         self._batch_size, self._patience = batch_size, patience
         self._idle_since: float | None = None
 
@@ -50,7 +54,7 @@ class Feed:
             self.collect(session, state)
         queued = self._pop(session, state)
         if queued is None and not self._should_wait(state):
-            queued = self._fallback(session, state)
+            queued = self._from_stand_in(session, state)
         if queued is not None:
             self._idle_since = None
         return queued
@@ -113,19 +117,45 @@ class Feed:
             self._idle_since = time.monotonic()
         return time.monotonic() - self._idle_since < self._patience
 
+    def _from_stand_in(self, session: Session, state: SearchState) -> Queued | None:
+        """Give the stand-in's proposal, None while it computes, a random one where it failed."""
+        answer = self._stand_in.collect()
+        if answer is None and self._stand_in.may_ask():
+            view = state.view(session.budget(), session.instruction)
+            self._stand_in.ask(view, 1, known=len(state.ended))
+        if answer is None and self._stand_in.busy:
+            self._stand_in.wait(0.0 if state.running else _IDLE_WAIT_S)
+            answer = self._stand_in.collect()
+        if isinstance(answer, Advice):
+            Intake(state, session.journal, session.seed).admit(answer, 1, self._stand_in.known)
+            queued = self._pop(session, state)
+            if queued is not None:
+                reason, text = self._why_empty()
+                by = queued.proposal.source
+                session.journal.note("fallback", reason=reason, text=text, source=by)
+                return queued
+        elif answer is None and self._stand_in.busy:
+            return None  # it answers within seconds, or its own time is up
+        return self._fallback(session, state)
+
     def _fallback(self, session: Session, state: SearchState) -> Queued:
+        reason, text = self._why_empty()
+        session.journal.note("fallback", reason=reason, text=text, source="random")
+        return Intake(state, session.journal, session.seed).random(f"random fallback: {text}")
+
+    def _why_empty(self) -> tuple[str, str]:
+        """Say in a word and in words why the advisor did not serve a slot."""
         failure = self._asking.last_failure
         if failure is not None:
-            reason, text = failure.reason, f"the advisor failed ({failure})"
-        elif self._asking.busy:
-            reason, text = "patience", f"no answer within {self._patience:g} s and nothing ran"
-        else:
-            reason, text = "no_proposal", "the advisor had nothing to propose"
-        session.journal.note("fallback", reason=reason, text=text)
-        return Intake(state, session.journal, session.seed).random(f"random fallback: {text}")
+            return failure.reason, f"the advisor failed ({failure})"
+        if self._asking.busy:
+            return "patience", f"no answer within {self._patience:g} s and nothing ran"
+        return "no_proposal", "the advisor had nothing to propose"
 
     def _warn(self, failure: AdvisorError) -> None:
         if failure.permanent:
-            logger.warning("raymimic: %s. Asking no more; the rest is random.", failure)
+            logger.warning(
+                "raymimic: %s. Asking no more; the statistical proposer goes on.", failure
+            )
         elif self._asking.failures == 1:
             logger.warning("raymimic: the advisor failed (%s); trying again later.", failure)

@@ -79,6 +79,7 @@ class Journal:
             seconds=round(record.seconds, 3),
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
+            stopped=record.stopped,
             curve=record.curve.to_json() if record.curve is not None else None,
         )
 
@@ -91,5 +92,6 @@ class Journal:
             score=record.score,
             config=space.show(record.config),
             rationale=record.rationale,
+            stopped=record.stopped,
             curve=record.curve.to_json() if record.curve is not None else None,
         )

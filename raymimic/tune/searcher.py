@@ -1,8 +1,9 @@
 """`LLMSearcher`: a Ray Tune searcher whose proposals come with a reason.
 
 The controller's thread only pops from a queue and notes results; the advisor (a language model or
-the keyless rules) answers in a background thread. Whatever fails there, the search goes on: a slot
-that nobody can serve in time gets a random configuration, and the ledger says why.
+the keyless rules, mixed with Optuna's samplers) answers in a background thread. Whatever fails
+there, the search goes on: the samplers stand in for a model that failed, a slot that nobody can
+serve in time gets a random configuration, and the ledger says why.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE, Searc
 from raymimic.advisor import (
     Advisor,
     SearchEvidence,
+    StatisticalAdvisor,
     TrialRecord,
+    asked_of_guide,
     choose_advisor,
     describe_advisor,
     lessons_text,
@@ -60,8 +63,9 @@ class LLMSearcher(Searcher):
         mode: "min" or "max"; usually left to Tune.
         points_to_evaluate: Configurations to run first, in this order.
         llm: "auto" (a key in ANTHROPIC_API_KEY or OPENAI_API_KEY, a server in OPENAI_BASE_URL,
-            else the keyless heuristic), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM` or
-            `Advisor` object.
+            else the keyless heuristic), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM`
+            object: each shares the trials with Optuna's samplers (`MixtureAdvisor`). An `Advisor`
+            object is used as it is.
         instruction: What the advisor should know about the task, in your words.
         lessons: What an earlier search learnt: the file that `write_lessons` (or ``raymimic
             lessons``) wrote, or its text. On a similar space its best configurations are tried
@@ -69,7 +73,7 @@ class LLMSearcher(Searcher):
         batch_size: Configurations a question to a model wants; by default as many as run at once.
         timeout: Longest a question may take, in seconds.
         patience: Longest wait in seconds for an answer while no trial runs (Tune hears neither
-            Ctrl-C nor its time budget then); after that a random configuration is served.
+            Ctrl-C nor its time budget then); after that the statistical proposer stands in.
         seed: Makes fallbacks and the heuristic repeatable.
         ledger: File for the record of all decisions; by default a new one in
             ``~/ray_results/raymimic/``.
@@ -109,8 +113,12 @@ class LLMSearcher(Searcher):
             lessons=None if lessons is None else read_lessons(lessons),
             ray_space=None if space is None else RaySpace.from_ray(dict(space), whole=True),
         )
-        advisor = choose_advisor(llm, seed=seed, timeout=timeout)
-        self._feed = Feed(Asking(advisor, timeout), batch_size=batch_size, patience=patience)
+        self._feed = Feed(
+            Asking(choose_advisor(llm, seed=seed, timeout=timeout), timeout),
+            Asking(StatisticalAdvisor(seed), timeout),
+            batch_size=batch_size,
+            patience=patience,
+        )
         self._started_at: dict[str, float] = {}
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
@@ -209,10 +217,15 @@ class LLMSearcher(Searcher):
         state, session = self._ready(), self._session
         if not state.knows(trial_id):
             return
+        # The result of a scheduler's or a criterion's stop comes only here; a function that returns
+        # has its last result repeated.
+        stopped = bool(result) and (epoch_of(result or {}) or 0) > state.epochs(trial_id)
         if result:
             _keep(state, trial_id, result)
         begun = self._started_at.pop(trial_id, time.monotonic())
-        record = state.end(trial_id, failed=error, seconds=time.monotonic() - begun)
+        record = state.end(
+            trial_id, failed=error, seconds=time.monotonic() - begun, stopped=stopped
+        )
         if record is not None:
             session.journal.outcome(record)
         if not error:  # after an error its text comes next (`note_error`): a question can wait
@@ -300,7 +313,8 @@ class LLMSearcher(Searcher):
     def next_question(self) -> tuple[SearchEvidence, int]:
         """The evidence of the next question and how many configurations it would ask for."""
         evidence = self.evidence()
-        return evidence, evidence.budget.cap(self._feed.batch(self._session.concurrency))
+        wanted = evidence.budget.cap(self._feed.batch(self._session.concurrency))
+        return evidence, asked_of_guide(evidence, wanted, self._session.seed)
 
     def summary(self) -> str:
         """The search so far in plain words."""

@@ -177,10 +177,13 @@ class SearchState:
         """The last epoch reported; 0 before the first."""
         return int(self.history.curve(trial_id).epochs[-1]) if trial_id in self.history else 0
 
-    def end(self, trial_id: str, *, failed: bool, seconds: float) -> TrialRecord | None:
+    def end(
+        self, trial_id: str, *, failed: bool, seconds: float, stopped: bool = False
+    ) -> TrialRecord | None:
         """A known trial ended; ended before (run again after a restore), its record is replaced.
 
-        Returns None for a trial that was stopped before it ran: it is forgotten.
+        ``stopped`` as in `TrialRecord`. Returns None for a trial that was stopped before it ran:
+        it is forgotten.
         """
         begun = self.running.pop(trial_id, None) or self.ended[self._ended_at[trial_id]]
         if trial_id not in self.history and not failed:
@@ -194,6 +197,7 @@ class SearchState:
             seconds=seconds,
             curve=curve,
             diagnosis=diagnose(curve, self.metric, self.mode) if curve is not None else None,
+            stopped=stopped,
         )
         self.put(record)
         return record

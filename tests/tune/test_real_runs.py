@@ -100,7 +100,7 @@ def test_a_slow_model_holds_up_neither_trials_nor_the_end(tmp_path, ledger):
     llm = ScriptedLLM([reply(0.1, 0.2), reply(0.3, 0.4)], latency=1.5)
     searcher = LLMSearcher(llm=llm, batch_size=2, ledger=ledger)
     assert len(fit(searcher, tmp_path)) == 4
-    assert searcher.tally.started == {"llm": 4}
+    assert searcher.tally.started == {"llm": 3, "random": 1}
     assert not searcher.tally.fallbacks
 
 
@@ -109,7 +109,7 @@ def test_a_dead_model_costs_the_run_nothing_but_its_advice(tmp_path, ledger):
     searcher = LLMSearcher(llm=llm, ledger=ledger)
     grid = fit(searcher, tmp_path)
     assert len(grid) == 4
-    assert searcher.tally.started == {"random": 4}
+    assert searcher.tally.started == {"statistical": 4}
     assert sum(searcher.tally.fallbacks.values()) == 4
 
 

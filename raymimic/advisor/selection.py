@@ -1,0 +1,47 @@
+"""From more proposals than wanted to the diverse few that a model of the scores likes best."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.surrogate import Surrogate
+from raymimic.records import Proposal
+
+INFORMED = 8
+"""Results before the surrogate may overrule the order in which a guide named its proposals."""
+
+_DRAWS = 64
+
+
+def select(
+    evidence: SearchEvidence, proposals: Sequence[Proposal], n: int, rng: random.Random
+) -> tuple[list[Proposal], list[str]]:
+    """Give at most ``n`` of the proposals, best first, and in words which were set aside as bad.
+
+    Expected improvement decides; each one picked counts as tried at its predicted score, so that
+    the next differs. A proposal that promises less than half of all random draws would is set
+    aside. With few results nothing is known better than the guide's own order.
+    """
+    if len(evidence.trials) < INFORMED:
+        return list(proposals[:n]), []
+    surrogate = Surrogate(evidence)
+    if not surrogate.informed or not proposals:
+        return list(proposals[:n]), []
+    draws = surrogate.improvement([evidence.space.sample(rng) for _ in range(_DRAWS)])
+    yardstick = float(np.median(draws))
+    rest, picked = list(proposals), list[Proposal]()
+    while rest and len(picked) < n:
+        promise = surrogate.improvement([proposal.config for proposal in rest])
+        best = int(promise.argmax())
+        if promise[best] < yardstick:
+            break
+        picked.append(rest.pop(best))
+        surrogate.expect(picked[-1].config)
+    if len(picked) == n:
+        return picked, []
+    shown = evidence.space.show
+    return picked, [f"{shown(p.config)} promises less than a random draw" for p in rest]

@@ -1,0 +1,37 @@
+"""What a model of scores is told: one finite number for every ended trial, lower is better."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from raymimic.advisor.base import SearchEvidence
+
+_BAD = 0.9
+"""The quantile of the scores that a failed trial counts as: bad, but no cliff in the model."""
+
+_FENCE = 1.5
+"""Scores worse than this many spreads beyond the middle half are drawn in to the fence (Tukey)."""
+
+
+def told(evidence: SearchEvidence) -> list[float]:
+    """Give each ended trial's value. Failed ones count as the 90th percentile of the others.
+
+    A stopped trial counts as its forecast. Diverged losses of 1e9 would flatten everything else,
+    so values far beyond the worse quartile are drawn in to Tukey's fence.
+    """
+    sign = 1.0 if evidence.mode == "min" else -1.0
+    scores = [
+        None if trial.status == "failed" else evidence.value(trial) for trial in evidence.trials
+    ]
+    known = np.array([sign * score for score in scores if score is not None], dtype=np.float64)
+    if not known.size:
+        return [0.0] * len(scores)
+    fence = _fence(known)
+    bad = min(float(np.quantile(known, _BAD)), fence)
+    return [bad if score is None else min(sign * score, fence) for score in scores]
+
+
+def _fence(values: npt.NDArray[np.float64]) -> float:
+    low, high = np.quantile(values, (0.25, 0.75))
+    return float(high + _FENCE * (high - low))
