@@ -77,7 +77,6 @@ class CNNRun:
         self, config: Config, data: images.Images, settings: Settings, seed: int, device: str
     ) -> None:
         torch.set_num_threads(1)  # several searches share the machine; one core each
-        torch.set_flush_denormal(True)  # vanishing weights would slow a CPU tenfold
         torch.backends.cudnn.deterministic = True
         torch.manual_seed(seed)
         self._order = torch.Generator().manual_seed(seed)
@@ -94,6 +93,13 @@ class CNNRun:
 
     def epoch(self) -> dict[str, float]:
         """Take one step a batch; train metrics are means over the steps, NaN when diverged."""
+        torch.set_flush_denormal(True)  # vanishing weights would slow a CPU tenfold
+        try:
+            return self._epoch()
+        finally:
+            torch.set_flush_denormal(False)  # a setting of the whole process
+
+    def _epoch(self) -> dict[str, float]:
         self._model.train()
         inputs, labels = self._train
         order = torch.randperm(len(labels), generator=self._order).to(self._device)

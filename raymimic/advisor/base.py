@@ -22,7 +22,7 @@ class TrialRecord:
 
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
     ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
-    epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: ended from outside
+    epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: from outside
     (by a scheduler or a stop criterion), so its training may not have been a full one.
     """
 
