@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from raymimic.curves.series import Series
 
 
@@ -32,4 +34,5 @@ def best(series: Series) -> str:
 def average(series: Series, start: int = 0) -> str:
     """Mean from an index on."""
     part = series.raw[start:]
-    return number(series, float((part / part.size).sum()))  # divided first: sums may overflow
+    largest = float(np.abs(part).max(initial=0.0)) or 1.0
+    return number(series, largest * float((part / largest).mean()))  # a sum of them may overflow
