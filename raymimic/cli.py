@@ -157,14 +157,13 @@ def _question(target: Path) -> tuple[SearchEvidence, int]:
 
         question: tuple[SearchEvidence, int] = searcher_of(target).next_question()
         return question
-    from raymimic.advisor import asked_of_guide, evidence_from_ledger
+    from raymimic.advisor import evidence_from_ledger, question_to_guide
     from raymimic.ledger import read_events
 
     events = read_events(target)
     evidence, search = evidence_from_ledger(events), events.of("search")[0]
-    return evidence, asked_of_guide(
-        evidence, evidence.budget.cap(search["batch"]), search.get("seed", 0)
-    )
+    wanted = evidence.budget.cap(search["batch"])
+    return question_to_guide(evidence, wanted, search.get("seed", 0))
 
 
 if __name__ == "__main__":

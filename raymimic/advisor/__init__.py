@@ -8,7 +8,7 @@ from raymimic.advisor.lesson_guesses import lessons_note
 from raymimic.advisor.lessons import Lessons, read_lessons, write_lessons_file
 from raymimic.advisor.lessons_text import lessons_text
 from raymimic.advisor.llm import LLMAdvisor, build_request
-from raymimic.advisor.mixture import MixtureAdvisor, asked_of_guide
+from raymimic.advisor.mixture import MixtureAdvisor, question_to_guide
 from raymimic.advisor.random import RandomAdvisor
 from raymimic.advisor.statistical import StatisticalAdvisor
 
@@ -23,7 +23,6 @@ __all__ = [
     "SearchEvidence",
     "StatisticalAdvisor",
     "TrialRecord",
-    "asked_of_guide",
     "build_request",
     "choose_advisor",
     "describe_advisor",
@@ -32,6 +31,7 @@ __all__ = [
     "lessons_note",
     "lessons_text",
     "proposal_of",
+    "question_to_guide",
     "read_lessons",
     "write_lessons_file",
 ]

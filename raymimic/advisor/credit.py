@@ -12,7 +12,8 @@ CEILING = 0.6
 back, and the statistical proposer always gets the trials that its guarantee lives on."""
 
 _BEST = 1 / 3
-"""A trial wins if it is among the best third of the trials before it."""
+"""A trial wins if it is among the best third of all trials so far: measured against the trials
+before it alone, a guide that goes from terrible to bad would win every time."""
 
 _MEMORY = 0.95
 """What an outcome counts for after each later one of the same side."""
@@ -31,11 +32,12 @@ def earned_share(trials: Sequence[TrialRecord], values: Sequence[float], guide: 
     proposals counts for nothing.
     """
     rates = {}
+    bar = sorted(values)[int(_BEST * (len(values) - 1))] if values else 0.0
     for source in (guide, "statistical"):
         wins, losses = 1.0, 1.0
-        for place, trial in enumerate(trials):
-            if trial.source == source and place:
-                won = _wins(values, place)
+        for trial, value in zip(trials, values, strict=True):
+            if trial.source == source:
+                won = value <= bar
                 wins = _MEMORY * wins + won
                 losses = _MEMORY * losses + (not won)
         rates[source] = wins / (wins + losses)
@@ -43,7 +45,3 @@ def earned_share(trials: Sequence[TrialRecord], values: Sequence[float], guide: 
     decayed = FLOOR + (earned - FLOOR) * 0.5 ** (len(trials) / _HALF_LIFE)
     return float(min(max(decayed, FLOOR), CEILING))
 
-
-def _wins(values: Sequence[float], place: int) -> bool:
-    earlier = sorted(values[:place])
-    return values[place] <= earlier[int(_BEST * (place - 1))]

@@ -79,17 +79,20 @@ class MixtureAdvisor:
         """Ask the guide for more than ``n`` proposals and take the best that are valid and new."""
         if not n:
             return [], [], ()
-        asked = replace(evidence, to_run=n)
-        advice = self.guide.propose(asked, _asked_for(evidence, n))
+        over = n * _OVER if evidence.trials else n  # results can choose among more
+        advice = self.guide.propose(replace(evidence, to_run=n), over)
         sound, drops = _checked(evidence, advice.proposals)
         picked, set_aside = select(evidence, sound, n, stream(self.seed, "selection", evidence))
         return picked, [*advice.drops, *drops, *set_aside], advice.calls
 
 
-def asked_of_guide(evidence: SearchEvidence, n: int, seed: int) -> int:
-    """Say how many proposals a model is asked for when the search wants ``n``; at least one."""
-    guided = _slots(evidence, n, seed, "llm").count("guide")
-    return _asked_for(evidence, max(1, guided))
+def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[SearchEvidence, int]:
+    """Give what a model is shown and how many proposals it is asked for when ``n`` are wanted.
+
+    At least one, though a whole batch may be the statistical proposer's.
+    """
+    guided = max(1, _slots(evidence, n, seed, "llm").count("guide"))
+    return replace(evidence, to_run=guided), guided * _OVER if evidence.trials else guided
 
 
 def _slots(evidence: SearchEvidence, n: int, seed: int, guide: Source) -> list[str]:
@@ -107,11 +110,6 @@ def _slots(evidence: SearchEvidence, n: int, seed: int, guide: Source) -> list[s
             chance = random.Random(f"slot {seed} {place}").random()
             slots.append("guide" if chance < share else "statistical")
     return slots
-
-
-def _asked_for(evidence: SearchEvidence, n: int) -> int:
-    """Say how many proposals to ask for where ``n`` are wanted: more, once results can choose."""
-    return n * _OVER if evidence.trials else n
 
 
 def _checked(

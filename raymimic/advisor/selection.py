@@ -11,8 +11,11 @@ from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.surrogate import Surrogate
 from raymimic.records import Proposal
 
+GUARDED = 4
+"""Results before the surrogate may set a proposal aside as hopeless."""
+
 INFORMED = 8
-"""Results before the surrogate may overrule the order in which a guide named its proposals."""
+"""Results before it may overrule the order in which a guide named its proposals."""
 
 _DRAWS = 64
 
@@ -24,22 +27,22 @@ def select(
 
     Expected improvement decides; each one picked counts as tried at its predicted score, so that
     the next differs. A proposal that promises less than half of all random draws would is set
-    aside. With few results nothing is known better than the guide's own order.
+    aside. With few results the guide's own order counts, with hardly any nothing is set aside.
     """
-    if len(evidence.trials) < INFORMED:
-        return list(proposals[:n]), []
     surrogate = Surrogate(evidence)
-    if not surrogate.informed or not proposals:
+    if len(evidence.trials) < GUARDED or not surrogate.informed or not proposals:
         return list(proposals[:n]), []
     draws = surrogate.improvement([evidence.space.sample(rng) for _ in range(_DRAWS)])
     yardstick = float(np.median(draws))
+    ranks = len(evidence.trials) >= INFORMED
     rest, picked = list(proposals), list[Proposal]()
     while rest and len(picked) < n:
         promise = surrogate.improvement([proposal.config for proposal in rest])
-        best = int(promise.argmax())
-        if promise[best] < yardstick:
+        sound = np.flatnonzero(promise >= yardstick)
+        if not sound.size:
             break
-        picked.append(rest.pop(best))
+        place = int(promise.argmax()) if ranks else int(sound[0])
+        picked.append(rest.pop(place))
         surrogate.expect(picked[-1].config)
     if len(picked) == n:
         return picked, []

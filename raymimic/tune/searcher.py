@@ -23,10 +23,10 @@ from raymimic.advisor import (
     SearchEvidence,
     StatisticalAdvisor,
     TrialRecord,
-    asked_of_guide,
     choose_advisor,
     describe_advisor,
     lessons_text,
+    question_to_guide,
     read_lessons,
     write_lessons_file,
 )
@@ -314,7 +314,7 @@ class LLMSearcher(Searcher):
         """The evidence of the next question and how many configurations it would ask for."""
         evidence = self.evidence()
         wanted = evidence.budget.cap(self._feed.batch(self._session.concurrency))
-        return evidence, asked_of_guide(evidence, wanted, self._session.seed)
+        return question_to_guide(evidence, wanted, self._session.seed)
 
     def summary(self) -> str:
         """The search so far in plain words."""
