@@ -30,6 +30,9 @@ from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
 from raymimic.advisor import choose_advisor
 from raymimic.llm import resolve_llm
 
+# A replayed training takes no time: the study waits for a model while a user's trials would run.
+_WAIT_S = 900.0
+
 # Stopped trials cost so little that proposing would take longer than the rest of the study.
 _ASHA_TRIALS = 10
 
@@ -116,6 +119,8 @@ def _raymimic(
         seed=seed,
         points_to_evaluate=_first(task, default),
         ledger=str(ledger),
+        timeout=_WAIT_S,
+        patience=_WAIT_S,
     )
 
 
@@ -172,8 +177,15 @@ def ledger_of(folder: Path, task: str, seed: int) -> Path:
 
 def _ablated(task: Task, seed: int, *, ablation: type[ablations.Ablation]) -> Advisor:
     """The advisor that `LLMSearcher` takes without a model, with changed evidence."""
-    del task
-    return ablation(choose_advisor("none", seed=seed, timeout=60.0), seed)
+    return _ablated_model(task, seed, spec="none", ablation=ablation)
+
+
+def _ablated_model(
+    task: Task, seed: int, *, spec: str, ablation: type[ablations.Ablation]
+) -> Advisor:
+    """A real model's advisor with changed evidence."""
+    llm = _real(task, seed, spec=spec)
+    return ablation(choose_advisor(llm, seed=seed, timeout=_WAIT_S), seed)
 
 
 _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
@@ -190,16 +202,29 @@ _MINDS: dict[str, MakeLLM] = {
     "silent": minds.Silent,
 }
 
+_ABLATIONS: dict[str, type[ablations.Ablation]] = {
+    "scores": ablations.ScoresOnly,
+    "shuffled": ablations.Shuffled,
+    "anonymous": ablations.Anonymous,
+}
+
 _ADVISORS: dict[str, MakeLLM] = {
     "heuristic": _heuristic,
     "statistical": _statistical,
-    "scores": partial(_ablated, ablation=ablations.ScoresOnly),
-    "shuffled": partial(_ablated, ablation=ablations.Shuffled),
-    "anonymous": partial(_ablated, ablation=ablations.Anonymous),
+    **{name: partial(_ablated, ablation=ablation) for name, ablation in _ABLATIONS.items()},
 }
 
-# Searchers that have a model behind them, which may be any.
-_AROUND_MODELS: dict[str, Callable[..., Searcher]] = {"raymimic": _raymimic, "neuropt": _neuropt}
+# Searchers that have a model behind them, which may be any: from its name to the searcher.
+_AROUND_MODELS: dict[str, Callable[[str], MakeSearcher]] = {
+    "raymimic": lambda spec: partial(_raymimic, llm=partial(_real, spec=spec)),
+    "neuropt": lambda spec: partial(_neuropt, llm=partial(_real, spec=spec)),
+    **{
+        f"raymimic:{name}": lambda spec, ablation=ablation: partial(
+            _raymimic, llm=partial(_ablated_model, spec=spec, ablation=ablation)
+        )
+        for name, ablation in _ABLATIONS.items()
+    },
+}
 
 _SEARCHERS: dict[str, MakeSearcher] = {
     name + ("+D" if default else ""): partial(make, default=default)
@@ -229,7 +254,7 @@ def find(name: str) -> Method:
     if name.startswith("neuropt@replay:"):
         raise ValueError("neuropt's loop keeps no ledger: it can only be run with the model itself")
     if model and kind in _AROUND_MODELS:
-        return Method(partial(_AROUND_MODELS[kind], llm=partial(_real, spec=model)))
+        return Method(_AROUND_MODELS[kind](model))
     if name not in METHODS:
         raise ValueError(
             f"{name!r} is no method; choose from {', '.join(METHODS)}, or raymimic@MODEL and "

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import Any
 
 from neuropt_text import CONTEXT, Trial, identity, question, read_batch, retry_question
@@ -45,11 +45,12 @@ class Proposed:
 
 @dataclass
 class Spent:
-    """Tokens and US dollars so far; a call without a known price adds no dollars."""
+    """Tokens, US dollars and random fallbacks so far; an unknown price adds no dollars."""
 
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float = 0.0
+    fallbacks: Counter[str] = field(default_factory=Counter)
 
 
 class NeuroptSearcher(Searcher):
@@ -84,8 +85,11 @@ class NeuroptSearcher(Searcher):
         """Return the next configuration, asking for a batch when the last one is used up."""
         if not self._queue:
             self._queue.extend(self._batch())
-        self._trials[trial_id] = self._queue.popleft()
-        return self._ray_space.nest(self._trials[trial_id].config)
+        proposed = self._queue.popleft()
+        self._trials[trial_id] = proposed
+        if proposed.rationale.startswith("random fallback"):
+            self.tally.fallbacks["random"] += 1
+        return self._ray_space.nest(proposed.config)
 
     def trial(self, trial_id: str) -> Proposed | None:
         """Return who proposed a trial."""

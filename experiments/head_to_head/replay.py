@@ -25,7 +25,7 @@ from raymimic.records import Config
 Row = dict[str, Any]
 
 _POLL_S = 0.001
-_NO_ANSWER_S = 300.0  # GP samplers take seconds on a loaded machine; beyond this, nobody answers
+_NO_ANSWER_S = 2000.0
 
 
 @dataclass
@@ -127,14 +127,15 @@ class Replay:
     def _start(self) -> Running:
         number = len(self._rows)
         trial_id = f"{self.seed:04d}{number:05d}"
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), _fallbacks(self.searcher)
         config = self._ask(trial_id)
         row = {
             "task": self.task.name,
             "method": self.method,
             "seed": self.seed,
             "trial": number,
-            **_maker(self.searcher, trial_id),
+            "source": _source(self.searcher, trial_id),
+            "fallback": _fallbacks(self.searcher) > before,
             "score": math.nan,
             "epochs": 0,
             "epochs_full": self.task.epochs,
@@ -217,14 +218,14 @@ class Replay:
         row["test"] = task.test(config)
 
 
-def _maker(searcher: Searcher, trial_id: str) -> Row:
+def _source(searcher: Searcher, trial_id: str) -> str:
     """Who proposed a trial, where the searcher can say."""
     ask = getattr(searcher, "trial", None)
     record = ask(trial_id) if ask else None
-    if record is None:
-        return {"source": "", "fallback": False}
-    # Only the rationale tells a fallback from a mixture's own random draw.
-    return {
-        "source": record.source,
-        "fallback": record.rationale.startswith("random fallback"),
-    }
+    return "" if record is None else record.source
+
+
+def _fallbacks(searcher: Searcher) -> int:
+    """How many slots others have filled for the advisor, where the searcher counts them."""
+    tally = getattr(searcher, "tally", None)
+    return sum(tally.fallbacks.values()) if tally else 0

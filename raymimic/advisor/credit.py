@@ -44,4 +44,3 @@ def earned_share(trials: Sequence[TrialRecord], values: Sequence[float], guide: 
     earned = rates[guide] / (rates[guide] + rates["statistical"])
     decayed = FLOOR + (earned - FLOOR) * 0.5 ** (len(trials) / _HALF_LIFE)
     return float(min(max(decayed, FLOOR), CEILING))
-

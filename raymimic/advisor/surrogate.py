@@ -121,6 +121,8 @@ def _chosen(values: Floats) -> npt.NDArray[np.int64]:
 
 def _normal_scores(values: Floats) -> Floats:
     """Give the normal quantiles of the ranks (ties share theirs), standardised."""
+    if not values.size:
+        return values
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     above = np.cumsum(counts)
     middle = (above - counts + above) / 2.0  # in 0..n

@@ -48,6 +48,14 @@ def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: Tr
     return "\n".join(lines + curve_lines(trial, evidence.metric))
 
 
+def score_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
+    """The trial's score; for a training cut short also what a full one is forecast to reach."""
+    value = evidence.value(trial)
+    if value == trial.score:
+        return number(trial.score)
+    return f"{number(trial.score)} when stopped, forecast {number(value)}"
+
+
 def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord | None) -> str:
     """A few lines about a running trial, beside the best one at the same epoch."""
     lines = [f"## trial {trial.trial_id}: {config_text(evidence.space, trial.config)}"]
