@@ -18,7 +18,7 @@ before it alone, a guide that goes from terrible to bad would win every time."""
 _MEMORY = 0.95
 """What an outcome counts for after each later one of the same side."""
 
-_HALF_LIFE = 40.0
+_HALF_LIFE = 15.0
 """Trials after which the part of the share above the floor is halved: what a guide knows it says
 early, a model of the scores gets better with every trial."""
 
