@@ -98,7 +98,8 @@ class SearchEvidence:
     @cached_property
     def _forecasts(self) -> dict[str, float]:
         """The forecasts of the trials that were stopped before the longest training's end."""
-        done = [(t, t.curve) for t in self.trials if t.curve is not None and t.score is not None]
+        scored = [(t, t.curve) for t in self.trials if t.curve is not None and t.score is not None]
+        done = [(t, curve) for t, curve in scored if curve.last(self.metric) is not None]
         longest = max((int(curve.epochs[-1]) for _, curve in done), default=0)
         cut = {t.trial_id: c for t, c in done if t.stopped and int(c.epochs[-1]) < longest}
         field = Finished([curve for t, curve in done if t.trial_id not in cut], self.metric)
