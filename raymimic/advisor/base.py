@@ -89,7 +89,8 @@ class SearchEvidence:
 
     def with_pending(self, configs: Iterable[Config]) -> SearchEvidence:
         """The same evidence with more configurations waiting."""
-        return replace(self, queued=(*self.queued, *configs))
+        more = tuple(configs)
+        return replace(self, queued=(*self.queued, *more)) if more else self
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b`` under the mode."""

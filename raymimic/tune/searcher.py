@@ -217,9 +217,9 @@ class LLMSearcher(Searcher):
         state, session = self._ready(), self._session
         if not state.knows(trial_id):
             return
-        # The result of a scheduler's or a criterion's stop comes only here; a function that returns
-        # has its last result repeated.
-        stopped = bool(result) and (epoch_of(result or {}) or 0) > state.epochs(trial_id)
+        # The result of a scheduler's or a criterion's stop comes only here, and a paused trial that
+        # is stopped has none; a function that returns has its last result repeated.
+        stopped = not error and (not result or (epoch_of(result) or 0) > state.epochs(trial_id))
         if result:
             _keep(state, trial_id, result)
         begun = self._started_at.pop(trial_id, time.monotonic())
