@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import random
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.random import stream
-from raymimic.advisor.told import told
+from raymimic.advisor.told import kept, told
 from raymimic.records import Advice, Config, Proposal
 from raymimic.space import Choice, Dimension, IntRange, SearchSpace
+from raymimic.summary import show
 
 STARTUP = 4
 """Results before a model of them is worth more than a draw."""
@@ -24,8 +26,15 @@ _TPE_TRIALS = 1000
 _FEW = 16
 """Whole numbers with more values than this are as good as continuous, and much faster to search."""
 
-_ASKS = 4
-"""A sampler that knows no noise may repeat a configuration: it is asked again so often."""
+_SAME = 0.01
+_SHOWN = 3
+"""A reason names so many of the differences that are larger than this in unit coordinates."""
+
+_REPEATS = 3
+"""A sampler may repeat what is known; it is asked again so often."""
+
+_DRAWS = 50
+"""Draws before a random configuration may repeat one: only a nearly used-up space needs many."""
 
 
 class StatisticalAdvisor:
@@ -47,18 +56,20 @@ class StatisticalAdvisor:
         if not evidence.space.dimensions:
             return Advice(())
         rng = stream(self.seed, "statistical", evidence)
-        space, study, how = evidence.space, None, f"drawn at random: {STARTUP} results come first"
-        if len(evidence.trials) >= STARTUP:
+        if len(evidence.trials) < STARTUP:
+            why = f"drawn at random: a model of the scores needs {STARTUP} results"
+            return _as_advice([(config, why) for config in _drawn(evidence, n, rng)])
+        with _quiet():
             study, how = _study(evidence, rng.randrange(2**31))
-        taken = {space.key(config) for config in evidence.known}
-        proposals = []
-        for _ in range(n):
-            config = None if study is None else _ask(study, space, taken)
-            why = how if config is not None or study is None else "drawn at random: all else known"
-            config = config or _unseen(space, taken, rng)
-            taken.add(space.key(config))
-            proposals.append(Proposal(config, why, source="statistical"))
-        return Advice(tuple(proposals))
+            asked = _asked(study, evidence, n)
+        found = [(config, how + _changes(evidence, config)) for config in asked]
+        rest = _drawn(evidence.with_pending(asked), n - len(asked), rng)
+        why = "drawn at random: the samplers repeat what is known"
+        return _as_advice(found + [(config, why) for config in rest])
+
+
+def _as_advice(found: list[tuple[Config, str]]) -> Advice:
+    return Advice(tuple(Proposal(config, why, source="statistical") for config, why in found))
 
 
 def gp_available() -> bool:
@@ -66,34 +77,46 @@ def gp_available() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("torch", "scipy"))
 
 
-def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
-    """Give an in-memory study that knows the trials, and how it will choose in words."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide what Optuna says of its own samplers and studies; the user's own studies speak again."""
     import optuna  # heavy: only where a proposal is wanted, on the background thread
 
-    optuna.logging.get_logger("optuna").setLevel(logging.WARNING)
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
+
+
+def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
+    """Give an in-memory study that knows the trials, and how it will choose in words."""
+    import optuna
+
     values = told(evidence)
     use_gp = gp_available() and len(values) <= _GP_TRIALS
-    keep = _GP_TRIALS if use_gp else _TPE_TRIALS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = (
-            optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
-            if use_gp
-            else optuna.samplers.TPESampler(
-                seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True
-            )
+    sampler = (
+        optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
+        if use_gp
+        else optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True
         )
+    )
     study = optuna.create_study(sampler=sampler)  # values are told so that lower is better
     distributions = distributions_of(evidence.space)
-    for trial, value in list(zip(evidence.trials, values, strict=True))[-keep:]:
+    rows = kept(values, _TPE_TRIALS)
+    for row in rows:
         study.add_trial(
             optuna.trial.create_trial(
-                params=encoded(evidence.space, trial.config),
+                params=encoded(evidence.space, evidence.trials[row].config),
                 distributions=distributions,
-                value=value,
+                value=values[row],
             )
         )
-    for config in evidence.pending[-keep:]:
+    for config in evidence.pending[-_GP_TRIALS:]:
         study.add_trial(
             optuna.trial.create_trial(
                 state=optuna.trial.TrialState.RUNNING,
@@ -102,7 +125,25 @@ def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
             )
         )
     model = "a Gaussian process" if use_gp else "TPE"
-    return study, f"{model} over {min(keep, len(values))} results expects most improvement here"
+    return study, f"{model} over {len(rows)} results expects most improvement here"
+
+
+def _changes(evidence: SearchEvidence, config: Config) -> str:
+    """Say in words what is new against the best trial, the largest differences first."""
+    ranked = evidence.ranked()
+    if not ranked:
+        return ""
+    best = ranked[0]
+    before, after = evidence.space.show(best.config), evidence.space.show(config)
+    units = zip(evidence.space.encode(best.config), evidence.space.encode(config), strict=True)
+    moves = sorted(
+        (-abs(b - a), name)
+        for (a, b), name in zip(units, evidence.space.dimensions, strict=True)
+        if abs(b - a) > _SAME
+    )
+    shown = [f"{name} {show(before[name])} -> {show(after[name])}" for _, name in moves[:_SHOWN]]
+    more = f" and {len(moves) - _SHOWN} more" if len(moves) > _SHOWN else ""
+    return f"; from the best trial {best.trial_id}: {', '.join(shown)}{more}"
 
 
 def distributions_of(space: SearchSpace) -> dict[str, Any]:
@@ -153,21 +194,33 @@ def _decoded(dimension: Dimension, param: Any) -> Any:
     return dimension.from_unit(param)
 
 
-def _ask(study: Any, space: SearchSpace, taken: set[tuple[Any, ...]]) -> Config | None:
-    """Give the sampler's next new configuration, None if it repeats what is known."""
-    distributions = distributions_of(space)
-    for _ in range(_ASKS):
+def _asked(study: Any, evidence: SearchEvidence, n: int) -> list[Config]:
+    """Give at most ``n`` new configurations of the sampler; it may repeat what is known."""
+    space, distributions = evidence.space, distributions_of(evidence.space)
+    taken = {space.key(config) for config in evidence.known}
+    found: list[Config] = []
+    for _ in range(n + _REPEATS):
+        if len(found) == n:
+            break
         params = study.ask(distributions).params
         config = {name: _decoded(dim, params[name]) for name, dim in space.dimensions.items()}
         if space.key(config) not in taken:
-            return config
-    return None
+            taken.add(space.key(config))
+            found.append(config)
+    return found
 
 
-def _unseen(space: SearchSpace, taken: set[tuple[Any, ...]], rng: random.Random) -> Config:
-    config = space.sample(rng)
-    for _ in range(50):
-        if space.key(config) not in taken:
-            break
+def _drawn(evidence: SearchEvidence, n: int, rng: random.Random) -> list[Config]:
+    """Draw ``n`` configurations, new as long as some can be found."""
+    space = evidence.space
+    taken = {space.key(config) for config in evidence.known} if n else set()
+    found = []
+    for _ in range(n):
         config = space.sample(rng)
-    return config
+        for _ in range(_DRAWS):
+            if space.key(config) not in taken:
+                break
+            config = space.sample(rng)
+        taken.add(space.key(config))
+        found.append(config)
+    return found

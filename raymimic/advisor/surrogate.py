@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.told import told
+from raymimic.advisor.told import kept, told
 from raymimic.records import Config
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +47,7 @@ class Surrogate:
             [not dim.ordered for dim in evidence.space.dimensions.values()], dtype=bool
         )
         values = np.array(told(evidence), dtype=np.float64)
-        rows = _chosen(values)
+        rows = kept(values.tolist(), _TRIALS)
         self._values = _normal_scores(values[rows])
         self._units = self._encode([evidence.trials[row].config for row in rows])
         self.informed = bool(len(rows) > 1 and np.ptp(self._values) > 0)
@@ -108,15 +108,6 @@ class Surrogate:
         self._units = np.vstack([self._units, self._encode([config])])
         self._values = np.append(self._values, mean)
         self._solve()
-
-
-def _chosen(values: Floats) -> npt.NDArray[np.int64]:
-    """Give the rows to fit: all, or the best and the latest."""
-    if len(values) <= _TRIALS:
-        return np.arange(len(values))
-    best = np.argsort(values, kind="stable")[: _TRIALS // 2]
-    latest = np.arange(len(values) - _TRIALS // 2, len(values))
-    return np.unique(np.concatenate([best, latest]))
 
 
 def _normal_scores(values: Floats) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,6 +41,14 @@ def told(evidence: SearchEvidence) -> list[float]:
 
 def _bounded(value: float) -> float:
     return min(max(value, -_LARGEST), _LARGEST)
+
+
+def kept(values: Sequence[float], limit: int) -> list[int]:
+    """Give the rows a model is built on: all of them, or the best and the latest ``limit`` / 2."""
+    if len(values) <= limit:
+        return list(range(len(values)))
+    best = np.argsort(values, kind="stable")[: limit // 2].tolist()
+    return sorted({*best, *range(len(values) - limit // 2, len(values))})
 
 
 def _fence(values: npt.NDArray[np.float64]) -> float:
