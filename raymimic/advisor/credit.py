@@ -37,7 +37,7 @@ def earned_share(trials: Sequence[TrialRecord], values: Sequence[float], guide: 
         wins, losses = 1.0, 1.0
         for trial, value in zip(trials, values, strict=True):
             if trial.source == source:
-                won = value <= bar
+                won = value <= bar and trial.score is not None
                 wins = _MEMORY * wins + won
                 losses = _MEMORY * losses + (not won)
         rates[source] = wins / (wins + losses)
