@@ -17,7 +17,7 @@ from ray.tune.search import ConcurrencyLimiter, Repeater
 from tune_fakes import CountingAdvisor, HeldAdvisor, run_trial, suggest
 
 from raymimic import LLMSearcher, ReplayLLM, ScriptedLLM, read_events
-from raymimic.advisor import build_request, evidence_from_ledger
+from raymimic.advisor import build_request, evidence_from_ledger, question_to_guide
 from raymimic.errors import ConfigError, LLMCallError, LLMSetupError, SpaceError
 
 
@@ -469,7 +469,9 @@ def test_the_ledger_tells_the_next_question_exactly(make):
     searcher.note_error("b", "MemoryError: full")
     evidence, n = searcher.next_question()
     searcher.ledger.flush()
-    told = evidence_from_ledger(read_events(searcher.ledger.path))
+    known = evidence_from_ledger(read_events(searcher.ledger.path))
+    told, asked = question_to_guide(known, known.budget.cap(4), 0)
+    assert asked == n
     assert without_seconds(build_request(told, n)) == without_seconds(build_request(evidence, n))
 
 
