@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from simulated_search import SPACE, at, best, bowl, drawn, ended, evidence, known, search
 
 from raymimic.advisor import RandomAdvisor, StatisticalAdvisor, TrialRecord, statistical
-from raymimic.advisor.told import told
+from raymimic.advisor.told import kept, told
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
 
 
@@ -209,6 +209,13 @@ def test_diverged_losses_do_not_flatten_the_rest() -> None:
 def test_where_most_are_alike_a_worse_one_is_still_worse() -> None:
     values = scored(0.5, 0.5, 0.5, 0.5, 0.5, 0.9)
     assert values[-1] > values[0]
+
+
+def test_of_a_long_history_the_best_and_the_latest_are_kept() -> None:
+    values = [float(abs(i - 20)) for i in range(100)]
+    rows = kept(values, 10)
+    assert {18, 19, 20, 21, 22, 95, 96, 97, 98, 99} == set(rows)
+    assert kept(values, 100) == list(range(100))
 
 
 def test_how_far_a_loss_diverged_changes_no_proposal(tpe: None) -> None:
