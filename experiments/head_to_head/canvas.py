@@ -106,6 +106,9 @@ def legend_below(figure: Figure, grid: np.ndarray, shown: list[str]) -> None:
         for line in axes.get_lines():
             named.setdefault(str(line.get_label()), line)
     order = [m for m in reversed(shown) if m in named]
+    if not order:
+        figure.tight_layout()
+        return
     rows = -(-len(order) // max(2, int(figure.get_figwidth() / 1.2)))
     columns = -(-len(order) // rows)
     height = 0.2 * rows + 0.12

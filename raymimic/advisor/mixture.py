@@ -83,7 +83,12 @@ class MixtureAdvisor:
         advice = self.guide.propose(replace(evidence, to_run=n), over)
         sound, drops = _checked(evidence, advice.proposals)
         picked, set_aside = select(evidence, sound, n, stream(self.seed, "selection", evidence))
-        return picked, [*advice.drops, *drops, *set_aside], advice.calls
+        drops += set_aside
+        if self.guide.remote and not set_aside:  # a model learns what became of its proposals
+            left = [p.config for p in sound if all(p is not other for other in picked)]
+            show = evidence.space.show
+            drops += [f"{show(config)} was not run: others promised more" for config in left]
+        return picked, [*advice.drops, *drops], advice.calls
 
 
 def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[SearchEvidence, int]:
