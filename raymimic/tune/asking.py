@@ -53,6 +53,11 @@ class Asking:
         return self._background.busy
 
     @property
+    def age(self) -> float:
+        """Seconds since the question under way was asked; 0 without one."""
+        return self._background.age
+
+    @property
     def asked_for(self) -> int:
         """How many configurations the last question wanted."""
         return self._asked_for

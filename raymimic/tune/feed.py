@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice
@@ -28,7 +27,7 @@ class Feed:
     """Keeps the queue filled and pops it, without ever blocking on the advisor.
 
     A model is asked for a batch and ahead of need; a local advisor for one configuration when one
-    is due. ``patience`` (seconds) bounds the wait while no trial runs. What the advisor leaves
+    is due. A free slot waits ``patience`` seconds at most for an answer. What the advisor leaves
     empty is filled by the ``stand_in``, and where that cannot answer either, at random. Picklable:
     a call in flight stays behind.
     """
@@ -38,7 +37,6 @@ class Feed:
     ) -> None:
         self._asking, self._stand_in = asking, stand_in
         self._batch_size, self._patience = batch_size, patience
-        self._idle_since: float | None = None
 
     @property
     def asking(self) -> Asking:
@@ -53,10 +51,8 @@ class Feed:
             self._asking.wait(_IDLE_WAIT_S)
             self.collect(session, state)
         queued = self._pop(session, state)
-        if queued is None and not self._should_wait(state):
+        if queued is None and not self._should_wait():
             queued = self._from_stand_in(session, state)
-        if queued is not None:
-            self._idle_since = None
         return queued
 
     def ask_if_low(self, session: Session, state: SearchState, *, due: bool) -> None:
@@ -107,15 +103,10 @@ class Feed:
             session.journal.drop("stale", text, queued.id)
         return None
 
-    def _should_wait(self, state: SearchState) -> bool:
-        if not self._asking.busy or self._asking.failures:
-            return False
-        if state.running:
-            self._idle_since = None
-            return True
-        if self._idle_since is None:
-            self._idle_since = time.monotonic()
-        return time.monotonic() - self._idle_since < self._patience
+    def _should_wait(self) -> bool:
+        """Whether a free slot waits for the advisor: it is thinking, and not yet for too long."""
+        asking = self._asking
+        return asking.busy and not asking.failures and asking.age < self._patience
 
     def _from_stand_in(self, session: Session, state: SearchState) -> Queued | None:
         """Give the stand-in's proposal, None while it computes, a random one where it failed."""
@@ -149,7 +140,7 @@ class Feed:
         if failure is not None:
             return failure.reason, f"the advisor failed ({failure})"
         if self._asking.busy:
-            return "patience", f"no answer within {self._patience:g} s and nothing ran"
+            return "patience", f"no answer within {self._patience:g} s"
         return "no_proposal", "the advisor had nothing to propose"
 
     def _warn(self, failure: AdvisorError) -> None:

@@ -72,8 +72,9 @@ class LLMSearcher(Searcher):
             first by the keyless advisor; a model reads all of it.
         batch_size: Configurations a question to a model wants; by default as many as run at once.
         timeout: Longest a question may take, in seconds.
-        patience: Longest wait in seconds for an answer while no trial runs (Tune hears neither
-            Ctrl-C nor its time budget then); after that the statistical proposer stands in.
+        patience: How long a free slot waits for an answer, in seconds since the question; after
+            that the statistical proposer stands in. (While no trial runs, Tune hears neither Ctrl-C
+            nor its time budget.)
         seed: Makes fallbacks and the heuristic repeatable.
         ledger: File for the record of all decisions; by default a new one in
             ``~/ray_results/raymimic/``.
