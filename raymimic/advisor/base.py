@@ -62,7 +62,7 @@ class SearchEvidence:
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``to_run`` says how many of the proposals asked
-    for will be run, None for all.
+    for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the user's points.
     """
 
     space: SearchSpace
@@ -76,6 +76,13 @@ class SearchEvidence:
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
     to_run: int | None = None
+    queued_by_user: int = 0
+
+    @property
+    def given(self) -> int:
+        """How many configurations are the user's own: ended, running or waiting."""
+        started = (*self.trials, *self.running)
+        return self.queued_by_user + sum(trial.source == "user" for trial in started)
 
     @property
     def pending(self) -> tuple[Config, ...]:

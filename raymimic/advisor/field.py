@@ -73,9 +73,8 @@ class Field:
 
     @property
     def given(self) -> int:
-        """How many started configurations are the user's own."""
-        started = (*self.evidence.trials, *self.evidence.running)
-        return sum(trial.source == "user" for trial in started)
+        """How many configurations are the user's own."""
+        return self.evidence.given
 
     @property
     def taken(self) -> int:

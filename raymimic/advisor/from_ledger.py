@@ -113,6 +113,7 @@ class _Reader:
             trials=tuple(self._ended.values()),
             running=tuple(running),
             queued=tuple(proposal.config for proposal in self._queued.values()),
+            queued_by_user=sum(p.source == "user" for p in self._queued.values()),
             budget=Budget(
                 trials_total=self._search.get("trials_total"),
                 trials_started=self._started,

@@ -102,8 +102,7 @@ def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[Sear
 
 def _slots(evidence: SearchEvidence, n: int, seed: int, guide: Source) -> list[str]:
     """Say whose the next ``n`` slots are: "guide", "statistical" or "random"."""
-    given = sum(trial.source == "user" for trial in (*evidence.trials, *evidence.running))
-    first = len(evidence.known)
+    given, first = evidence.given, len(evidence.known)
     guesses = max(_GUESSES - given, _LEAST_GUESSES)
     share = earned_share(evidence.trials, told(evidence), guide)
     slots = []

@@ -230,6 +230,7 @@ class SearchState:
         """
         ended, running = tuple(self.ended), tuple(self.running.values())
         queued = tuple(waiting.proposal.config for waiting in self.queue)
+        by_user = sum(waiting.proposal.source == "user" for waiting in self.queue)
         drops = tuple(self.drops)
 
         def build() -> SearchEvidence:
@@ -244,6 +245,7 @@ class SearchState:
                 instruction=instruction,
                 drops=drops,
                 lessons=self.lessons,
+                queued_by_user=by_user,
             )
 
         return build

@@ -83,8 +83,15 @@ def test_the_users_point_takes_the_place_of_a_guess(state: str) -> None:
     seen = {
         "ended": evidence([trial]),
         "running": evidence(running=(replace(trial, status="running"),)),
-        "waiting": evidence(queued=(point,)),
+        "waiting": evidence(queued=(point,), queued_by_user=1),
     }[state]
+    advice = MixtureAdvisor(Guide(good)).propose(seen, 3)
+    assert sources(advice.proposals) == ["heuristic", "heuristic", "random"]
+
+
+def test_many_points_of_the_user_leave_the_guide_two_guesses() -> None:
+    points = tuple(at(x, 0.5, 0.5) for x in (0.2, 0.4, 0.6, 0.8))
+    seen = evidence(queued=points, queued_by_user=4)
     advice = MixtureAdvisor(Guide(good)).propose(seen, 3)
     assert sources(advice.proposals) == ["heuristic", "heuristic", "random"]
 
