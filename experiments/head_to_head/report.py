@@ -13,6 +13,7 @@ import pandas as pd
 import real
 import spending
 import summary
+import tried
 from runs import RESOURCES, Study, read_raw
 
 CODE = ("task", "method", "source", "config", "mode")  # columns with few distinct strings
@@ -58,12 +59,13 @@ def text(study: Study, against: str) -> str:
 
 def _tables(study: Study, groups: list[tuple[list[str], list[str]]], against: str) -> list[str]:
     """The sections about tasks with a known optimum, after the headline."""
+    parts = ["## The best configuration tried, whatever its score\n", tried.best_tried(study.rows)]
     title = f"## Is {against} significantly worse than the better of TPE and GP anywhere?\n"
     if against in study.methods:
-        parts = [title, pairwise.worse_table(study, against)]
+        parts += [title, pairwise.worse_table(study, against)]
         parts += [f"## {against} against each\n", pairwise.against_all(study, against)]
     else:
-        parts = [f"**{against} has no runs: nothing is compared with it.**\n"]
+        parts += [f"**{against} has no runs: nothing is compared with it.**\n"]
     poor = pairwise.ratios(study)
     if poor:
         parts += ["## With a bad model\n", poor]
