@@ -156,7 +156,7 @@ def _task(evidence: SearchEvidence, n: int) -> str:
     left, run = evidence.budget.trials_left, min(n, evidence.to_run or n)
     if run < n:
         text += (
-            f" A model of the scores will pick {run} of them to be run: name different good ones."
+            f" A model of the scores will pick {run} of them to be run: different ones, best first."
         )
     if left is not None:
         after = max(0, left - len(evidence.queued) - run)
@@ -190,20 +190,22 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
         first = best is None
         won = trial.score is not None and (best is None or evidence.better(trial.score, best))
         if trial.source == "llm":
-            proposed, wins = proposed + 1, wins + (won and not first)
+            proposed, wins = proposed + (not first), wins + (won and not first)
             if trial.expected is not None and trial.score is not None:
                 gain = trial.expected - trial.score
                 misses.append(gain if evidence.mode == "min" else -gain)
         if won:
             best = trial.score
-    if not proposed:
-        return []
-    text = f"{wins} of your {proposed} ended proposals beat the best trial before them"
+    parts = []
+    if proposed:  # the very first trial had nothing to beat
+        parts.append(f"{wins} of your {proposed} ended proposals beat the best trial before them")
     if misses:
         hopeful = sum(miss < 0 for miss in misses)
-        text += f"; {hopeful} of {len(misses)} ended worse than you expected"
-        text += f" (median error {median(map(abs, misses)):.2g})"
-    return [text + "."]
+        error = f"{median(map(abs, misses)):.2g}"
+        parts.append(
+            f"{hopeful} of {len(misses)} ended worse than you expected (median error {error})"
+        )
+    return ["; ".join(parts) + "."] if parts else []
 
 
 def _choices(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:

@@ -24,7 +24,7 @@ def quote(text: str, limit: int = 2000) -> str:
 
 
 def config_text(space: SearchSpace, config: Config) -> str:
-    """The configuration as JSON, floats to four significant digits."""
+    """The configuration as JSON, floats to four significant digits, more of them just below 1."""
     return json.dumps(_brief(space, config), ensure_ascii=False)
 
 
@@ -120,6 +120,11 @@ def _difference(space: SearchSpace, best: TrialRecord, trial: TrialRecord) -> st
 
 def _brief(space: SearchSpace, config: Config) -> dict[str, object]:
     return {
-        name: float(f"{value:.4g}") if isinstance(value, float) else value
+        name: _rounded(value) if isinstance(value, float) else value
         for name, value in space.show(config).items()
     }
+
+
+def _rounded(value: float) -> float:
+    """Give the value in few digits; 0.9999 and 0.999999 are worlds apart for a moment's decay."""
+    return float(f"{value:.7g}" if 0.999 < value < 1.0 else f"{value:.4g}")

@@ -87,7 +87,8 @@ def test_curves_diagnoses_reasons_and_what_came_of_them_are_shown():
     assert "train_loss 1:2.3 2:1.6 3:1.1" in shown
     assert '"reason of 1" expected 0.5, got 1.89' in shown
     assert "clamped" in shown
-    assert "0 of your 1 ended proposals beat the best trial before them" in shown
+    assert "1 of 1 ended worse than you expected (median error 1.4)" in shown
+    assert "beat the best trial before them" not in shown  # there was none before it
 
 
 def test_the_last_batch_is_told_so():
