@@ -10,12 +10,16 @@ import numpy as np
 from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.surrogate import Surrogate
 from raymimic.records import Proposal
+from raymimic.space import SearchSpace
 
 GUARDED = 4
 """Results before the surrogate may set a proposal aside as hopeless."""
 
 INFORMED = 8
 """Results before it may overrule the order in which a guide named its proposals."""
+
+_TWINS = 0.02
+"""Configurations nearer than this (`SearchSpace.distance`) would tell the same thing twice."""
 
 _DRAWS = 64
 
@@ -25,9 +29,10 @@ def select(
 ) -> tuple[list[Proposal], list[str]]:
     """Give at most ``n`` of the proposals, best first, and in words which were set aside as bad.
 
-    Expected improvement decides; each one picked counts as tried at its predicted score, so that
-    the next differs. A proposal that promises less than half of all random draws would is set
-    aside. With few results the guide's own order counts, with hardly any nothing is set aside.
+    Expected improvement decides; each one picked counts as tried at its predicted score, and twins
+    of it wait until nothing else is left. A proposal that promises less than half of all random
+    draws would is set aside. With few results the guide's own order counts, with hardly any nothing
+    is set aside.
     """
     surrogate = Surrogate(evidence)
     if len(evidence.trials) < GUARDED or not surrogate.informed or not proposals:
@@ -37,14 +42,20 @@ def select(
     ranks = len(evidence.trials) >= INFORMED
     rest, picked = list(proposals), list[Proposal]()
     while rest and len(picked) < n:
-        promise = surrogate.improvement([proposal.config for proposal in rest])
+        offered = [p for p in rest if not _has_twin(evidence.space, p, picked)] or rest
+        promise = surrogate.improvement([proposal.config for proposal in offered])
         sound = np.flatnonzero(promise >= yardstick)
         if not sound.size:
             break
-        place = int(promise.argmax()) if ranks else int(sound[0])
-        picked.append(rest.pop(place))
-        surrogate.expect(picked[-1].config)
+        chosen = offered[int(promise.argmax()) if ranks else int(sound[0])]
+        rest.remove(chosen)
+        picked.append(chosen)
+        surrogate.expect(chosen.config)
     if len(picked) == n:
         return picked, []
     shown = evidence.space.show
     return picked, [f"{shown(p.config)} promises less than a random draw" for p in rest]
+
+
+def _has_twin(space: SearchSpace, proposal: Proposal, picked: Sequence[Proposal]) -> bool:
+    return any(space.distance(proposal.config, p.config) < _TWINS for p in picked)

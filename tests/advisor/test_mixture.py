@@ -226,7 +226,7 @@ def candidates(*places: tuple[float, float, float]) -> list[Proposal]:
 
 
 def test_a_model_of_the_scores_picks_the_best_and_not_its_twin() -> None:
-    seen, twin, other = known(5 * INFORMED), (0.701, 0.301, 0.501), (0.66, 0.36, 0.45)
+    seen, twin, other = known(2 * INFORMED), (0.701, 0.301, 0.501), (0.66, 0.36, 0.45)
     offered = candidates(WORST, OPTIMUM, twin, other)
     picked, set_aside = select(seen, offered, 1, random.Random(0))
     assert picked in ([offered[1]], [offered[2]])
