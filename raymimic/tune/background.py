@@ -6,12 +6,15 @@ import contextlib
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+Job = tuple[Callable[[], Any], "Future[Any]"]
 
 
 class Background(Generic[T]):
@@ -19,13 +22,13 @@ class Background(Generic[T]):
 
     One thread serves all jobs: starting a thread makes the starter wait for it, and with a busy
     job that is a whole switch interval (5 ms). It is a daemon: a call that hangs must not keep the
-    interpreter from ending.
+    interpreter from ending. It ends when it has nothing left to do and nobody to do it for.
     """
 
     def __init__(self) -> None:
         self._job: Future[T] | None = None
         self._since = 0.0
-        self._jobs: queue.SimpleQueue[tuple[Callable[[], T], Future[T]]] | None = None
+        self._jobs: queue.SimpleQueue[Job | None] | None = None
 
     @property
     def busy(self) -> bool:
@@ -44,6 +47,7 @@ class Background(Generic[T]):
             threading.Thread(
                 target=_serve, args=(self._jobs,), name="raymimic-advisor", daemon=True
             ).start()
+            weakref.finalize(self, self._jobs.put, None)
         self._job, self._since = Future(), time.monotonic()
         self._jobs.put((job, self._job))
 
@@ -62,12 +66,13 @@ class Background(Generic[T]):
 
     def abandon(self) -> None:
         """Forget a job that takes too long, with its thread; its outcome is thrown away."""
+        if self._jobs is not None:
+            self._jobs.put(None)
         self._job = self._jobs = None
 
 
-def _serve(jobs: queue.SimpleQueue[tuple[Callable[[], T], Future[T]]]) -> None:
-    while True:
-        job, outcome = jobs.get()
+def _serve(jobs: queue.SimpleQueue[Job | None]) -> None:
+    for job, outcome in iter(jobs.get, None):
         try:
             outcome.set_result(job())
         except BaseException as error:  # noqa: BLE001 - handed to whoever takes the outcome

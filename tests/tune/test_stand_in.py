@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import threading
 import time
 
 import pytest
+from ray import tune
 from tune_fakes import CountingAdvisor, HeldAdvisor, run_trial, suggest
 
 from raymimic import LLMSearcher, ScriptedLLM, read_events
@@ -224,3 +227,17 @@ def test_a_trainable_without_a_counter_is_not_taken_for_stopped(make) -> None:
     searcher.on_trial_result("a", {"loss": 1.0})
     searcher.on_trial_complete("a", {"loss": 1.0})
     assert not searcher.trial("a").stopped
+
+
+def test_the_thread_of_a_search_ends_with_it(tmp_path) -> None:
+    before = set(threading.enumerate())
+    searcher = LLMSearcher(
+        {"x": tune.uniform(0.0, 1.0)}, "loss", "min",
+        llm=StatisticalAdvisor(0), ledger=str(tmp_path / "ledger.jsonl"),
+    )  # fmt: skip
+    suggest(searcher, "a")
+    (own,) = (t for t in set(threading.enumerate()) - before if t.name == "raymimic-advisor")
+    del searcher
+    gc.collect()
+    own.join(timeout=10)
+    assert not own.is_alive()
