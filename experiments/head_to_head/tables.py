@@ -97,7 +97,7 @@ class TableTask:
         self.name, self.family, self.metric, self.mode = name, family, metric, mode
         self.epochs = len(next(iter(curves.values()))[0]) if curves else 1
         self._columns, self._rows, self._default = columns, rows, default
-        self._finals, self._curves, self._tests = finals, curves, tests
+        self.finals, self._curves, self._tests = finals, curves, tests
         self._nearest = NearestRow(columns, [list(row.values()) for row in rows])
         means = finals.mean(axis=1)
         trained = np.isfinite(means)
@@ -121,8 +121,8 @@ class TableTask:
             yield from self._epochs_of(row)
             return
         # One of the table's trainings, the same for all methods at the same trial of a seed.
-        draw = random.Random(f"{self.name} {seed} {trial}").randrange(self._finals.shape[1])
-        score = float(self._finals[row, draw])
+        draw = random.Random(f"{self.name} {seed} {trial}").randrange(self.finals.shape[1])
+        score = float(self.finals[row, draw])
         if not math.isfinite(score):
             raise TrainingFailed(f"{self.metric} is {score}")
         yield {self.metric: score}
@@ -181,6 +181,12 @@ def load(name: str, folder: Path) -> TableTask:
         curves=curves,
         tests=tests,
     )
+
+
+def scores(name: str, folder: Path) -> np.ndarray:
+    """The final scores, settings x training seeds, with the sign that makes lower better."""
+    task = load(name, folder)
+    return task.finals if task.mode == "min" else -task.finals
 
 
 def _curves(frame: pd.DataFrame, skip: int) -> dict[str, np.ndarray]:
