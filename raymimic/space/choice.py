@@ -171,6 +171,8 @@ def _same(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(map(_same, a, b))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, numbers.Real) and a != a and b != b:  # a NaN that travelled is no other
+        return True
     try:
         return bool(a == b)
     except (TypeError, ValueError, RuntimeError):  # arrays and tensors have no single truth

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raymimic.errors import ConfigError, SpaceError
@@ -189,6 +189,7 @@ def test_equal_configs_share_a_key_and_distance_is_a_metric(space, rng):
 
 
 @given(spaces, seeds)
+@example(SearchSpace({"x": Choice((1.0, math.nan))}), random.Random(2))
 def test_a_space_survives_json_pickle_and_deepcopy(space, rng):
     config = space.sample(rng)
     loaded = SearchSpace.from_json(json.loads(json.dumps(space.to_json(), allow_nan=False)))
