@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import random
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from raymimic.summary import show
 
 STARTUP = 4
 """Results before a model of them is worth more than a draw."""
+
+_GUIDES = ("llm", "heuristic")
 
 _GP_TRIALS = 200
 """A Gaussian process takes time with the cube of the trials; beyond so many, TPE takes over."""
@@ -56,7 +59,7 @@ class StatisticalAdvisor:
         if not evidence.space.dimensions:
             return Advice(())
         rng = stream(self.seed, "statistical", evidence)
-        if len(evidence.trials) < STARTUP:
+        if _informative(evidence) < STARTUP:
             why = f"drawn at random: a model of the scores needs {STARTUP} results"
             return _as_advice([(config, why) for config in _drawn(evidence, n, rng)])
         with _quiet():
@@ -66,6 +69,17 @@ class StatisticalAdvisor:
         rest = _drawn(evidence.with_pending(asked), n - len(asked), rng)
         why = "drawn at random: the samplers repeat what is known"
         return _as_advice(found + [(config, why) for config in rest])
+
+
+def _informative(evidence: SearchEvidence) -> int:
+    """Count the results that a model can start from: not those of a guide that lost to every draw.
+
+    A guide that names one bad corner after the other tells only where not to look.
+    """
+    values = list(zip(evidence.trials, told(evidence), strict=True))
+    others = [value for trial, value in values if trial.source not in _GUIDES]
+    worst = max(others, default=math.inf)
+    return len(others) + sum(trial.source in _GUIDES and value < worst for trial, value in values)
 
 
 def _as_advice(found: list[tuple[Config, str]]) -> Advice:

@@ -136,6 +136,14 @@ def test_it_begins_with_random_draws() -> None:
     assert proposals[0].config != proposals[1].config
 
 
+def test_corners_that_lose_to_every_draw_do_not_count_as_a_beginning(tpe: None) -> None:
+    draws = [ended(i, at(0.4, 0.5, i / 10), 1.0 + i, "random") for i in range(2)]
+    bad = [ended(2 + i, at(0.0, 1.0, i / 10), 50.0 + i, "llm") for i in range(4)]
+    good = [ended(6 + i, at(0.6, 0.4, i / 10), 0.5, "llm") for i in range(2)]
+    assert ask(evidence([*draws, *bad]))[0].rationale.startswith("drawn at random")
+    assert ask(evidence([*draws, *bad, *good]))[0].rationale.startswith("TPE over 8 results")
+
+
 def test_it_depends_on_seed_and_evidence_alone(tpe: None) -> None:
     for seen in (evidence(), known(6)):
         advisor = StatisticalAdvisor(5)
