@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raymimic.advisor import (
+        Adjuster,
+        Adjustment,
+        AdjustmentAdvice,
         Advisor,
         HeuristicAdvisor,
         LLMAdvisor,
         MixtureAdvisor,
+        Operation,
         RandomAdvisor,
+        RunEvidence,
         SearchEvidence,
         StatisticalAdvisor,
         TrialRecord,
@@ -33,13 +38,17 @@ if TYPE_CHECKING:
         Request,
         ScriptedLLM,
     )
-    from raymimic.records import Advice, Proposal
+    from raymimic.modulation import Limits, Modulator
+    from raymimic.records import Advice, Knob, Proposal
     from raymimic.space import SearchSpace
     from raymimic.tune import LLMSearcher, RaymimicCallback
 
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "Adjuster": "advisor",
+    "Adjustment": "advisor",
+    "AdjustmentAdvice": "advisor",
     "Advice": "records",
     "Advisor": "advisor",
     "AnthropicLLM": "llm",
@@ -47,12 +56,16 @@ _ROOMS = {
     "CurveHistory": "curves",
     "Diagnosis": "curves",
     "HeuristicAdvisor": "advisor",
+    "Knob": "records",
     "LLM": "llm",
     "LLMAdvisor": "advisor",
     "LLMSearcher": "tune",
     "Ledger": "ledger",
+    "Limits": "modulation",
     "MixtureAdvisor": "advisor",
+    "Modulator": "modulation",
     "OpenAILLM": "llm",
+    "Operation": "advisor",
     "Price": "llm",
     "Proposal": "records",
     "RandomAdvisor": "advisor",
@@ -61,6 +74,7 @@ _ROOMS = {
     "ReplayLLM": "llm",
     "Reply": "llm",
     "Request": "llm",
+    "RunEvidence": "advisor",
     "ScriptedLLM": "llm",
     "SearchEvidence": "advisor",
     "SearchSpace": "space",
@@ -72,6 +86,9 @@ _ROOMS = {
 }
 
 __all__ = [
+    "Adjuster",
+    "Adjustment",
+    "AdjustmentAdvice",
     "Advice",
     "Advisor",
     "AnthropicLLM",
@@ -79,12 +96,16 @@ __all__ = [
     "CurveHistory",
     "Diagnosis",
     "HeuristicAdvisor",
+    "Knob",
     "LLM",
     "LLMAdvisor",
     "LLMSearcher",
     "Ledger",
+    "Limits",
     "MixtureAdvisor",
+    "Modulator",
     "OpenAILLM",
+    "Operation",
     "Price",
     "Proposal",
     "RandomAdvisor",
@@ -93,6 +114,7 @@ __all__ = [
     "ReplayLLM",
     "Reply",
     "Request",
+    "RunEvidence",
     "ScriptedLLM",
     "SearchEvidence",
     "SearchSpace",

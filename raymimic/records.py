@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -32,6 +33,33 @@ class Proposal:
         """The proposal with what `SearchSpace.check` made of its configuration."""
         config, repairs = mended
         return replace(self, config=config, repairs=self.repairs + repairs)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A number that a training loop reads each time it needs it, so that it can be steered.
+
+    ``start`` is its value until the first change (``low`` if not given), ``meaning`` tells an
+    advisor what turning it up does. Raises ValueError for bounds that hold no value.
+    """
+
+    low: float
+    high: float
+    meaning: str = ""
+    start: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"a knob needs finite low < high, got {self.low!r} and {self.high!r}")
+        if not self.low <= self.value <= self.high:
+            raise ValueError(
+                f"a knob must start within [{self.low:g}, {self.high:g}], got {self.start!r}"
+            )
+
+    @property
+    def value(self) -> float:
+        """The value it starts with."""
+        return self.low if self.start is None else self.start
 
 
 @dataclass(frozen=True)

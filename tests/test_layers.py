@@ -15,13 +15,13 @@ PACKAGE = Path(raymimic.__file__).parent
 
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
-    "cli", "demo", "tune", "advisor", "llm", "curves", "summary", "ledger", "space", "records",
-    "errors",
+    "cli", "demo", "tune", "modulation", "advisor", "llm", "curves", "summary", "ledger", "space",
+    "records", "background", "errors",
 ]  # fmt: skip
 
 # Who alone may import what at module level.
-HEAVY = {"ray": {"tune", "demo"}, "torch": {"demo"}, "sklearn": {"demo"}, "optuna": set()}
-HEAVY |= {"anthropic": set(), "openai": set(), "torchvision": set()}
+HEAVY = {"ray": {"tune", "demo"}, "torch": {"demo", "modulation"}, "sklearn": {"demo"}}
+HEAVY |= {"optuna": set(), "anthropic": set(), "openai": set(), "torchvision": set()}
 
 
 def modules() -> list[Path]:

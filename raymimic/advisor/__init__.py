@@ -1,30 +1,64 @@
 """Advisors: plain evidence in, proposals with reasons out. No Ray, no network code."""
 
 from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialRecord
-from raymimic.advisor.choose import choose_advisor, describe_advisor
+from raymimic.advisor.choose import (
+    choose_adjuster,
+    choose_advisor,
+    describe_adjuster,
+    describe_advisor,
+)
 from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.lesson_guesses import lessons_note
 from raymimic.advisor.lessons import Lessons, read_lessons, write_lessons_file
 from raymimic.advisor.lessons_text import lessons_text
-from raymimic.advisor.llm import LLMAdvisor, build_request
+from raymimic.advisor.llm import LLMAdvisor, build_adjust_request, build_request
 from raymimic.advisor.mixture import MixtureAdvisor, question_to_guide
 from raymimic.advisor.random import RandomAdvisor
+from raymimic.advisor.run_evidence import (
+    AMOUNTS,
+    RAW_LIMIT,
+    Adjuster,
+    Adjustment,
+    AdjustmentAdvice,
+    Anchor,
+    KnobState,
+    LayerState,
+    Operation,
+    PastAdjustment,
+    RunEvidence,
+    VerdictKind,
+)
 from raymimic.advisor.statistical import StatisticalAdvisor
 
 __all__ = [
+    "AMOUNTS",
+    "Adjuster",
+    "Adjustment",
+    "AdjustmentAdvice",
     "Advisor",
+    "Anchor",
     "DROPS_KEPT",
     "HeuristicAdvisor",
+    "KnobState",
     "LLMAdvisor",
+    "LayerState",
     "Lessons",
     "MixtureAdvisor",
+    "Operation",
+    "PastAdjustment",
+    "RAW_LIMIT",
     "RandomAdvisor",
+    "RunEvidence",
     "SearchEvidence",
     "StatisticalAdvisor",
     "TrialRecord",
+    "VerdictKind",
+    "build_adjust_request",
     "build_request",
+    "choose_adjuster",
     "choose_advisor",
+    "describe_adjuster",
     "describe_advisor",
     "ended_trial",
     "evidence_from_ledger",

@@ -6,6 +6,7 @@ from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.llm import LLMAdvisor
 from raymimic.advisor.mixture import MixtureAdvisor
+from raymimic.advisor.run_evidence import Adjuster
 from raymimic.llm import LLM, describe, require_key, resolve_llm
 
 
@@ -23,6 +24,26 @@ def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Ad
         return MixtureAdvisor(HeuristicAdvisor(seed), seed)
     require_key(found)
     return MixtureAdvisor(LLMAdvisor(found, timeout), seed)
+
+
+def choose_adjuster(advisor: str | LLM | Adjuster, *, seed: int, timeout: float) -> Adjuster:
+    """Return who steers a training: as `choose_advisor`, without a statistical partner."""
+    if not isinstance(advisor, str) and isinstance(advisor, Adjuster):
+        return advisor
+    found = resolve_llm(advisor)
+    if found is None:
+        return HeuristicAdvisor(seed)
+    require_key(found)
+    return LLMAdvisor(found, timeout)
+
+
+def describe_adjuster(adjuster: Adjuster) -> str:
+    """Say in one line who steers."""
+    if isinstance(adjuster, LLMAdvisor):
+        return f"{describe(adjuster.llm)} reads the curve and steers the training"
+    if isinstance(adjuster, HeuristicAdvisor):
+        return f"{describe(None)} steers the training"
+    return f"advisor {adjuster.name} steers the training"
 
 
 def describe_advisor(advisor: Advisor) -> str:

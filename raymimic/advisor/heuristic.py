@@ -13,6 +13,8 @@ from raymimic.advisor.first_guesses import Guess, first_guesses
 from raymimic.advisor.lesson_guesses import lesson_guesses
 from raymimic.advisor.moves import coverage, crossovers, leftovers, refinements
 from raymimic.advisor.random import stream
+from raymimic.advisor.run_evidence import AdjustmentAdvice, RunEvidence
+from raymimic.advisor.steering_rules import adjustment_of
 from raymimic.records import Advice, Proposal
 
 _GUESSES = 3
@@ -61,6 +63,10 @@ class HeuristicAdvisor:
             field.take(edit.config)
             proposals.append(Proposal(edit.config, edit.reason, source="heuristic"))
         return Advice(tuple(proposals))
+
+    def adjust(self, evidence: RunEvidence) -> AdjustmentAdvice:
+        """Give the next interval's adjustment of a training by rule; it depends on nothing else."""
+        return AdjustmentAdvice(adjustment_of(evidence))
 
     def _next(self, field: Field, rng: random.Random) -> Edit | None:
         refused: Edit | None = None

@@ -1,16 +1,21 @@
-"""`LLMAdvisor`: shows the evidence to a language model and reads proposals from its reply."""
+"""`LLMAdvisor`: shows the evidence to a language model and reads what its reply asks for."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
+from raymimic.advisor.adjust_prompt import adjust_schema, adjust_system_prompt, adjust_user_prompt
+from raymimic.advisor.adjust_reply import read_adjustment
 from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.prompt import reply_schema, system_prompt, user_prompt
 from raymimic.advisor.reply import read_proposals
+from raymimic.advisor.run_evidence import AdjustmentAdvice, RunEvidence
 from raymimic.advisor.trial_text import quote
 from raymimic.errors import AdvisorError, BadReply, LLMError, LLMSetupError
-from raymimic.llm import LLM, Reply, Request, request_json
+from raymimic.llm import LLM, Reply, Request, call_record
 from raymimic.records import Advice, Call
 
 # Room in the reply: a rationale and JSON around it, each parameter's name and value, and the
@@ -18,6 +23,9 @@ from raymimic.records import Advice, Call
 _TOKENS_BASE = 2048
 _TOKENS_PROPOSAL = 150
 _TOKENS_PARAMETER = 16
+_TOKENS_ADJUSTMENT = 4096  # a delta of 255 values alone takes about 1,500
+
+_Read = TypeVar("_Read")
 
 # A reply that is not the JSON asked for is asked for once more with the fault named.
 _ATTEMPTS = 2
@@ -31,6 +39,17 @@ def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> R
         user=user_prompt(evidence, n),
         schema=reply_schema(evidence.space),
         max_tokens=_TOKENS_BASE + n * per_proposal,
+        deadline=deadline,
+    )
+
+
+def build_adjust_request(evidence: RunEvidence, deadline: float = 60.0) -> Request:
+    """Return the exact request that asks a model what should change in a running training."""
+    return Request(
+        system=adjust_system_prompt(evidence),
+        user=adjust_user_prompt(evidence),
+        schema=adjust_schema(evidence),
+        max_tokens=_TOKENS_ADJUSTMENT,
         deadline=deadline,
     )
 
@@ -52,13 +71,27 @@ class LLMAdvisor:
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` configurations; raises `AdvisorError` with the calls made."""
         request = build_request(evidence, n, self.timeout)
+        (proposals, drops), calls = self._ask(request, lambda text: read_proposals(text, n))
+        return Advice(proposals, drops, calls)
+
+    def adjust(self, evidence: RunEvidence) -> AdjustmentAdvice:
+        """Say what changes for the next epoch; raises `AdvisorError` with the calls made."""
+        request = build_adjust_request(evidence, self.timeout)
+        (adjustment, drops), calls = self._ask(
+            request, lambda text: read_adjustment(text, evidence)
+        )
+        return AdjustmentAdvice(adjustment, drops, calls)
+
+    def _ask(
+        self, request: Request, read: Callable[[str], _Read]
+    ) -> tuple[_Read, tuple[Call, ...]]:
+        """Give what ``read`` makes of the reply; a `BadReply` of it has a second attempt."""
         end = time.monotonic() + self.timeout
         calls: list[Call] = []
         attempt = 1
         while True:
             try:
-                reply = self._complete(request, calls)
-                proposals, drops = read_proposals(reply.text, n)
+                found = read(self._complete(request, calls).text)
             except BadReply as error:
                 calls[-1] = replace(calls[-1], status=error.status, error=str(error))
                 left = end - time.monotonic()
@@ -67,7 +100,7 @@ class LLMAdvisor:
             except LLMError as error:
                 raise _failed(error, calls) from None
             else:
-                return Advice(proposals, drops, tuple(calls))
+                return found, tuple(calls)
             attempt += 1
             again = f"Your last reply was refused: {quote(calls[-1].error, 300)}. Reply again."
             request = replace(request, user=f"{request.user}\n\n{again}", deadline=left)
@@ -75,37 +108,12 @@ class LLMAdvisor:
     def _complete(self, request: Request, calls: list[Call]) -> Reply:
         """Call the model; the call is added to ``calls`` whatever comes of it."""
         begun = time.monotonic()
-        call = Call(self.name, "ok", 0.0, request=request_json(request))
         try:
             reply = self.llm.complete(request)
         except LLMError as error:
-            calls.append(
-                replace(
-                    call,
-                    status=error.status,
-                    seconds=time.monotonic() - begun,
-                    tokens_in=error.tokens_in,
-                    tokens_out=error.tokens_out,
-                    cost=error.cost,
-                    tries=max(1, len(error.failed_tries)),
-                    failed_tries=error.failed_tries,
-                    error=str(error),
-                )
-            )
+            calls.append(call_record(self.name, request, error, time.monotonic() - begun))
             raise
-        calls.append(
-            replace(
-                call,
-                model=reply.model,
-                seconds=reply.seconds or time.monotonic() - begun,
-                tokens_in=reply.tokens_in,
-                tokens_out=reply.tokens_out,
-                cost=reply.cost,
-                tries=reply.tries,
-                failed_tries=reply.failed_tries,
-                reply=reply.text,
-            )
-        )
+        calls.append(call_record(self.name, request, reply, time.monotonic() - begun))
         return reply
 
 

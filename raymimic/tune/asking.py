@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from raymimic.advisor import Advisor, SearchEvidence
+from raymimic.background import Background
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice
-from raymimic.tune.background import Background
 
 # Wait after the k-th failure in a row: 2, 4, 8 ... seconds, at most a minute. Without it a dead
 # model was called twice a second.

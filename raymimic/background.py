@@ -1,4 +1,4 @@
-"""One job at a time in a daemon thread, so that nothing slow runs on Tune's controller."""
+"""One job at a time in a daemon thread, so that the caller never waits."""
 
 from __future__ import annotations
 

@@ -1,0 +1,163 @@
+"""What keeps advice from doing harm: bounds, the trust region, the acceptance test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from raymimic.advisor import Adjustment, VerdictKind
+from raymimic.curves import Curve
+from raymimic.modulation.knobs import Knobs
+from raymimic.modulation.names import norms_of
+from raymimic.records import Mode
+
+Floats = npt.NDArray[np.float64]
+
+_BAND = 2.0
+"""A change counts as real beyond so many standard deviations of the curve's noise."""
+
+_SCATTER = 1.4826 / math.sqrt(6.0)
+"""From the median size of second differences to the standard deviation of Gaussian noise."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far advice may go.
+
+    Args:
+        alpha: Largest weight of the operations against the optimizer's update.
+        dropout: Largest dropout rate.
+        lr_change: Largest factor, up or down, on the learning rate from one interval to the next.
+        trust: Largest size of what the operations add over an interval, as a multiple of how far
+            the weights concerned moved in the last one.
+        cooldown: Epochs without new adjustments after one was undone.
+
+    Raises ValueError for values that mean nothing.
+    """
+
+    alpha: float = 0.6
+    dropout: float = 0.9
+    lr_change: float = 3.0
+    trust: float = 1.0
+    cooldown: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("alpha", 0.0, 1.0), ("dropout", 0.0, 1.0)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
+        if not self.lr_change >= 1.0:
+            raise ValueError(f"lr_change must be a factor of at least 1, got {self.lr_change!r}")
+        if not (self.trust > 0.0 and self.cooldown >= 0):
+            raise ValueError(
+                f"trust must be above 0 and cooldown at least 0, got {self.trust!r} and "
+                f"{self.cooldown!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Change:
+    """Each knob that turns, its value before and after; in words what was refused or clipped."""
+
+    changed: Mapping[str, tuple[float, float]]
+    applied: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def bounded_knobs(adjustment: Adjustment, knobs: Knobs) -> Change:
+    """Keep each wanted value to what its knob may reach; unknown names and NaN are refused."""
+    changed: dict[str, tuple[float, float]] = {}
+    applied, dropped = [], []
+    for name, wanted in adjustment.knobs.items():
+        if name not in knobs:
+            dropped.append(f"{name}: there is no such knob; there are {', '.join(knobs)}")
+            continue
+        if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or wanted != wanted:
+            dropped.append(f"{name}: must be a number, got {str(wanted)[:40]}")
+            continue
+        low, high = knobs.reach(name)
+        value = min(max(float(wanted), low), high)
+        if not math.isclose(value, wanted):
+            dropped.append(f"{name} {wanted:.4g} clipped to {value:.4g}")
+        if not math.isclose(value, knobs[name]):
+            changed[name] = (knobs[name], value)
+            applied.append(f"{name} {knobs[name]:.4g} -> {value:.4g}")
+    return Change(changed, tuple(applied), tuple(dropped))
+
+
+def bounded_alpha(wanted: float | None, most: float) -> tuple[float, tuple[str, ...]]:
+    """Keep alpha within its bounds; the largest where none is given."""
+    if wanted is None:
+        return most, ()
+    if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or wanted != wanted:
+        return 0.0, (f"alpha: must be a number, got {str(wanted)[:40]}",)
+    alpha = min(max(float(wanted), 0.0), most)
+    return alpha, () if alpha == wanted else (f"alpha {wanted:.4g} clipped to {alpha:.4g}",)
+
+
+def trusted_share(
+    deltas: Mapping[str, Tensor], alpha: float, moved: Mapping[str, Tensor], trust: float
+) -> float:
+    """Give the share of the deltas that stays inside the trust region, 1 for all.
+
+    ``moved`` is how the same parameters moved over the last interval: the whole of ``alpha *
+    deltas`` may be ``trust`` times as long (Euclidean norm).
+    """
+    size = alpha * math.hypot(*norms_of(list(deltas.values())))
+    allowed = trust * math.hypot(*norms_of([moved[name] for name in deltas]))
+    return 1.0 if size <= allowed else allowed / size
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an interval did to the metric, against the noise of the curve before it."""
+
+    kind: VerdictKind
+    before: float | None
+    after: float | None
+    noise: float | None
+
+
+def judge(curve: Curve, metric: str, mode: Mode, epoch: int) -> Verdict:
+    """Compare the metric at the curve's end with that at ``epoch``, where the interval began.
+
+    A change is real beyond two standard deviations of the noise up to ``epoch``; with fewer than
+    three values, beyond twice their spread. Not finite after the interval is worse whatever was
+    before.
+    """
+    after = curve.final(metric)
+    known = finite_values(curve, metric, epoch)
+    before = float(known[-1]) if known.size else None
+    noise = noise_of(known)
+    if after is None:
+        return Verdict("worse", before, None, noise)
+    if before is None or noise is None:
+        return Verdict("unknown", before, after, noise)
+    gain = before - after if mode == "min" else after - before
+    if abs(gain) <= _BAND * noise:
+        return Verdict("within noise", before, after, noise)
+    return Verdict("better" if gain > 0 else "worse", before, after, noise)
+
+
+def finite_values(curve: Curve, metric: str, until: int | None = None) -> Floats:
+    """The metric's finite values, up to an epoch if given."""
+    values = curve.columns[metric]
+    wanted = np.isfinite(values)
+    return values[wanted if until is None else wanted & (curve.epochs <= until)]
+
+
+def noise_of(values: Floats) -> float | None:
+    """Standard deviation from epoch to epoch: what is left when straight trends are taken out.
+
+    The median of second differences; for two values their distance, for one None.
+    """
+    if values.size < 2:
+        return None
+    if values.size == 2:
+        return float(abs(values[1] - values[0]))
+    bends = np.abs(np.diff(values[-8:], n=2))
+    return float(np.median(bends)) * _SCATTER

@@ -1,0 +1,153 @@
+"""What can be turned in a running training: learning rate, weight decay, dropout, own knobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from raymimic.advisor import KnobState
+from raymimic.modulation.blend import Blend
+from raymimic.records import Knob
+
+LR, WEIGHT_DECAY, DROPOUT = "lr", "weight_decay", "dropout"
+
+_DROPOUTS = (nn.modules.dropout._DropoutNd,)
+_WITH_DROPOUT = (nn.MultiheadAttention, nn.RNNBase)
+_MOST_WEIGHT_DECAY = 1.0
+_MEANINGS = {
+    LR: "learning rate of the first parameter group; the other groups and a schedule keep their "
+    "proportion to it",
+    WEIGHT_DECAY: "weight decay of the first parameter group that has one",
+    DROPOUT: "dropout rate, the mean over the model's dropout layers",
+}
+
+
+@dataclass
+class Handle:
+    """How to read and set one knob, within which bounds."""
+
+    low: float
+    high: float
+    meaning: str
+    get: Callable[[], float]
+    set: Callable[[float], None]
+
+
+class Knobs(Mapping[str, float]):
+    """The knobs of one training by name. Built-in ones are found in model and optimizer.
+
+    Raises ValueError where a declared knob takes a built-in name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        blend: Blend,
+        declared: Mapping[str, Knob],
+        *,
+        most_dropout: float,
+        lr_change: float,
+    ) -> None:
+        self._lr_change = lr_change
+        self._own = {name: knob.value for name, knob in declared.items()}
+        self._handles: dict[str, Handle] = {LR: _lr(optimizer, blend)}
+        if any("weight_decay" in group for group in optimizer.param_groups):
+            self._handles[WEIGHT_DECAY] = _weight_decay(optimizer)
+        rates = _Dropouts(model, most_dropout)
+        if rates.places:
+            meaning = _MEANINGS[DROPOUT]
+            self._handles[DROPOUT] = Handle(0.0, most_dropout, meaning, rates.mean, rates.set)
+        for name, knob in declared.items():
+            if name in self._handles:
+                raise ValueError(
+                    f"the knob {name!r} is found in the model or optimizer by itself; give yours "
+                    "another name"
+                )
+            self._handles[name] = self._declared(name, knob)
+
+    def _declared(self, name: str, knob: Knob) -> Handle:
+        def put(value: float) -> None:
+            self._own[name] = value
+
+        return Handle(knob.low, knob.high, knob.meaning, lambda: self._own[name], put)
+
+    def __getitem__(self, name: str) -> float:
+        return self._handles[name].get()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._handles)
+
+    def __len__(self) -> int:
+        return len(self._handles)
+
+    def states(self) -> tuple[KnobState, ...]:
+        """Every knob with its value and what the next change may reach."""
+        return tuple(
+            KnobState(name, self[name], *self.reach(name), handle.meaning)
+            for name, handle in self._handles.items()
+        )
+
+    def reach(self, name: str) -> tuple[float, float]:
+        """Lowest and highest value of the next change; the learning rate moves by a factor."""
+        handle = self._handles[name]
+        if name == LR:
+            value = handle.get()
+            return value / self._lr_change, value * self._lr_change
+        return handle.low, handle.high
+
+    def set(self, name: str, value: float) -> None:
+        """Turn a knob; the caller keeps to `reach`. What it stands at already changes nothing."""
+        if value != self[name]:
+            self._handles[name].set(value)
+
+
+class _Dropouts:
+    """All dropout rates of a model, moved together in proportion to what they were."""
+
+    def __init__(self, model: nn.Module, most: float) -> None:
+        self._most = most
+        self.places: list[tuple[nn.Module, str]] = [
+            (module, "p" if isinstance(module, _DROPOUTS) else "dropout")
+            for module in model.modules()
+            if isinstance(module, (*_DROPOUTS, *_WITH_DROPOUT))
+        ]
+        self._first = [float(getattr(module, name)) for module, name in self.places]
+
+    def mean(self) -> float:
+        rates = [float(getattr(module, name)) for module, name in self.places]
+        return sum(rates) / len(rates)
+
+    def set(self, value: float) -> None:
+        middle = sum(self._first) / len(self._first)
+        for (module, name), first in zip(self.places, self._first, strict=True):
+            rate = value * first / middle if middle else value
+            setattr(module, name, min(max(rate, 0.0), self._most))
+
+
+def _lr(optimizer: Optimizer, blend: Blend) -> Handle:
+    def scheduled() -> float:
+        return float(optimizer.param_groups[0]["lr"])
+
+    def put(value: float) -> None:
+        blend.lr_factor = value / scheduled() if scheduled() else 1.0
+
+    return Handle(0.0, float("inf"), _MEANINGS[LR], lambda: scheduled() * blend.lr_factor, put)
+
+
+def _weight_decay(optimizer: Optimizer) -> Handle:
+    groups = [group for group in optimizer.param_groups if "weight_decay" in group]
+    # Groups without weight decay (biases, norms) stay without, unless none has any.
+    decayed = [group for group in groups if group["weight_decay"]] or groups
+    first: list[Any] = [group["weight_decay"] for group in decayed]
+
+    def put(value: float) -> None:
+        for group, own in zip(decayed, first, strict=True):
+            group["weight_decay"] = value * own / first[0] if first[0] else value
+
+    meaning = _MEANINGS[WEIGHT_DECAY]
+    return Handle(0.0, _MOST_WEIGHT_DECAY, meaning, lambda: float(decayed[0]["weight_decay"]), put)

@@ -1,0 +1,286 @@
+"""`Modulator`: steers learning rate, dropout and the weights themselves while a model trains."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from raymimic.advisor import (
+    Adjuster,
+    Adjustment,
+    PastAdjustment,
+    RunEvidence,
+    choose_adjuster,
+    describe_adjuster,
+)
+from raymimic.curves import diagnose
+from raymimic.errors import AdvisorError
+from raymimic.ledger import Ledger
+from raymimic.llm import LLM
+from raymimic.modulation import ranks
+from raymimic.modulation.consult import Answer, Consultation
+from raymimic.modulation.guard import Limits, finite_values, judge, noise_of
+from raymimic.modulation.knobs import Knobs
+from raymimic.modulation.record import Record
+from raymimic.modulation.steering import Steering
+from raymimic.records import Knob, Mode
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What rank 0 decided at an epoch's end; every rank carries it out alike.
+
+    ``undo``: back to the start of the interval; ``calm``: with a lower learning rate, since it
+    broke without any advice.
+    """
+
+    adjustment: Adjustment | None = None
+    asked_epoch: int = 0
+    dropped: tuple[str, ...] = ()
+    undo: bool = False
+    calm: bool = False
+
+
+class Modulator:
+    """Takes an optimizer's steps and lets an advisor steer them, an adjustment an epoch.
+
+    Call `step` in place of ``optimizer.step()`` and `epoch_end` once an epoch. Without advice, with
+    a failing model or a spent budget, training is the optimizer's own, bit for bit.
+
+    Args:
+        model: The model that is trained; DistributedDataParallel and compiled models, too.
+        optimizer: Any `torch.optim` optimizer of its parameters.
+        advisor: "auto" (a key in the environment, else the keyless rules), "none" (the keyless
+            rules), "anthropic:MODEL", "openai:MODEL", an `LLM`, or any object with ``adjust``.
+        instruction: What you want, in your words ("no overfitting", "I care about class 3").
+        metric: The validation metric that decides, by its name in `epoch_end`.
+        mode: "min" or "max".
+        epochs: How many epochs are planned; without it nothing can be timed for the end.
+        knobs: Your training loop's own knobs; read them as ``modulator.knobs["name"]``.
+        limits: How far advice may go.
+        ema: Decay of a moving average of the weights over steps, an anchor to pull toward; costs
+            one copy of the parameters. None keeps no average.
+        wait: Wait for a model's answer at each epoch's end; otherwise it acts when it is there.
+        timeout: Longest an answer may take, in seconds.
+        seed: Makes what is drawn repeatable.
+        ledger: File for the record of all adjustments, verdicts and calls; None keeps no file.
+        run_id: This training's name in the ledger.
+
+    Raises:
+        ValueError: model, optimizer, knobs or limits do not fit together.
+        LLMSetupError: ``advisor`` names no model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        advisor: str | LLM | Adjuster = "auto",
+        instruction: str = "",
+        metric: str = "val_loss",
+        mode: Mode = "min",
+        epochs: int | None = None,
+        knobs: Mapping[str, Knob] | None = None,
+        limits: Limits | None = None,
+        ema: float | None = None,
+        wait: bool = False,
+        timeout: float = 60.0,
+        seed: int = 0,
+        ledger: str | os.PathLike[str] | None = None,
+        run_id: str = "",
+    ) -> None:
+        if mode not in ("min", "max"):
+            raise ValueError(f'mode must be "min" or "max", got {mode!r}')
+        self._steering = Steering(model, optimizer, knobs or {}, limits or Limits(), ema)
+        self._record = Record(metric, mode)
+        self._instruction, self._epochs, self._seed = instruction, epochs, seed
+        self._run_id = run_id
+        adjuster = choose_adjuster(advisor, seed=seed, timeout=timeout)
+        self._consultation = Consultation(adjuster, wait=wait, timeout=timeout)
+        self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
+        logger.info("raymimic: %s", describe_adjuster(adjuster))
+        self._note(
+            "run", advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
+            epochs=epochs, knobs=dict(self.knobs), seed=seed,
+        )  # fmt: skip
+
+    @property
+    def knobs(self) -> Knobs:
+        """All knobs by name, with their present values."""
+        return self._steering.knobs
+
+    # -- in the training loop ------------------------------------------------------------------
+
+    def step(
+        self,
+        closure: Callable[[], Any] | None = None,
+        *,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> Any:
+        """Take one optimizer step with the adjustment under way; returns what the optimizer does.
+
+        With a ``scaler`` it is ``scaler.step(optimizer)`` (call ``scaler.update()`` yourself).
+        """
+        optimizer, blend = self._steering.optimizer, self._steering.blend
+        if scaler is not None:
+            result = blend.step(lambda: scaler.step(optimizer))
+        elif closure is not None:
+            result = blend.step(lambda: optimizer.step(closure))
+        else:
+            result = blend.step(optimizer.step)
+        self._steering.anchors.average()
+        self._record.steps += 1
+        return result
+
+    def epoch_end(self, metrics: Mapping[str, Any]) -> None:
+        """Take in an epoch's metrics: judge the last adjustment, undo it or ask for the next.
+
+        ``metrics`` holds the metric and whatever else an advisor should see ("train_loss",
+        "val_accuracy"), a number each; "class_accuracy" is a list, one validation accuracy a class.
+        Raises ValueError where the metric is missing. Under DistributedDataParallel all ranks must
+        call it, and rank 0's metrics decide.
+        """
+        metrics = ranks.shared(dict(metrics))
+        if self._record.end_epoch(metrics):
+            self._steering.anchors.keep_best()
+        self._judge()
+        decision = ranks.shared(self._decide() if ranks.leads() else None)
+        assert decision is not None
+        if decision.undo:
+            self._undo(decision)
+            return
+        record, adjustment = self._record, decision.adjustment
+        past = self._steering.go_on(adjustment, decision.asked_epoch, record, self._seed)
+        if past is not None and (past.applied or past.dropped or decision.dropped):
+            past = replace(past, dropped=(*decision.dropped, *past.dropped))
+            record.history.append(past)
+            self._note("adjustment", **asdict(past))
+
+    def metrics(self) -> dict[str, float]:
+        """What to report beside the training's own metrics: knobs, alpha, counts."""
+        record = self._record
+        found = {f"raymimic/{name}": value for name, value in self.knobs.items()}
+        found["raymimic/alpha"] = self._steering.blend.alpha
+        found["raymimic/adjustments"] = float(len(record.history))
+        found["raymimic/rollbacks"] = float(record.rollbacks)
+        found["raymimic/failed_answers"] = float(record.failures)
+        if record.history:
+            last = record.history[-1]
+            found["raymimic/advice_age"] = float(last.epoch - last.asked_epoch)
+        return found
+
+    # -- afterwards ----------------------------------------------------------------------------
+
+    @property
+    def history(self) -> tuple[PastAdjustment, ...]:
+        """Every adjustment so far with what came of it."""
+        return tuple(self._record.history)
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of the judged adjustments after which the metric was better beyond its noise."""
+        return self._record.hit_rate
+
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch into the model; RuntimeError before the first one."""
+        self._steering.anchors.restore_best()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but model and optimizer; save it with theirs, at any step."""
+        return {"record": self._record.state_dict(), "steering": self._steering.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was made; load model and optimizer first."""
+        self._record.load_state_dict(state["record"])
+        self._steering.load_state_dict(state["steering"])
+
+    # -- at an epoch's end ---------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        """Write the verdict on the adjustment that acted in the interval that ended."""
+        record = self._record
+        if record.open is not None:
+            verdict = judge(record.curve, record.metric, record.mode, record.open.epoch)
+            record.conclude(verdict)
+            self._note("verdict", epoch=record.epoch, **asdict(verdict))
+
+    def _decide(self) -> Decision:
+        record, answer = self._record, self._consultation.collect()
+        broken = record.curve.final(record.metric) is None
+        judged = record.history[-1] if record.history else None
+        failed = judged is not None and judged.ended == record.epoch and judged.verdict == "worse"
+        if (broken or failed) and self._steering.snapshot.finite:
+            return Decision(undo=True, calm=broken and not failed)
+        over = self._epochs is not None and record.epoch >= self._epochs
+        if answer is None and not over and record.epoch >= record.quiet_until:
+            answer = self._consultation.ask(self._evidence())
+        return self._read(answer)
+
+    def _evidence(self) -> RunEvidence:
+        record, steering = self._record, self._steering
+        curve = record.curve
+        return RunEvidence(
+            metric=record.metric,
+            mode=record.mode,
+            epoch=record.epoch,
+            curve=curve,
+            diagnosis=diagnose(curve, record.metric, record.mode),
+            knobs=self.knobs.states(),
+            layers=steering.layers(),
+            epochs_total=self._epochs,
+            steps_per_epoch=record.steps_per_epoch,
+            history=tuple(record.history),
+            anchors=steering.anchors.known,
+            class_accuracy=record.class_accuracy,
+            instruction=self._instruction,
+            noise=noise_of(finite_values(curve, record.metric)),
+            max_alpha=steering.limits.alpha,
+            optimizer=type(steering.optimizer).__name__,
+            run_id=self._run_id,
+            seed=self._seed,
+        )
+
+    def _read(self, answer: Answer | None) -> Decision:
+        if answer is None:
+            return Decision()
+        outcome = answer.outcome
+        for call in outcome.calls:
+            self._note("call", **asdict(call))
+        if isinstance(outcome, AdvisorError):
+            self._failed(outcome)
+            return Decision()
+        if answer.epoch < self._record.undone_at or self._record.epoch < self._record.quiet_until:
+            self._note("drop", reason="stale", text="asked before the run was put back")
+            return Decision()
+        return Decision(
+            adjustment=outcome.adjustment, asked_epoch=answer.epoch, dropped=outcome.drops
+        )
+
+    def _undo(self, decision: Decision) -> None:
+        record, steering = self._record, self._steering
+        steering.roll_back()
+        if decision.calm:
+            steering.calm()
+        record.undone(steering.limits.cooldown)
+        self._note("rollback", epoch=record.epoch, unadvised=decision.calm)
+
+    def _failed(self, failure: AdvisorError) -> None:
+        self._record.failures += 1
+        self._note("fallback", reason=failure.reason, text=str(failure), source="none")
+        if self._record.failures == 1 or failure.permanent:
+            end = "Asking no more; training" if failure.permanent else "Training"
+            logger.warning("raymimic: the advisor failed (%s). %s goes on unchanged.", failure, end)
+
+    def _note(self, event: str, **fields: Any) -> None:
+        if self._ledger is not None:
+            self._ledger.append(event, run_id=self._run_id, **fields)

@@ -1,0 +1,183 @@
+"""The run under the wheel: what an adjustment changes, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from raymimic.advisor import Adjustment, LayerState, PastAdjustment
+from raymimic.modulation import ranks
+from raymimic.modulation.blend import Blend
+from raymimic.modulation.guard import Limits, bounded_alpha, bounded_knobs, trusted_share
+from raymimic.modulation.knobs import LR, Knobs
+from raymimic.modulation.names import norms_of, trained_parameters
+from raymimic.modulation.operations import Workshop
+from raymimic.modulation.record import Record
+from raymimic.modulation.weights import Anchors, Snapshot
+from raymimic.records import Knob
+
+
+class Steering:
+    """A model, its optimizer, and everything that turns them: knobs, blend, anchors, snapshot.
+
+    The snapshot is the run at the start of the present interval, before its adjustment.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        declared: Mapping[str, Knob],
+        limits: Limits,
+        ema: float | None,
+    ) -> None:
+        self.model, self.optimizer, self.limits = model, optimizer, limits
+        self.parameters = trained_parameters(model, optimizer)
+        of = {id(parameter): name for name, parameter in self.parameters.items()}
+        self.keys = {of[id(p)]: key for key, p in model.named_parameters() if id(p) in of}
+        self.blend = Blend(optimizer, self.parameters)
+        self.knobs = Knobs(
+            model,
+            optimizer,
+            self.blend,
+            declared,
+            most_dropout=limits.dropout,
+            lr_change=limits.lr_change,
+        )
+        self.anchors = Anchors(model, self.parameters, ema)
+        self.snapshot = Snapshot(model, optimizer)
+        self._settings = self._present_settings()
+
+    def go_on(
+        self, adjustment: Adjustment | None, asked_epoch: int, record: Record, seed: int
+    ) -> PastAdjustment | None:
+        """Begin a new interval, with an adjustment or without; returns what it came to.
+
+        What cannot be done is dropped: nothing an advisor says raises an error. All ranks get rank
+        0's deltas.
+        """
+        self.blend.end()
+        settings, past = self._present_settings(), None
+        if adjustment is not None:
+            past = self._apply(adjustment, asked_epoch, record, seed)
+        self.snapshot.take()  # only now: operations look back at the start of the last interval
+        self._settings = settings
+        return past
+
+    def roll_back(self) -> None:
+        """Put weights, optimizer state and knobs back to the start of the interval that ends."""
+        self.blend.end()
+        self.snapshot.restore()
+        self.blend.lr_factor = self._settings["lr_factor"]
+        self.blend.gains = dict(self._settings["gains"])
+        for name, value in self._settings["knobs"].items():
+            self.knobs.set(name, value)
+        self.anchors.restart_average()
+
+    def calm(self) -> None:
+        """Turn the learning rate down as far as one interval may: it broke without any advice."""
+        self.blend.lr_factor /= self.limits.lr_change
+        self._settings = self._present_settings()
+
+    def layers(self) -> tuple[LayerState, ...]:
+        """Every trained parameter with its norms. Waits for the device once a list."""
+        names = list(self.parameters)
+        now = [self.parameters[name].detach() for name in names]
+        starts = [self.snapshot.weights[self.keys[name]] for name in names]
+        norms = norms_of(now)
+        moves = norms_of([end - start for end, start in zip(now, starts, strict=True)])
+        graded = [name for name in names if self.parameters[name].grad is not None]
+        grads = dict(zip(graded, norms_of([self._gradient(n) for n in graded]), strict=True))
+        return tuple(
+            LayerState(
+                name=name,
+                shape=tuple(self.parameters[name].shape),
+                norm=size,
+                grad_norm=grads.get(name),
+                update_ratio=move / size if size else None,
+                lr_gain=self.blend.gains.get(name, 1.0),
+            )
+            for name, size, move in zip(names, norms, moves, strict=True)
+        )
+
+    def _gradient(self, name: str) -> Tensor:
+        gradient = self.parameters[name].grad
+        assert gradient is not None
+        return gradient.detach()
+
+    def _apply(
+        self, adjustment: Adjustment, asked_epoch: int, record: Record, seed: int
+    ) -> PastAdjustment:
+        change = bounded_knobs(adjustment, self.knobs)
+        starts = {name: self.snapshot.weights[key] for name, key in self.keys.items()}
+        made = Workshop(
+            self.model,
+            self.parameters,
+            self.keys,
+            self.anchors,
+            starts,
+            record.class_accuracy,
+            seed=seed * 10_000 + record.epoch,
+        ).compile(adjustment.operations)
+        alpha, faults = bounded_alpha(adjustment.alpha, self.limits.alpha)
+        clipped = self._blend_in(made.deltas, starts, alpha, record.steps_per_epoch)
+        for name, (_, value) in change.changed.items():
+            self.knobs.set(name, value)
+        self.blend.gains |= made.gains
+        words = (f"alpha {self.blend.alpha:.3g}",) if self.blend.active else ()
+        return PastAdjustment(
+            epoch=record.epoch,
+            asked_epoch=asked_epoch,
+            adjustment=adjustment,
+            applied=(*change.applied, *made.applied, *words),
+            dropped=(*change.dropped, *made.dropped, *faults, *clipped),
+            changed=change.changed,
+        )
+
+    def _blend_in(
+        self,
+        made: Mapping[str, Tensor],
+        starts: Mapping[str, Tensor],
+        alpha: float,
+        steps: int | None,
+    ) -> tuple[str, ...]:
+        deltas = ranks.shared_tensors(made, self.parameters)
+        if not deltas or not alpha or not steps:
+            return ()
+        moved = {name: self.parameters[name].detach() - starts[name] for name in deltas}
+        share = ranks.shared(trusted_share(deltas, alpha, moved, self.limits.trust))
+        if share < 1.0:
+            torch._foreach_mul_(list(deltas.values()), share)
+        self.blend.begin(deltas, alpha, steps)
+        return () if share == 1.0 else (f"operations clipped to {share:.2g} (trust region)",)
+
+    def _present_settings(self) -> dict[str, Any]:
+        knobs = {name: value for name, value in self.knobs.items() if name != LR}
+        return {
+            "knobs": knobs,
+            "lr_factor": self.blend.lr_factor,
+            "gains": dict(self.blend.gains),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but model and optimizer."""
+        return {
+            "blend": self.blend.state_dict(),
+            "knobs": self._present_settings()["knobs"],
+            "anchors": self.anchors.state_dict(),
+            "snapshot": self.snapshot.state_dict(),
+            "settings": self._settings,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.anchors.load_state_dict(state["anchors"])
+        self.snapshot.load_state_dict(state["snapshot"])
+        self._settings = dict(state["settings"])
+        for name, value in state["knobs"].items():
+            self.knobs.set(name, value)
+        self.blend.load_state_dict(state["blend"])
