@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from raymimic.llm import (
         LLM,
         AnthropicLLM,
+        Gateway,
         OpenAILLM,
         Price,
         ReplayLLM,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from raymimic.modulation import Limits, Modulator
     from raymimic.records import Advice, Knob, Proposal
     from raymimic.space import SearchSpace
-    from raymimic.tune import LLMSearcher, RaymimicCallback
+    from raymimic.tune import Guide, LLMSearcher, RaymimicCallback
 
 __version__ = "0.1.0"
 
@@ -55,6 +56,8 @@ _ROOMS = {
     "Curve": "curves",
     "CurveHistory": "curves",
     "Diagnosis": "curves",
+    "Gateway": "llm",
+    "Guide": "tune",
     "HeuristicAdvisor": "advisor",
     "Knob": "records",
     "LLM": "llm",
@@ -95,6 +98,8 @@ __all__ = [
     "Curve",
     "CurveHistory",
     "Diagnosis",
+    "Gateway",
+    "Guide",
     "HeuristicAdvisor",
     "Knob",
     "LLM",

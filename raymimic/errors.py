@@ -9,6 +9,7 @@ RaymimicError
 ├── AdvisorError                   an advisor returned no usable advice
 └── LLMError                       a language model gave no usable reply
     ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
+    │   └── BudgetError            what was set aside for calls is spent: as final
     ├── LLMCallError               the call failed on its way (network, status, deadline)
     ├── LLMRefusal                 the model declined to answer
     └── BadReply                   the text that came is not the JSON we asked for
@@ -93,6 +94,13 @@ class LLMError(RaymimicError):
 
 class LLMSetupError(LLMError, ValueError):
     """The setting is wrong (no key, unknown model, ...): asking again cannot help."""
+
+
+class BudgetError(LLMSetupError):
+    """What was set aside for calls (their number, tokens or money) is spent: as final."""
+
+    def __init__(self, message: str, *, status: str = "budget") -> None:
+        super().__init__(message, status=status)
 
 
 class LLMCallError(LLMError):

@@ -1,8 +1,11 @@
 """Language models: one method, ``complete(request) -> Reply``, and who offers it."""
 
+from raymimic.llm.allowance import Spent
 from raymimic.llm.anthropic import AnthropicLLM
 from raymimic.llm.auto import describe, require_key, resolve_llm
-from raymimic.llm.base import LLM, Reply, Request
+from raymimic.llm.base import LLM, Relay, Reply, Request
+from raymimic.llm.calls import call_fields, call_record
+from raymimic.llm.gateway import Gateway
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.prices import PRICES, Price, cost, estimate_tokens
 from raymimic.llm.replay import ReplayLLM, request_json, request_key
@@ -11,14 +14,19 @@ from raymimic.llm.strict_json import read_object
 
 __all__ = [
     "AnthropicLLM",
+    "Gateway",
     "LLM",
     "OpenAILLM",
     "PRICES",
     "Price",
+    "Relay",
     "ReplayLLM",
     "Reply",
     "Request",
     "ScriptedLLM",
+    "Spent",
+    "call_fields",
+    "call_record",
     "cost",
     "describe",
     "estimate_tokens",

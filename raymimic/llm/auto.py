@@ -7,7 +7,7 @@ import os
 
 from raymimic.errors import LLMSetupError
 from raymimic.llm.anthropic import AnthropicLLM
-from raymimic.llm.base import LLM
+from raymimic.llm.base import LLM, Relay
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.prices import DEFAULT_ANTHROPIC_MODEL, DEFAULT_OPENAI_MODEL
 from raymimic.llm.sdk import SdkLLM
@@ -50,12 +50,16 @@ def require_key(llm: LLM) -> None:
     """Raise `LLMSetupError` if the model needs a key that the environment does not hold."""
     if isinstance(llm, SdkLLM):
         llm.key()
+    elif isinstance(llm, Relay):
+        llm.require_key()
 
 
 def describe(llm: LLM | None) -> str:
     """Say in one line which model reads the curves, or why none does."""
     if llm is None:
         return _why_none()
+    if isinstance(llm, Relay):
+        return llm.describe()
     if not isinstance(llm, SdkLLM):
         return llm.model
     where = f"{llm.model} at {llm.host}" if llm.address else llm.model

@@ -48,3 +48,16 @@ class LLM(Protocol):
     def complete(self, request: Request) -> Reply:
         """Answer within ``request.deadline`` seconds or raise an `LLMError`, nothing else."""
         ...
+
+
+@runtime_checkable
+class Relay(Protocol):
+    """A language model that carries questions to another one and speaks for it."""
+
+    def describe(self) -> str:
+        """Say in one line which model answers, and within which limits."""
+        ...
+
+    def require_key(self) -> None:
+        """Raise `LLMSetupError` if the model behind needs a key that it has not."""
+        ...

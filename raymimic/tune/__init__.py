@@ -1,6 +1,7 @@
-"""The room that knows Ray Tune: the searcher, the callback, and the way between the two spaces."""
+"""The room that knows Ray Tune: searcher, callback, guide, and the way between the two spaces."""
 
 from raymimic.tune.callback import RaymimicCallback
+from raymimic.tune.guide import Guide
 from raymimic.tune.searcher import LLMSearcher
 
-__all__ = ["LLMSearcher", "RaymimicCallback"]
+__all__ = ["Guide", "LLMSearcher", "RaymimicCallback"]

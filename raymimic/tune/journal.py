@@ -6,6 +6,7 @@ from typing import Any
 
 from raymimic.advisor import Lessons, TrialRecord, lessons_note
 from raymimic.ledger import Ledger
+from raymimic.llm import call_fields
 from raymimic.records import Call
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally
@@ -31,20 +32,7 @@ class Journal:
 
     def call(self, call: Call) -> None:
         """A call to a language model, paid or failed, with its transcript."""
-        self.note(
-            "call",
-            model=call.model,
-            status=call.status,
-            seconds=round(call.seconds, 3),
-            tokens_in=call.tokens_in,
-            tokens_out=call.tokens_out,
-            cost=call.cost,
-            tries=call.tries,
-            failed_tries=call.failed_tries,
-            error=call.error,
-            request=call.request,
-            reply=call.reply,
-        )
+        self.note("call", **call_fields(call))
 
     def proposal(self, space: SearchSpace, queued: Queued) -> None:
         """A checked configuration entered the queue."""
