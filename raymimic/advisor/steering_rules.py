@@ -34,6 +34,9 @@ _PULL = 0.5
 _MORE_DROPOUT, _MOST_DROPOUT = 0.1, 0.5
 _MORE_WEIGHT_DECAY, _LEAST_WEIGHT_DECAY, _MOST_WEIGHT_DECAY = 3.0, 1e-4, 0.1
 _LOWER_LR = 0.5
+_REGULARISERS = ("augment", "smoothing", "mixup", "cutmix")
+_STEP = 0.25
+"""Share of a regularising knob's range that it is turned up at a time."""
 
 LR, DROPOUT, WEIGHT_DECAY = "lr", "dropout", "weight_decay"
 
@@ -70,6 +73,9 @@ def _overfits(evidence: RunEvidence) -> Adjustment | None:
     lr = evidence.knob(LR)
     if lr is not None:
         knobs[LR] = lr.value * _LOWER_LR
+    for knob in evidence.knobs:  # the user's own, where the name says that it regularises
+        if any(word in knob.name.lower() for word in _REGULARISERS):
+            knobs[knob.name] = min(knob.value + _STEP * (knob.high - knob.low), knob.high)
     back = (Operation("pull", amount=_PULL, toward="best"),) if "best" in evidence.anchors else ()
     why = evidence.diagnosis.text
     return Adjustment(knobs, None, back, f"{why}: regularise and go back toward the best weights")
