@@ -109,6 +109,8 @@ def trusted_share(
     ``moved`` is how the same parameters moved over the last interval: the whole of ``alpha *
     deltas`` may be ``trust`` times as long (Euclidean norm).
     """
+    if math.isinf(trust):
+        return 1.0
     size = alpha * math.hypot(*norms_of(list(deltas.values())))
     allowed = trust * math.hypot(*norms_of([moved[name] for name in deltas]))
     return 1.0 if size <= allowed else allowed / size

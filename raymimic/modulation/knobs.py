@@ -119,14 +119,18 @@ class _Dropouts:
         self._first = [float(getattr(module, name)) for module, name in self.places]
 
     def mean(self) -> float:
-        rates = [float(getattr(module, name)) for module, name in self.places]
-        return sum(rates) / len(rates)
+        return _mean([float(getattr(module, name)) for module, name in self.places])
 
     def set(self, value: float) -> None:
-        middle = sum(self._first) / len(self._first)
+        middle = _mean(self._first)
         for (module, name), first in zip(self.places, self._first, strict=True):
-            rate = value * first / middle if middle else value
+            rate = value if first == middle else value * first / middle
             setattr(module, name, min(max(rate, 0.0), self._most))
+
+
+def _mean(rates: list[float]) -> float:
+    """The mean, and of equal rates exactly their value."""
+    return rates[0] if len(set(rates)) == 1 else sum(rates) / len(rates)
 
 
 def _lr(optimizer: Optimizer, blend: Blend) -> Handle:
