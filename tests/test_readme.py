@@ -19,7 +19,7 @@ def test_at_most_100_words_before_the_first_code():
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("code", PYTHON, ids=["use-it", "watch-it", "start-from"])
+@pytest.mark.parametrize("code", PYTHON, ids=["use-it", "watch-it", "start-from", "steer", "guide"])
 def test_every_python_example_runs(code, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "local")

@@ -61,7 +61,7 @@ class Knobs(Mapping[str, float]):
         rates = _Dropouts(model, most_dropout)
         if rates.places:
             meaning = _MEANINGS[DROPOUT]
-            self._handles[DROPOUT] = Handle(0.0, most_dropout, meaning, rates.mean, rates.set)
+            self._handles[DROPOUT] = Handle(0.0, rates.highest, meaning, rates.mean, rates.set)
         for name, knob in declared.items():
             if name in self._handles:
                 raise ValueError(
@@ -118,6 +118,12 @@ class _Dropouts:
         ]
         self._first = [float(getattr(module, name)) for module, name in self.places]
 
+    @property
+    def highest(self) -> float:
+        """The mean at which the largest rate is at its bound: beyond it proportions were lost."""
+        largest = max(self._first)
+        return self._most * sum(self._first) / len(self._first) / largest if largest else self._most
+
     def mean(self) -> float:
         return _mean([float(getattr(module, name)) for module, name in self.places])
 
@@ -144,14 +150,19 @@ def _lr(optimizer: Optimizer, blend: Blend) -> Handle:
 
 
 def _weight_decay(optimizer: Optimizer) -> Handle:
-    groups = [group for group in optimizer.param_groups if "weight_decay" in group]
+    every = optimizer.param_groups
+    places = [place for place, group in enumerate(every) if "weight_decay" in group]
     # Groups without weight decay (biases, norms) stay without, unless none has any.
-    decayed = [group for group in groups if group["weight_decay"]] or groups
-    first: list[Any] = [group["weight_decay"] for group in decayed]
+    places = [place for place in places if every[place]["weight_decay"]] or places
+    first: list[Any] = [every[place]["weight_decay"] for place in places]
+
+    # Looked up each time: an optimizer that loads its state gets new groups.
+    def get() -> float:
+        return float(optimizer.param_groups[places[0]]["weight_decay"])
 
     def put(value: float) -> None:
-        for group, own in zip(decayed, first, strict=True):
+        for place, own in zip(places, first, strict=True):
+            group = optimizer.param_groups[place]
             group["weight_decay"] = value * own / first[0] if first[0] else value
 
-    meaning = _MEANINGS[WEIGHT_DECAY]
-    return Handle(0.0, _MOST_WEIGHT_DECAY, meaning, lambda: float(decayed[0]["weight_decay"]), put)
+    return Handle(0.0, _MOST_WEIGHT_DECAY, _MEANINGS[WEIGHT_DECAY], get, put)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,7 +138,8 @@ def copied(tensors: Mapping[str, Tensor], device: str | None = None) -> Copies:
 
 
 def _copy(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, Tensor) else value
+    # LBFGS keeps lists of tensors and changes them in place.
+    return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
 
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:

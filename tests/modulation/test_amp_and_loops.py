@@ -131,7 +131,7 @@ def test_a_closure_reaches_lbfgs_and_its_memory_is_put_back_with_the_weights():
             return loss
 
         take = modulator.step if place else optimizers[place].step
-        return float(take(closure))
+        return float(take(closure).detach())
 
     for loss in (1.0, 0.9, 0.8):
         assert step(0) == step(1)
