@@ -38,6 +38,15 @@ def curve_lines(trial: TrialRecord, metric: str, points: int = _POINTS) -> list[
     return [*lines, f"at the end: {', '.join(last)}"] if last else lines
 
 
+def column_lines(trial: TrialRecord, metric: str, names: list[str], points: int) -> list[str]:
+    """The columns ``names``, a line each, at the epochs that matter for ``metric``."""
+    curve = trial.curve
+    if curve is None or not len(curve):
+        return []
+    rows = _informative(curve, trial, metric, points)
+    return [f"{name} {text}" for name in names if (text := _cells(curve, name, rows))]
+
+
 def _cells(curve: Curve, name: str, rows: list[int]) -> str:
     values, nan_epochs = curve.column(name), curve.nan_epochs.get(name, frozenset())
     cells = []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 from raymimic.advisor.base import TrialRecord
-from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.advisor.curve_text import column_lines, number
 from raymimic.advisor.run_evidence import KnobState, LayerState, PastAdjustment, RunEvidence
 from raymimic.advisor.trial_text import quote
 from raymimic.curves.series import read_series
@@ -22,6 +22,7 @@ _PAST_CHARS = 2_400
 
 _POINTS = 16
 _LAYERS_SHOWN, _GROUPS_SHOWN = 40, 6
+_COLUMNS = 6
 _CLASSES_SHOWN, _WEAKEST_SHOWN = 20, 12
 _PAST_SHOWN = 8
 
@@ -45,11 +46,12 @@ def standing_lines(evidence: RunEvidence) -> list[str]:
 
 
 def run_curve_lines(evidence: RunEvidence) -> list[str]:
-    """The metric and its twin over the epochs, thinned; of other columns the last values."""
+    """Every column over the epochs, thinned, the metric first; of many columns the first."""
     record = TrialRecord(
         evidence.run_id, {}, "running", "user", curve=evidence.curve, diagnosis=evidence.diagnosis
     )
-    return _fit(curve_lines(record, evidence.metric, _POINTS), _CURVE_CHARS)
+    names = list(dict.fromkeys([evidence.metric, *evidence.curve.columns]))[:_COLUMNS]
+    return _fit(column_lines(record, evidence.metric, names, _POINTS), _CURVE_CHARS)
 
 
 def class_lines(accuracies: Sequence[float]) -> list[str]:

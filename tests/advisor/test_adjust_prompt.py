@@ -47,7 +47,7 @@ def test_the_question_shows_where_the_training_stands():
     assert "best val_loss 0.4317 at epoch 24; noise 0.0" in shown
     assert "val_loss 1:1.41" in shown
     assert "train_loss 1:1 " in shown
-    assert "at the end: val_accuracy 0.7875" in shown
+    assert "val_accuracy 1:0.5" in shown
     assert 'lr 0.001, reach 0.000333 to 0.003: "learning rate"' in shown
     assert "# Anchors for pull\nbest, initial" in shown
     assert "mean 0.7; class:accuracy 0:0.5 1:0.9" in shown

@@ -1,9 +1,9 @@
-"""Fakes and a real Ray for the tests of the Tune room."""
+"""Fakes for the tests of the Tune room."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,6 @@ def events(tmp_path: Path, make: Any) -> Callable[[str], list[dict[str, Any]]]:
     return read
 
 
-@pytest.fixture(scope="session")
-def ray_here() -> Iterator[None]:
-    """One small local Ray for all tests that need it."""
-    import ray
-
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, address="local")
-    yield
-    ray.shutdown()
-
-
 @pytest.fixture(autouse=True)
-def quiet_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
-    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("HOME", str(tmp_path))  # nothing may be left in the user's ray_results
+def _quiet(quiet_ray: None) -> None:
+    """Every test of this room keeps Ray quiet."""
