@@ -8,12 +8,18 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     proposal  a configuration enters the queue: id, source, rationale, expectation, repairs
     drop      a configuration was thrown away, and why
     start     a trial began with a proposal: trial_id, proposal (its id)
-    fallback  the advisor left a slot empty: why, and which source filled it
+    fallback  the advisor left a slot empty: why, and which source filled it ("none": a training
+              went on unchanged)
     outcome   a trial ended: status, score, diagnosis, error, curve
     evaluated a trial from elsewhere was added as evidence
     lost      a started trial died with the driver; its proposal is queued again
     error     the text of a trial's error, where Tune gave it
     summary   the search in plain words
+    run        a modulated training begins: advisor, metric, knobs, instruction (run_id as in those
+               that follow)
+    adjustment what the advisor said, what was applied, what was dropped; empty: nothing to change
+    verdict    what an adjustment's interval did to the metric, against the curve's noise
+    rollback   a training was put back to the start of an interval
     torn      a half-written last line of an earlier process was cut off
 
 Every line is valid JSON: non-finite floats are written as the strings "NaN", "Infinity" and

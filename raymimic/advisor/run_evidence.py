@@ -127,7 +127,8 @@ class PastAdjustment:
     ``after`` are the metric at the start and the end of its interval, ``noise`` the curve's
     standard deviation from epoch to epoch, ``ended`` the epoch of the verdict; None while it is
     under way. ``rolled_back``: the run was put back to the start of the interval. ``changed`` holds
-    each knob that was turned: its value before and after.
+    each knob that was turned: its value before and after; ``review`` is the advisor's own sentence on
+    it, given later.
     """
 
     epoch: int
@@ -142,6 +143,7 @@ class PastAdjustment:
     ended: int | None = None
     rolled_back: bool = False
     changed: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    review: str = ""
 
     def factor(self, knob: str) -> float:
         """By what a knob was multiplied; 1 where it was not turned, or began at 0."""

@@ -178,6 +178,8 @@ def _past(past: PastAdjustment, metric: str) -> str:
         result += "" if past.noise is None else f" (noise {past.noise:.2g})"
         result += f": {past.verdict}"
     lines.append(f"  {result}{', rolled back' if past.rolled_back else ''}")
+    if past.review:
+        lines.append(f"  your review: {quote(past.review, 200)}")
     return "\n".join(lines)
 
 

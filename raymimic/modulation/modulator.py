@@ -160,11 +160,15 @@ class Modulator:
             self._undo(decision)
             return
         record, adjustment = self._record, decision.adjustment
+        if adjustment is not None:
+            record.reviewed(adjustment.review)
         past = self._steering.go_on(adjustment, decision.asked_epoch, record, self._seed)
-        if past is not None and (past.applied or past.dropped or decision.dropped):
-            past = replace(past, dropped=(*decision.dropped, *past.dropped))
+        if past is None:
+            return
+        past = replace(past, dropped=(*decision.dropped, *past.dropped))
+        self._note("adjustment", **asdict(past))
+        if past.applied or past.dropped:  # "nothing should change" has no outcome to be judged
             record.history.append(past)
-            self._note("adjustment", **asdict(past))
 
     def metrics(self) -> dict[str, float]:
         """What to report beside the training's own metrics: knobs, alpha, counts."""
@@ -177,6 +181,8 @@ class Modulator:
         if record.history:
             last = record.history[-1]
             found["raymimic/advice_age"] = float(last.epoch - last.asked_epoch)
+        if record.hit_rate is not None:
+            found["raymimic/hit_rate"] = record.hit_rate
         return found
 
     # -- afterwards ----------------------------------------------------------------------------

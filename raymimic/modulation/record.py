@@ -88,6 +88,11 @@ class Record:
             ended=self.epoch,
         )
 
+    def reviewed(self, sentence: str) -> None:
+        """Keep the advisor's sentence on its last move."""
+        if sentence and self.history:
+            self.history[-1] = replace(self.history[-1], review=sentence)
+
     def undone(self, cooldown: int) -> None:
         """The run was put back to the start of the interval; a while of rest follows."""
         self.rollbacks += 1

@@ -242,7 +242,8 @@ def test_a_models_words_become_changes_and_a_ledger(tmp_path):
     }  # fmt: skip
     seeds = {"dropout": 0.25, "learning_rate": 0.007, "alpha": 0.4,
              "weight_modulation": {"3.bias": [0.1, 0.0, -0.1], "fc.3.weight": [1.0]}}  # fmt: skip
-    llm = ScriptedLLM([json.dumps(said), json.dumps(seeds)])
+    steady = {"review": "it helped", "rationale": "steady", "knobs": {}, "operations": []}
+    llm = ScriptedLLM([json.dumps(said), json.dumps(seeds), json.dumps(steady)])
     path = tmp_path / "ledger.jsonl"
     model = network()
     optimizer = Adam(model.parameters(), 1e-2)
@@ -257,10 +258,11 @@ def test_a_models_words_become_changes_and_a_ledger(tmp_path):
     assert "no trained parameter is called so" in second.dropped[0]
     assert '"stay small"' in llm.requests[0].system
     assert "it still improves" in llm.requests[1].user
+    assert second.review == "it helped"
     modulator._ledger.flush()
     events = read_events(path)
     assert [len(events.of(kind)) for kind in ("run", "call", "adjustment", "verdict")] == [
-        1, 3, 2, 2,
+        1, 3, 3, 2,
     ]  # fmt: skip
 
 
