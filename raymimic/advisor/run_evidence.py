@@ -127,8 +127,8 @@ class PastAdjustment:
     ``after`` are the metric at the start and the end of its interval, ``noise`` the curve's
     standard deviation from epoch to epoch, ``ended`` the epoch of the verdict; None while it is
     under way. ``rolled_back``: the run was put back to the start of the interval. ``changed`` holds
-    each knob that was turned: its value before and after; ``review`` is the advisor's own sentence on
-    it, given later.
+    each knob that was turned: its value before and after; ``review`` is the advisor's own sentence
+    on it, given later.
     """
 
     epoch: int
