@@ -14,6 +14,9 @@ from raymimic.advisor import Anchor
 
 Copies = dict[str, Tensor]
 
+_LEFT = 0.05
+"""A moving average that is more than this share its own start says little of late weights."""
+
 
 class Snapshot:
     """The run at one moment: the model's state and the optimizer's, for a way back.
@@ -75,6 +78,7 @@ class Anchors:
         self.initial: Copies = copied(self.parameters, "cpu")
         self.best: Copies = {}
         self.ema: Copies = copied(self.parameters) if ema_decay is not None else {}
+        self._start_share = 1.0  # how much of the average still is where it began
 
     @torch.no_grad()
     def average(self) -> None:
@@ -82,12 +86,14 @@ class Anchors:
         if self.ema_decay is not None:
             latest = [self.parameters[name].detach() for name in self.ema]
             torch._foreach_lerp_(list(self.ema.values()), latest, 1.0 - self.ema_decay)
+            self._start_share *= self.ema_decay
 
     @torch.no_grad()
     def restart_average(self) -> None:
         """The weights were put back: what the average saw since is gone."""
         for name, average in self.ema.items():
             average.copy_(self.parameters[name])
+        self._start_share = 1.0
 
     def keep_best(self) -> None:
         """The present weights are the best so far."""
@@ -104,11 +110,11 @@ class Anchors:
 
     @property
     def known(self) -> tuple[Anchor, ...]:
-        """The anchors that can be pulled toward now."""
+        """The anchors that can be pulled toward now; an average once it has left its start."""
         found: list[Anchor] = ["initial"]
         if self.best:
             found.append("best")
-        if self.ema:
+        if self.ema and self._start_share < _LEFT:
             found.append("ema")
         return tuple(found)
 
@@ -121,11 +127,17 @@ class Anchors:
 
     def state_dict(self) -> dict[str, Any]:
         """The copies themselves, not copies of them."""
-        return {"initial": self.initial, "best": self.best, "ema": self.ema}
+        return {
+            "initial": self.initial,
+            "best": self.best,
+            "ema": self.ema,
+            "start_share": self._start_share,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         self.initial, self.best = dict(state["initial"]), dict(state["best"])
+        self._start_share = state["start_share"]
         self.ema = {n: average.to(self.parameters[n]) for n, average in state["ema"].items()}
 
 
