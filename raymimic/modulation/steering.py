@@ -146,8 +146,11 @@ class Steering:
         steps: int | None,
     ) -> tuple[str, ...]:
         deltas = ranks.shared_tensors(made, self.parameters)
-        if not deltas or not alpha or not steps:
+        if not deltas:
             return ()
+        if not alpha or not steps:
+            why = "alpha is 0" if not alpha else "no step was taken in the last epoch"
+            return (f"operations left out: {why}",)
         moved = {name: self.parameters[name].detach() - starts[name] for name in deltas}
         share = ranks.shared(trusted_share(deltas, alpha, moved, self.limits.trust))
         if share < 1.0:
