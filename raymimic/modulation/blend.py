@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,6 +28,16 @@ the update is the update at a share of the learning rate, and costs nothing."""
 StepFunction = Callable[[], Any]
 
 
+@dataclass
+class _Step:
+    """A step under way: what will be made of it, and the learning rates to give back, if any."""
+
+    alpha: float
+    parts: dict[str, float]
+    starts: dict[str, Tensor]
+    rates: list[Any] = field(default_factory=list)
+
+
 class Blend:
     """Steps an optimizer with a share of its update and a delta spread over the steps.
 
@@ -46,6 +56,7 @@ class Blend:
         self.deltas: dict[str, Tensor] = {}
         self.steps_planned = 0
         self.steps_left = 0
+        self._step: _Step | None = None
 
     @property
     def active(self) -> bool:
@@ -61,23 +72,55 @@ class Blend:
         """Forget the delta; what was not added yet is left out."""
         self.begin({}, 0.0, 0)
 
-    @torch.no_grad()
     def step(self, take_step: StepFunction) -> Any:
         """Let ``take_step`` move the parameters, then make the blend of what it did."""
+        self.before_step()
+        try:
+            result = take_step()
+        except BaseException:
+            self.abandon_step()
+            raise
+        self.after_step()
+        return result
+
+    @torch.no_grad()
+    def before_step(self) -> None:
+        """Get ready for a step that someone else takes; `after_step` makes the blend of it."""
+        self.abandon_step()
         alpha = self.alpha if self.active else 0.0
         through_lr = type(self.optimizer) in _LINEAR
-        lr_factor = self.lr_factor * (1.0 - alpha if through_lr else 1.0)
         parts = self._parts(1.0 if through_lr else 1.0 - alpha)
-        starts = {name: self.parameters[name].detach().clone() for name in parts}
-        with self._learning_rates(lr_factor):
-            result = take_step()
-        for part in set(parts.values()):  # a weight of 1 gives the start back exactly
-            names = [name for name in parts if parts[name] == part]
+        self._step = _Step(
+            alpha, parts, {name: self.parameters[name].detach().clone() for name in parts}
+        )
+        factor = self.lr_factor * (1.0 - alpha if through_lr else 1.0)
+        if factor != 1.0:
+            groups = self.optimizer.param_groups
+            self._step.rates = [group["lr"] for group in groups]
+            for group in groups:
+                group["lr"] = group["lr"] * factor
+
+    @torch.no_grad()
+    def after_step(self) -> bool:
+        """Make the blend of the step that was taken; returns whether one was under way."""
+        step = self._step
+        self.abandon_step()
+        if step is None:
+            return False
+        for part in set(step.parts.values()):  # a weight of 1 gives the start back exactly
+            names = [name for name in step.parts if step.parts[name] == part]
             moved = [self.parameters[name] for name in names]
-            torch._foreach_lerp_(moved, [starts[name] for name in names], 1.0 - part)
-        if alpha:
-            self._add(alpha / self.steps_planned)
-        return result
+            torch._foreach_lerp_(moved, [step.starts[name] for name in names], 1.0 - part)
+        if step.alpha:
+            self._add(step.alpha / self.steps_planned)
+        return True
+
+    def abandon_step(self) -> None:
+        """Give the optimizer its learning rates back; a step that broke off has no blend."""
+        if self._step is not None and self._step.rates:
+            for group, lr in zip(self.optimizer.param_groups, self._step.rates, strict=True):
+                group["lr"] = lr
+        self._step = None
 
     def _parts(self, share: float) -> dict[str, float]:
         """Which parameters get how much of their update, where that is not all of it."""
@@ -90,21 +133,6 @@ class Blend:
         self.steps_left -= 1
         if not self.steps_left:
             self.end()
-
-    @contextmanager
-    def _learning_rates(self, factor: float) -> Iterator[None]:
-        if factor == 1.0:
-            yield
-            return
-        groups = self.optimizer.param_groups
-        own = [group["lr"] for group in groups]
-        for group in groups:
-            group["lr"] = group["lr"] * factor
-        try:
-            yield
-        finally:
-            for group, lr in zip(groups, own, strict=True):
-                group["lr"] = lr
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs to go on in the middle of an interval."""

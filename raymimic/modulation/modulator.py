@@ -108,7 +108,8 @@ class Modulator:
         adjuster = choose_adjuster(advisor, seed=seed, timeout=timeout)
         self._consultation = Consultation(adjuster, wait=wait, timeout=timeout)
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
-        logger.info("raymimic: %s", describe_adjuster(adjuster))
+        if ranks.leads():
+            logger.info("raymimic: %s", describe_adjuster(adjuster))
         self._note(
             "run", advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
             epochs=epochs, knobs=dict(self.knobs), seed=seed,
@@ -138,9 +139,39 @@ class Modulator:
             result = blend.step(lambda: optimizer.step(closure))
         else:
             result = blend.step(optimizer.step)
+        self._stepped()
+        return result
+
+    def attach(self) -> Callable[[], None]:
+        """Steer every ``optimizer.step()`` from now on, for loops that take the steps themselves.
+
+        `step` must not be called meanwhile. Steps that a gradient scaler skips do not count.
+        Returns a function that ends it; call it also where a step broke off with an error.
+        """
+        optimizer, blend = self._steering.optimizer, self._steering.blend
+
+        def before(*_: Any) -> None:
+            blend.before_step()
+
+        def after(*_: Any) -> None:
+            if blend.after_step():
+                self._stepped()
+
+        handles = [
+            optimizer.register_step_pre_hook(before),
+            optimizer.register_step_post_hook(after),
+        ]
+
+        def detach() -> None:
+            blend.abandon_step()
+            for handle in handles:
+                handle.remove()
+
+        return detach
+
+    def _stepped(self) -> None:
         self._steering.anchors.average()
         self._record.steps += 1
-        return result
 
     def epoch_end(self, metrics: Mapping[str, Any]) -> None:
         """Take in an epoch's metrics: judge the last adjustment, undo it or ask for the next.
@@ -150,12 +181,12 @@ class Modulator:
         Raises ValueError where the metric is missing. Under DistributedDataParallel all ranks must
         call it, and rank 0's metrics decide.
         """
-        metrics = ranks.shared(dict(metrics))
+        metrics, self._record.steps = ranks.shared((dict(metrics), self._record.steps))
         if self._record.end_epoch(metrics):
             self._steering.anchors.keep_best()
         self._judge()
-        decision = ranks.shared(self._decide() if ranks.leads() else None)
-        assert decision is not None
+        mine = self._decide() if ranks.leads() else Decision()  # `shared` gives rank 0's
+        decision, self._record.failures = ranks.shared((mine, self._record.failures))
         if decision.undo:
             self._undo(decision)
             return
@@ -226,6 +257,9 @@ class Modulator:
         judged = record.history[-1] if record.history else None
         failed = judged is not None and judged.ended == record.epoch and judged.verdict == "worse"
         if (broken or failed) and self._steering.snapshot.finite:
+            if answer is not None:
+                self._read(answer)  # its calls were paid and its failure counts all the same
+                self._note("drop", reason="stale", text="the run was put back")
             return Decision(undo=True, calm=broken and not failed)
         over = self._epochs is not None and record.epoch >= self._epochs
         if answer is None and not over and record.epoch >= record.quiet_until:

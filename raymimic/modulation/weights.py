@@ -130,7 +130,7 @@ class Anchors:
         return {
             "initial": self.initial,
             "best": self.best,
-            "ema": self.ema,
+            "ema": copied(self.ema),  # the live one changes in place
             "start_share": self._start_share,
         }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_training import Says, data, network, same, weights
 from torch import nn
-from torch.optim import LBFGS, SGD, Adam
+from torch.optim import LBFGS, SGD, Adam, RAdam, Rprop
 from torch.optim.lr_scheduler import OneCycleLR
 
 from raymimic import Adjustment, Limits, Modulator, Operation
@@ -143,6 +143,64 @@ def test_a_closure_reaches_lbfgs_and_its_memory_is_put_back_with_the_weights():
     for _ in range(2):  # as if the third adjustment had never been
         assert step(0) == step(1)
     assert same(weights(models[0]), weights(models[1]))
+
+
+# -- loops that take the steps themselves --------------------------------------------------------
+
+
+class Wrapped(Adam):
+    """Torch runs the hooks of a step twice where it is made of another class's step."""
+
+    def step(self, closure: Any = None) -> Any:
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("kind", [Adam, Wrapped, RAdam, Rprop])
+def test_an_attached_modulator_does_the_same_as_its_own_step(kind):
+    freeze = Operation("freeze", "0.bias")
+    trained = []
+    for attached in (False, True):
+        model = still(network())
+        optimizer = kind(model.parameters(), 1e-2)
+        turned = Adjustment({"lr": 0.02}, 0.5, (*SHRINK.operations, freeze))
+        modulator = Modulator(model, optimizer, advisor=Says(turned), ema=0.9)
+        detach = modulator.attach() if attached else None
+        for loss in (1.0, 0.9):
+            for _ in range(3):
+                optimizer.zero_grad()
+                loss_of(model).backward()
+                (optimizer.step if attached else modulator.step)()
+            modulator.epoch_end({"val_loss": loss})
+        trained.append((weights(model), modulator.state_dict()["record"]))
+    assert detach is not None
+    assert trained[0][1] == trained[1][1]
+    if kind is not Wrapped:  # its own step is no simple multiple of the learning rate
+        assert same(trained[0][0], trained[1][0])
+    for own, hooked in zip(trained[0][0], trained[1][0], strict=True):
+        torch.testing.assert_close(own, hooked)
+    detach()
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+
+
+def test_a_step_that_breaks_off_leaves_no_trace_in_the_next():
+    model = still(network())
+    optimizer = Adam(model.parameters(), 1e-2)
+    modulator = Modulator(model, optimizer, advisor=Says(Adjustment({"lr": 0.02})))
+    modulator.attach()
+    modulator.epoch_end({"val_loss": 1.0})
+
+    def breaks() -> torch.Tensor:
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            optimizer.step(breaks)
+        assert modulator.state_dict()["record"]["steps"] == 0
+    loss_of(model).backward()
+    optimizer.step()
+    assert optimizer.param_groups[0]["lr"] == 1e-2
+    assert modulator.state_dict()["record"]["steps"] == 1
 
 
 # -- schedules and resuming ----------------------------------------------------------------------

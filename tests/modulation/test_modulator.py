@@ -293,3 +293,15 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened():
     assert dict(modulator.knobs) == dict(resumed.knobs)
     assert modulator.history == resumed.history
     assert modulator.metrics() == resumed.metrics()
+
+
+def test_an_answer_that_comes_with_the_breakdown_is_counted_all_the_same():
+    model = network()
+    optimizer, slow = Adam(model.parameters(), 1e-2), Slow(DOWN)
+    modulator = Modulator(model, optimizer, advisor=slow)
+    run(modulator, model, optimizer, [1.0])
+    slow.may_answer.set()
+    modulator._consultation._background.wait(10)
+    modulator.epoch_end({"val_loss": float("nan")})
+    assert modulator.metrics()["raymimic/rollbacks"] == 1.0
+    assert modulator.metrics()["raymimic/failed_answers"] == 1.0
