@@ -54,7 +54,7 @@ class Knobs(Mapping[str, float]):
         lr_change: float,
     ) -> None:
         self._lr_change = lr_change
-        self._own = {name: knob.value for name, knob in declared.items()}
+        self._own = {name: float(knob.value) for name, knob in declared.items()}
         self._handles: dict[str, Handle] = {LR: _lr(optimizer, blend)}
         if any("weight_decay" in group for group in optimizer.param_groups):
             self._handles[WEIGHT_DECAY] = _weight_decay(optimizer)
