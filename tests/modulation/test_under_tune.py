@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,10 @@ def signatures(modulator: Modulator) -> list[str]:
 
 
 def train(config: dict[str, Any]) -> None:
-    """Sign each adjustment with the trial's name; ``die`` at the third epoch, once, if asked."""
+    """Sign each adjustment with the trial's name; ``die`` at the third epoch, once, if asked.
+
+    ``died`` is the folder that remembers it.
+    """
     name = config.get("name") or tune.get_context().get_trial_id()
     parts = model, optimizer, modulator = build(config, EachEpoch(name))
     if "lr" in config:
@@ -83,10 +88,12 @@ def train(config: dict[str, Any]) -> None:
     came = signatures(modulator)
     first = modulator.state_dict()["record"]["epoch"]
     for epoch in range(first, EPOCHS):
-        if epoch == 3 and config.get("die") and not Path(config["died"]).exists():
+        if epoch == 3 and config.get("die") and not Path(config["died"], config["die"]).exists():
             modulator.step()  # in the middle of an interval
-            Path(config["died"]).touch()
-            raise RuntimeError("the machine is gone")
+            Path(config["died"], config["die"]).touch()
+            if config["die"] == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)  # as when its machine is gone
+            raise RuntimeError("out of memory")
         one_epoch(model, optimizer, modulator.step, epoch)
         loss = validation(model)
         modulator.epoch_end({"val_loss": config.get("loss", loss) + 0.0 * loss})
@@ -113,20 +120,20 @@ def fit(tmp_path: Path, trainable: Any, space: dict[str, Any], **options: Any) -
 
 def test_a_trial_that_died_ends_as_one_that_did_not(tmp_path):
     died = tmp_path / "died"
-    space = {"name": "both", "died": str(died), "die": tune.grid_search([False, True])}
-    plain, resumed = fit(tmp_path, train, space, failures=1)
-    assert died.exists()
-    assert (plain.metrics["first"], resumed.metrics["first"]) == (0, 3)
-    (model, optimizer, state), (again, other, restored) = (
-        load(result.checkpoint) for result in (plain, resumed)
-    )
-    assert same(list(model.values()), list(again.values()))
-    assert optimizer["param_groups"] == other["param_groups"]
-    assert state["record"] == restored["record"]
+    died.mkdir()
+    space = {"name": "all", "died": str(died), "die": tune.grid_search(["", "raised", "killed"])}
+    plain, *others = fit(tmp_path, train, space, failures=1)
+    assert sorted(path.name for path in died.iterdir()) == ["killed", "raised"]
+    model, optimizer, state = load(plain.checkpoint)
     assert len(state["record"]["history"]) == EPOCHS
-    knobs = [entry["steering"]["knobs"] for entry in (state, restored)]
-    assert knobs[0] == knobs[1]
-    assert plain.metrics["raymimic/alpha"] == resumed.metrics["raymimic/alpha"]
+    for resumed in others:
+        assert (plain.metrics["first"], resumed.metrics["first"]) == (0, 3)
+        again, other, restored = load(resumed.checkpoint)
+        assert same(list(model.values()), list(again.values()))
+        assert optimizer["param_groups"] == other["param_groups"]
+        assert state["record"] == restored["record"]
+        assert state["steering"]["knobs"] == restored["steering"]["knobs"]
+        assert plain.metrics["raymimic/alpha"] == resumed.metrics["raymimic/alpha"]
 
 
 def test_what_a_trial_exploits_brings_its_history_along(tmp_path):
