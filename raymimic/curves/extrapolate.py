@@ -1,0 +1,269 @@
+"""Where a running training will end, and how sure that is, judged by trainings that went on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from raymimic.curves.curve import Floats
+from raymimic.records import Mode
+
+_KEPT = 200
+"""Only the latest so many finished trainings are compared: it bounds the cost of a forecast."""
+
+_LEAST_ERRORS = 4
+"""From fewer past errors no width is estimated; the movement still to come bounds it instead."""
+
+_SURE = 0.9  # the errors' lower and upper tenth set the two widths
+_T_SURE = 1.5332062740589  # this quantile of Student's t with 4 degrees of freedom
+_SLOPE_WEIGHT = 0.5  # of the recent pace in the distance of two curves, beside their level
+_UNLIKE = 0.5  # of the way back to the field that a curve outside of it may go
+_HUGE = 1e150  # beyond this, differences of squares overflow
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The predictive distribution of a training's final value.
+
+    Student's t with four degrees of freedom around ``median``, with a scale of its own on either
+    side (``low`` below, ``high`` above, in the metric's unit): losses fall and explode unevenly.
+    ``support`` is the number of finished trainings behind it, ``epoch`` the last one seen.
+    """
+
+    median: float
+    low: float
+    high: float
+    epoch: int
+    support: int
+
+    def quantile(self, q: float) -> float:
+        """The value that the end falls below with probability ``q``, 0 < q < 1."""
+        if not 0 < q < 1:
+            raise ValueError(f"a quantile's level must lie between 0 and 1, got {q!r}")
+        t = _t_quantile(q)
+        return self.median + t * (self.low if t < 0 else self.high)
+
+    def interval(self, share: float = 0.8) -> tuple[float, float]:
+        """The central interval that holds ``share`` of the probability."""
+        return self.quantile((1 - share) / 2), self.quantile((1 + share) / 2)
+
+    def probability_below(self, bar: float) -> float:
+        """The probability of a final value below ``bar``."""
+        distance = bar - self.median
+        scale = self.low if distance < 0 else self.high
+        if scale <= 0:
+            return 0.5 if distance == 0 else float(distance > 0)
+        return _t_share(distance / scale)
+
+    def probability_better(self, bar: float, mode: Mode) -> float:
+        """The probability of ending better than ``bar``."""
+        below = self.probability_below(bar)
+        return below if mode == "min" else 1 - below
+
+
+@dataclass(frozen=True)
+class _Then:
+    """All finished trainings as they stood at one epoch, and what a forecast there missed by."""
+
+    level: Floats
+    pace: Floats
+    change: Floats
+    units: tuple[float, float]
+    errors: Floats
+    recovery: float
+    """How much of its distance from the field a curve is expected to lose by the end, 0 to 1."""
+
+
+class Extrapolator:
+    """Forecasts from the finished trainings of one search; one metric, either direction.
+
+    A running curve is moved by the median change that the finished curves most like it (level and
+    recent pace at the same epoch, in units of the field's spread there) went through from there to
+    their end. The widths are quantiles of the errors that this very rule made on the finished
+    curves most like it, each forecast without itself, raised for small fields as conformal
+    prediction asks. With fewer than four others the movement still to come bounds the width.
+
+    Scaling, shifting or negating all values does the same to every forecast. Non-finite values
+    are gaps. A forecast is O(finished trainings); columns are kept per epoch until one is added.
+    """
+
+    def __init__(self) -> None:
+        self._curves: dict[Hashable, tuple[Floats, Floats]] = {}
+        self._columns: dict[int, _Then | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._curves)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._curves
+
+    @property
+    def length(self) -> int:
+        """Epochs of the longest finished training, 0 without any."""
+        return max((int(epochs[-1]) for epochs, _ in self._curves.values()), default=0)
+
+    @property
+    def finals(self) -> Floats:
+        """Final values of the finished trainings, oldest first."""
+        return np.array([values[-1] for _, values in self._curves.values()], dtype=np.float64)
+
+    def add(self, key: Hashable, epochs: Floats, values: Floats) -> bool:
+        """Take in a finished training; the same key replaces. False without a finite value."""
+        epochs, values = _finite(epochs, values)
+        if not values.size:
+            return False
+        self._curves.pop(key, None)
+        self._curves[key] = epochs, values
+        while len(self._curves) > _KEPT:
+            del self._curves[next(iter(self._curves))]
+        self._columns = {}
+        return True
+
+    def forecast(self, epochs: Floats, values: Floats) -> Forecast | None:
+        """Forecast the final value of a curve; None without a finite value or any to compare.
+
+        A curve that is as long as all finished ones gives its last value, with no width but noise.
+        """
+        epochs, values = _finite(epochs, values)
+        if not values.size:
+            return None
+        epoch, level = int(epochs[-1]), float(values[-1])
+        noise = _noise(values)
+        if self._curves and epoch >= self.length:
+            return Forecast(level, noise, noise, epoch, len(self._curves))
+        then = self._then(epoch)
+        if then is None:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):
+            shift, below, above = _ahead(then, level, _pace(epochs, values, epoch))
+        low, high = (max(width / _T_SURE, noise) for width in (below, above))
+        return Forecast(level + shift, low, high, epoch, then.level.size)
+
+    def _then(self, epoch: int) -> _Then | None:
+        """The field at an epoch; None if no training went further."""
+        if epoch not in self._columns:
+            rows = [
+                (values[at - 1], _pace(epochs[:at], values[:at], epoch), values[-1])
+                for epochs, values in self._curves.values()
+                if epochs[-1] > epoch and (at := int(np.searchsorted(epochs, epoch, "right")))
+            ]
+            self._columns[epoch] = _field(np.array(rows)) if rows else None
+        return self._columns[epoch]
+
+
+def _finite(epochs: Floats, values: Floats) -> tuple[Floats, Floats]:
+    epochs, values = np.asarray(epochs), np.asarray(values, dtype=np.float64)
+    kept = np.abs(values) < _HUGE
+    return (epochs, values) if kept.all() else (epochs[kept], values[kept])
+
+
+def _pace(epochs: Floats, values: Floats, epoch: int) -> float:
+    """The movement over the last third of the epochs, at least one; 0 at the first value."""
+    before = int(np.searchsorted(epochs, epoch - max(1, epoch // 3), "right")) - 1
+    return float(values[-1] - values[max(before, 0)])
+
+
+def _noise(values: Floats) -> float:
+    """How much a value may differ from the next by chance: half the usual late step."""
+    steps = np.abs(np.diff(values[-6:]))
+    return float(np.median(steps)) / 2 if steps.size else 0.0
+
+
+def _field(rows: Floats) -> _Then:
+    level, pace, change = rows[:, 0], rows[:, 1], rows[:, 2] - rows[:, 0]
+    units = _spread(level), _spread(level) if level.size > 1 else _spread(pace)
+    bare = _Then(level, pace, change, units, np.empty(0), 0.0)
+    recovery = _recovery(level, change)
+    if level.size <= _LEAST_ERRORS:
+        return _Then(level, pace, change, units, np.empty(0), recovery)
+    away = _distances(bare, level[:, None], pace[:, None])
+    np.fill_diagonal(away, np.inf)
+    errors = change - _weighted_medians(change, away, _neighbours(level.size - 1))
+    return _Then(level, pace, change, units, errors, recovery)
+
+
+def _spread(values: Floats) -> float:
+    """A robust spread: half the range of the middle half, else of all, else 0."""
+    if values.size < 2:
+        return 0.0
+    quarter, three = np.quantile(values, (0.25, 0.75))
+    return float(three - quarter) / 2 or float(np.ptp(values)) / 2
+
+
+def _recovery(level: Floats, change: Floats) -> float:
+    """The share of its distance from the field's middle that a curve usually loses."""
+    away = level - np.median(level)
+    moved = change - np.median(change)
+    far = np.abs(away) > 0
+    if far.sum() < 3:
+        return 1.0
+    return float(np.clip(np.quantile(-moved[far] / away[far], 0.75), 0.0, 1.0))
+
+
+def _neighbours(count: int) -> int:
+    return min(count, max(3, round(1.2 * math.sqrt(count))))
+
+
+def _distances(then: _Then, level: Floats | float, pace: Floats | float) -> Floats:
+    unit = then.units[0] or 1.0
+    square = ((then.level - level) / unit) ** 2
+    return np.sqrt(square + _SLOPE_WEIGHT * ((then.pace - pace) / unit) ** 2)
+
+
+def _kernel(away: Floats, count: int) -> Floats:
+    """Weights by distance, row by row, that reach to the ``count``-th nearest and fade out."""
+    reach = np.partition(away, count - 1, axis=-1)[..., count - 1 : count]
+    reach = 1.5 * np.where(reach > 0, reach, 1.0)
+    return np.where(away < reach, 1.001 - np.minimum(away / reach, 1.0), 0.0)
+
+
+def _weighted_medians(values: Floats, away: Floats, count: int) -> Floats:
+    order = np.argsort(values, kind="stable")
+    weights = _kernel(away, count)[..., order].cumsum(axis=-1)
+    at = (weights < weights[..., -1:] / 2).sum(axis=-1)
+    return values[order][np.minimum(at, values.size - 1)]
+
+
+def _ahead(then: _Then, level: float, pace: float) -> tuple[float, float, float]:
+    """(median change to come, lower width, upper width)."""
+    away = _distances(then, level, pace)
+    shift = float(_weighted_medians(then.change, away, _neighbours(away.size)))
+    below, above = _widths(then, away)
+    outside = level - float(np.clip(level, then.level.min(), then.level.max()))
+    back = _UNLIKE * then.recovery * abs(outside)
+    return shift, below + (back if outside > 0 else 0.0), above + (back if outside < 0 else 0.0)
+
+
+def _widths(then: _Then, away: Floats) -> tuple[float, float]:
+    """How far the end may lie below and above: the tenths of past errors near by."""
+    if not then.errors.size:
+        wide = float(np.abs(then.change).max()) + float(np.ptp(then.change))
+        return wide, wide
+    weights = _kernel(away, min(away.size, 2 * _neighbours(away.size)))
+    count = float(weights.sum() ** 2 / (weights**2).sum())
+    order = np.argsort(then.errors)
+    errors, share = then.errors[order], weights[order].cumsum() / weights.sum()
+    sure = min(1.0, _SURE * (1 + 1 / count))
+    low = errors[min(int((share <= 1 - sure + 1e-12).sum()), errors.size - 1)]
+    high = errors[min(int((share < sure - 1e-12).sum()), errors.size - 1)]
+    raised = 1 + 2 / count
+    least = 0.1 * float(high - low)
+    return raised * max(-float(low), least), raised * max(float(high), least)
+
+
+def _t_share(t: float) -> float:
+    """The distribution function of Student's t with 4 degrees of freedom."""
+    if not math.isfinite(t) or abs(t) > 1e6:
+        return float(t > 0)
+    square = 1 + t * t / 4
+    tail = t / math.sqrt(square) * (1 - t * t / (12 * square))
+    return min(1.0, max(0.0, 0.5 + 0.375 * tail))
+
+
+def _t_quantile(q: float) -> float:
+    root = math.sqrt(4 * q * (1 - q))
+    inner = math.cos(math.acos(min(1.0, root)) / 3) / root
+    return math.copysign(2 * math.sqrt(max(0.0, inner - 1)), q - 0.5)
