@@ -2,6 +2,7 @@
 
 from raymimic.curves.curve import Curve
 from raymimic.curves.diagnose import diagnose
+from raymimic.curves.extrapolate import Extrapolator, Forecast
 from raymimic.curves.forecast import Finished
 from raymimic.curves.history import CurveHistory
 from raymimic.curves.pairs import Pair, find_pair
@@ -11,7 +12,9 @@ __all__ = [
     "Curve",
     "CurveHistory",
     "Diagnosis",
+    "Extrapolator",
     "Finished",
+    "Forecast",
     "Pair",
     "Signal",
     "SignalKind",

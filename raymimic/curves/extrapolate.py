@@ -20,7 +20,9 @@ _LEAST_ERRORS = 4
 _SURE = 0.9  # the errors' lower and upper tenth set the two widths
 _T_SURE = 1.5332062740589  # this quantile of Student's t with 4 degrees of freedom
 _SLOPE_WEIGHT = 0.5  # of the recent pace in the distance of two curves, beside their level
-_UNLIKE = 0.5  # of the way back to the field that a curve outside of it may go
+_ALIKE = 2  # a curve with fewer neighbours than that is like none
+_LEVELS = 0.6  # of the distance in level that may close by the end, at the first epoch
+_PACES = 0.3  # of the difference in pace that may last
 _HUGE = 1e150  # beyond this, differences of squares overflow
 
 
@@ -73,8 +75,6 @@ class _Then:
     change: Floats
     units: tuple[float, float]
     errors: Floats
-    recovery: float
-    """How much of its distance from the field a curve is expected to lose by the end, 0 to 1."""
 
 
 class Extrapolator:
@@ -87,12 +87,14 @@ class Extrapolator:
     prediction asks. With fewer than four others the movement still to come bounds the width.
 
     Scaling, shifting or negating all values does the same to every forecast. Non-finite values
-    are gaps. A forecast is O(finished trainings); columns are kept per epoch until one is added.
+    are gaps. A forecast is O(finished trainings): what is computed for an epoch is kept until the
+    field has grown by a sixteenth, so the latest few of many may not count yet.
     """
 
     def __init__(self) -> None:
         self._curves: dict[Hashable, tuple[Floats, Floats]] = {}
-        self._columns: dict[int, _Then | None] = {}
+        self._columns: dict[int, tuple[int, _Then | None]] = {}
+        self._added = 0
 
     def __len__(self) -> int:
         return len(self._curves)
@@ -119,7 +121,7 @@ class Extrapolator:
         self._curves[key] = epochs, values
         while len(self._curves) > _KEPT:
             del self._curves[next(iter(self._curves))]
-        self._columns = {}
+        self._added += 1
         return True
 
     def forecast(self, epochs: Floats, values: Floats) -> Forecast | None:
@@ -138,20 +140,24 @@ class Extrapolator:
         if then is None:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
-            shift, below, above = _ahead(then, level, _pace(epochs, values, epoch))
+            shift, below, above = _ahead(
+                then, level, _pace(epochs, values, epoch), _to_come(epoch, self.length)
+            )
         low, high = (max(width / _T_SURE, noise) for width in (below, above))
         return Forecast(level + shift, low, high, epoch, then.level.size)
 
     def _then(self, epoch: int) -> _Then | None:
         """The field at an epoch; None if no training went further."""
-        if epoch not in self._columns:
+        kept, column = self._columns.get(epoch, (-_KEPT, None))
+        if self._added - kept >= max(1, len(self._curves) // 16):
             rows = [
                 (values[at - 1], _pace(epochs[:at], values[:at], epoch), values[-1])
                 for epochs, values in self._curves.values()
                 if epochs[-1] > epoch and (at := int(np.searchsorted(epochs, epoch, "right")))
             ]
-            self._columns[epoch] = _field(np.array(rows)) if rows else None
-        return self._columns[epoch]
+            column = _field(np.array(rows)) if rows else None
+            self._columns[epoch] = self._added, column
+        return column
 
 
 def _finite(epochs: Floats, values: Floats) -> tuple[Floats, Floats]:
@@ -166,6 +172,12 @@ def _pace(epochs: Floats, values: Floats, epoch: int) -> float:
     return float(values[-1] - values[max(before, 0)])
 
 
+def _to_come(epoch: int, length: int) -> tuple[float, float]:
+    """The rest of a training in logarithmic time: of the whole, and of the last third's."""
+    rest = math.log((length + 1) / (epoch + 1))
+    return rest / math.log((length + 1) / 2), rest / math.log(1.5)
+
+
 def _noise(values: Floats) -> float:
     """How much a value may differ from the next by chance: half the usual late step."""
     steps = np.abs(np.diff(values[-6:]))
@@ -175,14 +187,13 @@ def _noise(values: Floats) -> float:
 def _field(rows: Floats) -> _Then:
     level, pace, change = rows[:, 0], rows[:, 1], rows[:, 2] - rows[:, 0]
     units = _spread(level), _spread(level) if level.size > 1 else _spread(pace)
-    bare = _Then(level, pace, change, units, np.empty(0), 0.0)
-    recovery = _recovery(level, change)
+    bare = _Then(level, pace, change, units, np.empty(0))
     if level.size <= _LEAST_ERRORS:
-        return _Then(level, pace, change, units, np.empty(0), recovery)
+        return bare
     away = _distances(bare, level[:, None], pace[:, None])
     np.fill_diagonal(away, np.inf)
     errors = change - _weighted_medians(change, away, _neighbours(level.size - 1))
-    return _Then(level, pace, change, units, errors, recovery)
+    return _Then(level, pace, change, units, errors)
 
 
 def _spread(values: Floats) -> float:
@@ -191,16 +202,6 @@ def _spread(values: Floats) -> float:
         return 0.0
     quarter, three = np.quantile(values, (0.25, 0.75))
     return float(three - quarter) / 2 or float(np.ptp(values)) / 2
-
-
-def _recovery(level: Floats, change: Floats) -> float:
-    """The share of its distance from the field's middle that a curve usually loses."""
-    away = level - np.median(level)
-    moved = change - np.median(change)
-    far = np.abs(away) > 0
-    if far.sum() < 3:
-        return 1.0
-    return float(np.clip(np.quantile(-moved[far] / away[far], 0.75), 0.0, 1.0))
 
 
 def _neighbours(count: int) -> int:
@@ -224,17 +225,33 @@ def _weighted_medians(values: Floats, away: Floats, count: int) -> Floats:
     order = np.argsort(values, kind="stable")
     weights = _kernel(away, count)[..., order].cumsum(axis=-1)
     at = (weights < weights[..., -1:] / 2).sum(axis=-1)
-    return values[order][np.minimum(at, values.size - 1)]
+    found: Floats = values[order][np.minimum(at, values.size - 1)]
+    return found
 
 
-def _ahead(then: _Then, level: float, pace: float) -> tuple[float, float, float]:
+def _ahead(
+    then: _Then, level: float, pace: float, to_come: tuple[float, float]
+) -> tuple[float, float, float]:
     """(median change to come, lower width, upper width)."""
     away = _distances(then, level, pace)
     shift = float(_weighted_medians(then.change, away, _neighbours(away.size)))
     below, above = _widths(then, away)
-    outside = level - float(np.clip(level, then.level.min(), then.level.max()))
-    back = _UNLIKE * then.recovery * abs(outside)
-    return shift, below + (back if outside > 0 else 0.0), above + (back if outside < 0 else 0.0)
+    unlike = _unlike(then, away, level, pace, to_come)
+    return shift, max(below, unlike), max(above, unlike)
+
+
+def _unlike(
+    then: _Then, away: Floats, level: float, pace: float, to_come: tuple[float, float]
+) -> float:
+    """How much further than its neighbours a curve may move that differs from all of them.
+
+    What lies between two curves may close by the end, the more so the earlier it is; and a curve
+    with a pace of its own may keep it for what is to come of a logarithmic time.
+    """
+    near = np.argsort(away, kind="stable")[:_ALIKE]
+    apart = float(np.abs(then.level[near] - level).max())
+    own = float(np.abs(then.pace[near] - pace).max())
+    return _LEVELS * to_come[0] * apart + _PACES * to_come[1] * own
 
 
 def _widths(then: _Then, away: Floats) -> tuple[float, float]:
