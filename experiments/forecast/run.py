@@ -12,8 +12,8 @@ curve every way of forecasting says where it will end.
   is finished) that forecast and final value order alike
 - error: median distance of forecast from final value in the same units
 
-The median rule gives no value: it says whether a trial stays above the median of the others' running
-means (Tune's median stopping rule); its column counts pairs that it decides by the running mean.
+The median rule (Tune's median stopping rule) gives no value: it compares running means, and so does
+its column of pairs.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def power_law(values: np.ndarray, length: int) -> tuple[float, float, float]:
     except (RuntimeError, ValueError):
         return last, math.nan, math.nan
     end = float(law(length, *found))
-    a, b, c = found
+    _, b, c = found
     gradient = np.array([1.0, length ** (-c), -b * math.log(length) * length ** (-c)])
     residual = float(np.mean((values - law(epochs, *found)) ** 2))
     error = math.sqrt(max(0.0, float(gradient @ covariance @ gradient)) + residual)
@@ -89,9 +89,10 @@ def _search(drawn: np.ndarray) -> list[dict[str, Any]]:
             part = curve[:seen]
             last = float(part[-1])
             found = field.forecast(epochs[:seen], part)
-            ours = (last, math.nan, math.nan)
+            ours, chance = (last, math.nan, math.nan), math.nan
             if found is not None:
                 ours = (found.median, *found.interval(0.8))
+                chance = found.probability_below(drawn[:trial, -1].min())
             methods = {
                 "raymimic": ours,
                 "last value": (last, math.nan, math.nan),
@@ -99,13 +100,17 @@ def _search(drawn: np.ndarray) -> list[dict[str, Any]]:
                 "median rule": (float(part.mean()), math.nan, math.nan),
             }
             for method, (median, low, high) in methods.items():
-                row = dict(share=share, trial=trial, method=method, median=median, low=low)
+                row = {"share": share, "trial": trial, "method": method}
+                row |= {"median": median, "low": low, "high": high, "final": curve[-1]}
                 # The others are finished: a method compares with their final values, the
                 # median rule with their running means at the same epoch.
                 others = drawn[:trial, -1]
                 against = drawn[:trial, :seen].mean(axis=1) if method == "median rule" else others
                 alike = np.sign(median - against) == np.sign(curve[-1] - others)
-                rows.append(row | dict(high=high, final=curve[-1], alike=alike.sum()))
+                row["alike"] = alike.sum()
+                if method == "raymimic" and trial:
+                    row |= {"chance": chance, "won": curve[-1] < others.min()}
+                rows.append(row)
         field.add(trial, epochs, curve)
     return rows
 
@@ -134,6 +139,21 @@ def report(frame: pd.DataFrame, spreads: dict[str, float], names: tuple[str, ...
         cells += ["-" if rule else f"{part['error'].median():.3f}"]
         cells += [f"{part['alike'].sum() / part['trial'].sum():.3f}"]
         lines.append(f"| {method} | {share:.0%} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def chances(frame: pd.DataFrame, names: tuple[str, ...]) -> str:
+    """What was said of a trial's chance to become the best so far, and what came of it."""
+    frame = frame[frame["task"].isin(names) & frame["chance"].notna()]
+    header = "| chance said | seen | forecasts | mean chance | became best |"
+    lines = [header, "|---|---|---|---|---|"]
+    bins = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0]
+    for share, part in frame.groupby("share"):
+        said = pd.cut(part["chance"], bins, right=False)
+        for bounds, some in part.groupby(said, observed=True):
+            won = some["won"].astype(float).mean()
+            cells = [str(bounds), f"{share:.0%}", str(len(some)), f"{some['chance'].mean():.3f}"]
+            lines.append(f"| {' | '.join(cells)} | {won:.3f} |")
     return "\n".join(lines)
 
 
@@ -167,11 +187,10 @@ def main() -> None:
     for title, group in (("Developed on", TUNED_ON), ("Held out", HELD_OUT)):
         group = tuple(name for name in group if name in names)
         if group:
-            parts.append(f"## {title}: {', '.join(group)}\n\n{report(frame, spreads, group)}\n")
-    text = (
-        f"# Forecasts of running trainings: {arguments.seeds} seeds of {arguments.trials} trials\n\n"
-        + "\n".join(parts)
-    )
+            parts += [f"## {title}: {', '.join(group)}", report(frame, spreads, group)]
+            parts.append(chances(frame, group))
+    head = f"# Forecasts of running trainings: {arguments.seeds} seeds"
+    text = "\n\n".join([f"{head} of {arguments.trials} trials", *parts]) + "\n"
     (arguments.out / "table.md").write_text(text)
     print(text)
     print(f"({time.process_time() - begun:.0f} CPU seconds)", file=sys.stderr)
