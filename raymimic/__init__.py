@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from raymimic.modulation import Limits, Modulator
     from raymimic.records import Advice, Knob, Proposal
     from raymimic.space import SearchSpace
-    from raymimic.tune import Guide, LLMSearcher, RaymimicCallback
+    from raymimic.tune import Guide, LLMScheduler, LLMSearcher, RaymimicCallback
 
 __version__ = "0.1.0"
 
@@ -62,6 +62,7 @@ _ROOMS = {
     "Knob": "records",
     "LLM": "llm",
     "LLMAdvisor": "advisor",
+    "LLMScheduler": "tune",
     "LLMSearcher": "tune",
     "Ledger": "ledger",
     "Limits": "modulation",
@@ -104,6 +105,7 @@ __all__ = [
     "Knob",
     "LLM",
     "LLMAdvisor",
+    "LLMScheduler",
     "LLMSearcher",
     "Ledger",
     "Limits",

@@ -10,6 +10,7 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     start     a trial began with a proposal: trial_id, proposal (its id)
     fallback  the advisor left a slot empty: why, and which source filled it ("none": a training
               went on unchanged)
+    stop      a scheduler ended a trial: kind, epoch, the reason in numbers
     outcome   a trial ended: status, score, diagnosis, error, curve
     evaluated a trial from elsewhere was added as evidence
     lost      a started trial died with the driver; its proposal is queued again

@@ -73,8 +73,9 @@ class _Then:
     level: Floats
     pace: Floats
     change: Floats
-    units: tuple[float, float]
+    unit: float
     errors: Floats
+    agreement: float
 
 
 class Extrapolator:
@@ -146,6 +147,11 @@ class Extrapolator:
         low, high = (max(width / _T_SURE, noise) for width in (below, above))
         return Forecast(level + shift, low, high, epoch, then.level.size)
 
+    def agreement(self, epoch: int) -> tuple[float, int]:
+        """Rank correlation of the values at an epoch with the final ones, and over how many."""
+        then = self._then(epoch)
+        return (0.0, 0) if then is None else (then.agreement, then.level.size)
+
     def _then(self, epoch: int) -> _Then | None:
         """The field at an epoch; None if no training went further."""
         kept, column = self._columns.get(epoch, (-_KEPT, None))
@@ -186,14 +192,24 @@ def _noise(values: Floats) -> float:
 
 def _field(rows: Floats) -> _Then:
     level, pace, change = rows[:, 0], rows[:, 1], rows[:, 2] - rows[:, 0]
-    units = _spread(level), _spread(level) if level.size > 1 else _spread(pace)
-    bare = _Then(level, pace, change, units, np.empty(0))
+    unit, agreement = _spread(level) or 1.0, _rank_correlation(level, rows[:, 2])
     if level.size <= _LEAST_ERRORS:
-        return bare
-    away = _distances(bare, level[:, None], pace[:, None])
+        return _Then(level, pace, change, unit, np.empty(0), agreement)
+    away = _distances(level, pace, unit, level[:, None], pace[:, None])
     np.fill_diagonal(away, np.inf)
     errors = change - _weighted_medians(change, away, _neighbours(level.size - 1))
-    return _Then(level, pace, change, units, errors)
+    return _Then(level, pace, change, unit, errors, agreement)
+
+
+def _rank_correlation(a: Floats, b: Floats) -> float:
+    """Spearman's, 0 where all values of one are equal."""
+    ranks = []
+    for values in (a, b):
+        order = np.sort(values)
+        rank = np.searchsorted(order, values) + np.searchsorted(order, values, "right")
+        ranks.append(rank - rank.mean())
+    scale = math.sqrt(float(ranks[0] @ ranks[0]) * float(ranks[1] @ ranks[1]))
+    return float(ranks[0] @ ranks[1]) / scale if scale else 0.0
 
 
 def _spread(values: Floats) -> float:
@@ -208,10 +224,11 @@ def _neighbours(count: int) -> int:
     return min(count, max(3, round(1.2 * math.sqrt(count))))
 
 
-def _distances(then: _Then, level: Floats | float, pace: Floats | float) -> Floats:
-    unit = then.units[0] or 1.0
-    square = ((then.level - level) / unit) ** 2
-    return np.sqrt(square + _SLOPE_WEIGHT * ((then.pace - pace) / unit) ** 2)
+def _distances(
+    levels: Floats, paces: Floats, unit: float, level: Floats | float, pace: Floats | float
+) -> Floats:
+    square = ((levels - level) / unit) ** 2
+    return np.sqrt(square + _SLOPE_WEIGHT * ((paces - pace) / unit) ** 2)
 
 
 def _kernel(away: Floats, count: int) -> Floats:
@@ -233,7 +250,7 @@ def _ahead(
     then: _Then, level: float, pace: float, to_come: tuple[float, float]
 ) -> tuple[float, float, float]:
     """(median change to come, lower width, upper width)."""
-    away = _distances(then, level, pace)
+    away = _distances(then.level, then.pace, then.unit, level, pace)
     shift = float(_weighted_medians(then.change, away, _neighbours(away.size)))
     below, above = _widths(then, away)
     unlike = _unlike(then, away, level, pace, to_come)

@@ -2,6 +2,7 @@
 
 from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.guide import Guide
+from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
 
-__all__ = ["Guide", "LLMSearcher", "RaymimicCallback"]
+__all__ = ["Guide", "LLMScheduler", "LLMSearcher", "RaymimicCallback"]

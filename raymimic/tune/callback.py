@@ -15,11 +15,13 @@ from raymimic.summary import duration, last_line, show
 from raymimic.tune.results import epoch_of, metrics_of, restarted
 
 if TYPE_CHECKING:
+    from raymimic.tune.scheduler import LLMScheduler
     from raymimic.tune.searcher import LLMSearcher
 
 _ERROR_CHARS = 160
 _ERROR_KEPT = 2000
 _REASON_CHARS = 160
+_VERDICT_CHARS = 240
 
 
 class RaymimicCallback(Callback):
@@ -32,6 +34,7 @@ class RaymimicCallback(Callback):
 
     Args:
         searcher: The `LLMSearcher` of this run, if it is one.
+        scheduler: The `LLMScheduler` of this run, if it is one: its verdicts are shown, too.
         metric: The metric to show; taken from ``searcher`` if given.
         mode: "min" or "max"; taken from ``searcher`` if given.
     """
@@ -40,10 +43,11 @@ class RaymimicCallback(Callback):
         self,
         searcher: LLMSearcher | None = None,
         *,
+        scheduler: LLMScheduler | None = None,
         metric: str | None = None,
         mode: Mode | None = None,
     ) -> None:
-        self._searcher = searcher
+        self._searcher, self._scheduler = searcher, scheduler
         self._metric, self._mode = metric, mode
         self.history = CurveHistory()
         self._total: int | None = None
@@ -78,6 +82,9 @@ class RaymimicCallback(Callback):
         if record is not None:
             result["raymimic/source"] = record.source
             result["raymimic/reason"] = record.rationale
+        if self._scheduler is not None:
+            verdict = self._scheduler.verdict(trial.trial_id)
+            result["raymimic/decision"] = verdict.text if verdict is not None else "continue"
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print the ended trial."""
@@ -102,6 +109,9 @@ class RaymimicCallback(Callback):
         record = self._searcher.trial(trial.trial_id) if self._searcher else None
         if record is not None and record.rationale:
             lines.append(f"      {record.source}: {_cut(record.rationale, _REASON_CHARS)}")
+        verdict = self._scheduler.verdict(trial.trial_id) if self._scheduler else None
+        if verdict is not None and verdict.stop:
+            lines.append(f"      stopped: {_cut(verdict.text, _VERDICT_CHARS)}")
         _write("\n".join(lines))
 
     def _headline(self, trial_id: str, metric: str, mode: Mode, error: str) -> str:

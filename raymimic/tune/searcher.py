@@ -30,6 +30,7 @@ from raymimic.advisor import (
     read_lessons,
     write_lessons_file,
 )
+from raymimic.curves import Curve
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
@@ -246,6 +247,10 @@ class LLMSearcher(Searcher):
             state.put(replace(record, error=text))
             self._session.journal.note("error", trial_id=trial_id, text=text)
 
+    def note_stop(self, trial_id: str, **verdict: Any) -> None:
+        """Keep a scheduler's verdict that ends a trial; called by `LLMScheduler`."""
+        self._session.journal.note("stop", trial_id=trial_id, **verdict)
+
     def finish(self) -> str:
         """Write the summary to the ledger and the log (once) and return it."""
         text = self.summary()
@@ -306,6 +311,11 @@ class LLMSearcher(Searcher):
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         state = self._ready()
         return state.running.get(trial_id) or state.ended_record(trial_id)
+
+    def curve(self, trial_id: str) -> Curve | None:
+        """Every epoch of a trial reported so far, None before the first."""
+        history = self._ready().history
+        return history.curve(trial_id) if trial_id in history else None
 
     def evidence(self) -> SearchEvidence:
         """All that the advisor would be shown now."""

@@ -1,0 +1,55 @@
+"""What trials did before a restore: Tune gives a scheduler its trials back without their curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raymimic.curves import Curve, CurveHistory
+from raymimic.tune.results import epoch_of, metrics_of, restarted
+
+if TYPE_CHECKING:
+    from raymimic.tune.searcher import LLMSearcher
+
+_MOST_BYTES = 50_000_000
+
+
+def of_searcher(searcher: LLMSearcher) -> Iterator[tuple[str, Curve, bool | None]]:
+    """Yield (trial, curve, whether it was a whole training, None while it runs) of all trials."""
+    evidence = searcher.evidence()
+    for record in evidence.trials:
+        if record.curve is not None:
+            yield record.trial_id, record.curve, record.status == "done" and not record.stopped
+    for record in evidence.running:
+        if record.curve is not None:
+            yield record.trial_id, record.curve, None
+
+
+def of_trial(trial: Any) -> tuple[Curve, bool | None] | None:
+    """A restored trial's curve from the file that Tune writes beside its results, if it is there.
+
+    The second is as in `of_searcher`; a trial that a scheduler stopped cannot be told from one that
+    ended by itself, except that its decision stands in the results.
+    """
+    folder = getattr(trial, "local_path", None)
+    file = Path(folder) / "result.json" if folder else None
+    if file is None or not file.is_file() or file.stat().st_size > _MOST_BYTES:
+        return None
+    history, decision = CurveHistory(), ""
+    for line in file.read_text(errors="replace").splitlines():
+        try:
+            result = json.loads(line)
+        except ValueError:
+            continue  # torn by a kill
+        epoch = epoch_of(result) if isinstance(result, dict) else None
+        if epoch is not None:
+            history.append("it", epoch, metrics_of(result), restarted=restarted(result))
+            decision = str(result.get("raymimic/decision", ""))
+    if "it" not in history:
+        return None
+    status = str(getattr(trial, "status", ""))
+    if status == "TERMINATED":
+        return history.curve("it"), not decision.startswith(("hopeless", "diverged", "overfitting"))
+    return history.curve("it"), False if status == "ERROR" else None

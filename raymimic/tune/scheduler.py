@@ -1,0 +1,275 @@
+"""`LLMScheduler`: stops trials that cannot win, and says why in numbers.
+
+Everything happens on Tune's controller thread within a fraction of a millisecond. Nothing raised
+here reaches Tune, where it would abort the whole experiment: the trial goes on instead.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.result import DEFAULT_METRIC
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from raymimic.curves import Curve, CurveHistory, Diagnosis, diagnose
+from raymimic.ledger import Ledger
+from raymimic.records import Mode
+from raymimic.tune import earlier
+from raymimic.tune.results import epoch_of, metrics_of, restarted
+from raymimic.tune.resume import default_ledger_path
+from raymimic.tune.stopping import Stopping
+from raymimic.tune.verdicts import Verdict, diverged, going_on, hopeless, overfitting, whole
+
+if TYPE_CHECKING:
+    from raymimic.tune.searcher import LLMSearcher
+
+logger = logging.getLogger(__name__)
+
+
+class LLMScheduler(FIFOScheduler):
+    """Stops diverged, hopeless and persistently overfitting trials, under any searcher.
+
+    A trial is hopeless if its place among all trials that came as far, or a forecast of its curve
+    from the finished ones, leaves it too little chance to end as the best (`Stopping` has the
+    rules). It needs no grace period and no eta. Give the same object to
+    ``RaymimicCallback(scheduler=...)`` to have each verdict in the results ("raymimic/decision")
+    and on the screen. Without ``max_t`` the longest finished training tells how long one is.
+
+    Args:
+        metric: Name of the metric; usually left to Tune.
+        mode: "min" or "max"; usually left to Tune.
+        searcher: The `LLMSearcher` of this run, if it is one: curves and ledger are shared.
+        grace_period: Epochs that every trial gets; by default a fiftieth of a full training.
+        max_t: Epochs of a full training: a trial that reaches it ends there.
+        price: How dear epochs are. 0.2 finds good configurations soonest where the time for the
+            search is limited; 0.03 stops fewer good trials where their number is; 0 leaves only
+            what a forecast rules out.
+        chance: Below this forecast chance to beat the best finished ones a trial is stopped.
+        keep: Share of all epochs for hopeless trials that run on to keep the forecasts honest.
+        ledger: File for the verdicts; by default the searcher's, or a new one in
+            ``~/ray_results/raymimic/``.
+    """
+
+    def __init__(
+        self,
+        metric: str | None = None,
+        mode: str | None = None,
+        *,
+        searcher: LLMSearcher | None = None,
+        grace_period: int | None = None,
+        max_t: int | None = None,
+        price: float = 0.2,
+        chance: float = 0.01,
+        keep: float = 0.02,
+        ledger: str | os.PathLike[str] | None = None,
+    ) -> None:
+        _check_arguments(mode, grace_period, max_t, price, chance, keep)
+        super().__init__()
+        self._metric = metric
+        self._mode: str | None = mode
+        self._searcher, self._max_t = searcher, max_t
+        self._stopping = Stopping(
+            grace=grace_period, length=max_t, price=price, chance=chance, keep=keep
+        )
+        # With a searcher its curves are read.
+        self._history = None if searcher else CurveHistory()
+        self._ledger = Ledger(ledger or default_ledger_path()) if ledger or not searcher else None
+        self._verdicts: dict[str, Verdict] = {}
+        self._looked: dict[str, int] = {}
+        self.stopped: Counter[str] = Counter()
+        self._begun = self._failed = False
+
+    # -- what Tune calls -----------------------------------------------------------------------
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        """Take metric and mode from Tune; False if others were given to the constructor."""
+        del spec
+        if (self._metric and metric) or (self._mode and mode):
+            return False
+        self._metric = self._metric or metric or DEFAULT_METRIC
+        self._mode = self._mode or mode
+        if self._mode not in ("min", "max"):
+            raise ValueError(f"LLMScheduler needs mode='min' or 'max', got {self._mode!r}")
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Learn of a trial; after a restore, what it and the searcher's others did before."""
+        del tune_controller
+        self._safely(lambda: self._remember(trial))
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Keep the epoch and say whether the trial goes on."""
+        del tune_controller
+        verdict = self._safely(lambda: self._judge(trial.trial_id, result))
+        stop = verdict is not None and verdict.stop
+        return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """The trial ended by itself, by a criterion, or because it was stopped here."""
+        del tune_controller
+        self._safely(lambda: self._complete(trial.trial_id, result))
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """A failed trial is no training to compare with; a retry takes it up again."""
+        del tune_controller
+        self._safely(lambda: self._stopping.end(trial.trial_id, whole=False))
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """A waiting trial was taken away."""
+        del tune_controller
+        self._safely(lambda: self._stopping.end(trial.trial_id, whole=False))
+
+    def debug_string(self) -> str:
+        """One line for Tune's status."""
+        counts = ", ".join(f"{kind} {count}" for kind, count in self.stopped.most_common())
+        return (
+            f"LLMScheduler: {self.stopped.total()} trials stopped ({counts or 'none'}), "
+            f"{self._stopping.finished} finished"
+        )
+
+    # -- what others may read ------------------------------------------------------------------
+
+    def verdict(self, trial_id: str) -> Verdict | None:
+        """The latest verdict on a trial, None before its first result."""
+        return self._verdicts.get(trial_id)
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """Where verdicts are written if not to the searcher's ledger."""
+        return self._ledger
+
+    # -- judging -------------------------------------------------------------------------------
+
+    def _judge(self, trial_id: str, result: Mapping[str, Any]) -> Verdict | None:
+        metrics, epoch = metrics_of(result), epoch_of(result)
+        value = metrics.get(str(self._metric))
+        if epoch is None or value is None:
+            return None  # the metric comes every few epochs
+        if self._history is not None:
+            self._history.append(trial_id, epoch, metrics, restarted=restarted(result))
+        self._stopping.add(trial_id, epoch, value if self._mode == "min" else -value)
+        verdict = self._verdict(trial_id, epoch, value)
+        self._verdicts[trial_id] = verdict
+        if verdict.stop:
+            self._note(trial_id, verdict)
+        return verdict
+
+    def _verdict(self, trial_id: str, epoch: int, value: float) -> Verdict:
+        metric, mode = str(self._metric), self._goal
+        if self._max_t is not None and epoch >= self._max_t:
+            return whole(epoch)
+        if not math.isfinite(value):
+            curve = self._curve(trial_id)
+            before = curve.last(metric) if curve is not None else None
+            if before is not None:  # a reward before the first episode's end is no divergence
+                return diverged(epoch, metric, value, before)
+        reading = self._stopping.read(trial_id)
+        if reading is not None and reading.hopeless:
+            return hopeless(reading, metric, mode, value)
+        found = self._diagnosed(trial_id, epoch)
+        if found is not None:
+            if "diverged" in found:
+                return Verdict("diverged", epoch, f"diverged: {found.text}")
+            if (verdict := overfitting(found, reading, epoch)) is not None:
+                return verdict
+        if reading is None:  # between two looks the latest holds
+            return self._verdicts.get(trial_id) or Verdict("continue", epoch, "continue")
+        return going_on(reading, mode)
+
+    def _diagnosed(self, trial_id: str, epoch: int) -> Diagnosis | None:
+        """A diagnosis every tenth of a training, from the fifth epoch on: it takes about 1 ms."""
+        step = max(2, (self._stopping.length or epoch) // 10)
+        if epoch < 5 or epoch - self._looked.get(trial_id, 0) < step:
+            return None
+        self._looked[trial_id] = epoch
+        curve = self._curve(trial_id)
+        return diagnose(curve, str(self._metric), self._goal) if curve is not None else None
+
+    def _curve(self, trial_id: str) -> Curve | None:
+        if self._searcher is not None:  # it hears of this epoch after us
+            return self._searcher.curve(trial_id)
+        history = self._history
+        return history.curve(trial_id) if history is not None and trial_id in history else None
+
+    @property
+    def _goal(self) -> Mode:
+        return "max" if self._mode == "max" else "min"
+
+    def _complete(self, trial_id: str, result: Mapping[str, Any] | None) -> None:
+        value = metrics_of(result or {}).get(str(self._metric))
+        epoch = epoch_of(result or {})
+        verdict = self._verdicts.get(trial_id)
+        stopped = verdict is not None and verdict.stop and verdict.kind != "whole"
+        if value is not None and epoch is not None and not stopped:
+            self._stopping.add(trial_id, epoch, value if self._mode == "min" else -value)
+        self._stopping.end(trial_id, whole=not stopped)
+        self._looked.pop(trial_id, None)
+
+    def _note(self, trial_id: str, verdict: Verdict) -> None:
+        if verdict.kind == "whole":
+            return
+        self.stopped[verdict.kind] += 1
+        fields = verdict.fields()
+        if self._ledger is not None:
+            self._ledger.append("stop", trial_id=trial_id, **fields)
+        elif self._searcher is not None:
+            self._searcher.note_stop(trial_id, **fields)
+
+    # -- after a restore -----------------------------------------------------------------------
+
+    def _remember(self, trial: Any) -> None:
+        """Take in what was known before: Tune saves no scheduler's state."""
+        metric, sign = str(self._metric), -1.0 if self._mode == "max" else 1.0
+        if not self._begun:
+            self._begun = True
+            if self._searcher is not None:
+                for trial_id, curve, ended in earlier.of_searcher(self._searcher):
+                    self._take(trial_id, curve, metric, sign, ended)
+        if self._searcher is None and trial.trial_id not in self._stopping:
+            found = earlier.of_trial(trial)
+            if found is not None:
+                curve, ended = found
+                for epoch, row in curve.rows():
+                    self._history.append(trial.trial_id, epoch, row)  # type: ignore[union-attr]
+                self._take(trial.trial_id, curve, metric, sign, ended)
+
+    def _take(
+        self, trial_id: str, curve: Curve, metric: str, sign: float, ended: bool | None
+    ) -> None:
+        for epoch, row in curve.rows():
+            if metric in row:
+                self._stopping.add(trial_id, epoch, sign * row[metric])
+        if ended is not None:
+            self._stopping.end(trial_id, whole=ended)
+
+    def _safely(self, work: Callable[[], Any]) -> Any:
+        """Do it; a failure is logged once and changes nothing for the trial."""
+        try:
+            return work()
+        except Exception:
+            if not self._failed:
+                logger.warning(
+                    "raymimic: the scheduler failed (said once); trials go on without it.",
+                    exc_info=True,
+                )
+            self._failed = True
+            return None
+
+
+def _check_arguments(
+    mode: Any, grace: int | None, max_t: int | None, price: float, chance: float, keep: float
+) -> None:
+    """Raise ValueError for arguments that cannot work."""
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
+    for name, epochs in (("grace_period", grace), ("max_t", max_t)):
+        if epochs is not None and epochs < 1:
+            raise ValueError(f"{name} must be at least 1 epoch or None, got {epochs!r}")
+    for name, number in (("price", price), ("chance", chance), ("keep", keep)):
+        if not 0 <= number < (math.inf if name == "price" else 1):
+            raise ValueError(f"{name} must be at least 0, and below 1 for a share, got {number!r}")

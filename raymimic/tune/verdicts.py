@@ -1,0 +1,108 @@
+"""What a scheduler says of a trial: a word, and the reason in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from raymimic.curves import Diagnosis
+from raymimic.records import Mode
+from raymimic.summary import show
+from raymimic.tune.stopping import Reading
+
+VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting"]
+
+_PERSISTS = 5  # epochs that overfitting must have lasted, or a fifth of what was trained
+_LEADS = 0.25  # a trial in the best quarter at its epoch is not stopped for overfitting
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision on one trial at one epoch; ``reading`` holds the numbers where there are any."""
+
+    kind: VerdictKind
+    epoch: int
+    text: str
+    reading: Reading | None = None
+
+    @property
+    def stop(self) -> bool:
+        """Whether the trial ends here."""
+        return self.kind != "continue"
+
+    def fields(self) -> dict[str, Any]:
+        """What the ledger keeps."""
+        known: dict[str, Any] = {"kind": self.kind, "epoch": self.epoch, "text": self.text}
+        reading = self.reading
+        if reading is not None:
+            known |= {
+                "place": reading.place,
+                "rivals": reading.rivals,
+                "chance": reading.chance,
+                "needed": reading.needed,
+                "beats": reading.beats,
+                "length": reading.length,
+            }
+        return known
+
+
+def whole(epoch: int) -> Verdict:
+    """A full training."""
+    return Verdict("whole", epoch, f"complete: max_t = {epoch} epochs")
+
+
+def diverged(epoch: int, metric: str, value: float, before: float) -> Verdict:
+    """The metric is no number any more."""
+    text = f"diverged: {metric} is {value} at epoch {epoch} (was {before:.4g})"
+    return Verdict("diverged", epoch, text)
+
+
+def hopeless(reading: Reading, metric: str, mode: Mode, value: float) -> Verdict:
+    """It is not worth its remaining epochs."""
+    text = f"hopeless: {metric} {show(value)} at epoch {reading.epoch}; {_numbers(reading, mode)}"
+    return Verdict("hopeless", reading.epoch, text, reading)
+
+
+def going_on(reading: Reading, mode: Mode) -> Verdict:
+    """It goes on, and how it stands."""
+    why = "continue as a control although hopeless" if reading.spared else "continue"
+    numbers = _numbers(reading, mode)
+    return Verdict("continue", reading.epoch, f"{why}: {numbers}" if numbers else why, reading)
+
+
+def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdict | None:
+    """It has been overfitting for long and does not lead; None otherwise."""
+    signal = next((signal for signal in found.signals if signal.kind == "overfitting"), None)
+    if signal is None or signal.onset is None or reading is None or reading.chance is None:
+        return None
+    if epoch - signal.onset < max(_PERSISTS, epoch / 5):
+        return None
+    if reading.place <= max(1.0, _LEADS * reading.rivals):
+        return None
+    text = f"{signal.text}; place {reading.place:g} of {reading.rivals} at epoch {epoch}"
+    return Verdict("overfitting", epoch, text, reading)
+
+
+def _numbers(reading: Reading, mode: Mode) -> str:
+    """Place, chances and forecast in words."""
+    parts = []
+    if reading.chance is not None:
+        parts.append(
+            f"place {reading.place:g} of {reading.rivals}, chance {_percent(reading.chance)} to "
+            f"end best, {_percent(reading.needed)} would pay for {reading.length - reading.epoch} "
+            "more epochs"
+        )
+    if reading.forecast is not None and reading.beats is not None:
+        sign = -1.0 if mode == "max" else 1.0
+        low, high = sorted(sign * end for end in reading.forecast.interval(0.8))
+        parts.append(
+            f"forecast {show(sign * reading.forecast.median)} (80%: {show(low)} to {show(high)}), "
+            f"chance {_percent(reading.beats)} to beat {show(sign * reading.bar)}"
+        )
+    return "; ".join(parts)
+
+
+def _percent(chance: float) -> str:
+    if chance < 0.001:
+        return "<0.1%"
+    return f"{100 * chance:.1f}%" if chance < 0.1 else f"{chance:.0%}"
