@@ -28,6 +28,12 @@ _POLL_S = 0.001
 _NO_ANSWER_S = 2000.0
 
 
+class StandIn(SimpleNamespace):
+    """What a scheduler sees of a trial; Tune's own can be kept in sets, too."""
+
+    __hash__ = object.__hash__
+
+
 @dataclass
 class Running:
     """A trial under way and what the record will say of it."""
@@ -37,7 +43,7 @@ class Running:
     config: Config
     epochs: Iterator[dict[str, float]]
     row: Row
-    stand_in: Any = field(default_factory=SimpleNamespace)  # what a scheduler sees of the trial
+    stand_in: Any = field(default_factory=StandIn)
     done: int = 0
     last: dict[str, Any] = field(default_factory=dict)
 
