@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import sys
@@ -219,6 +220,22 @@ def test_after_a_restore_the_searchers_curves_are_known_again(make):
     tuner = Tuner(LLMScheduler(searcher=searcher))
     assert tuner.run("new", [3.0] * LENGTH) < 5
     assert "4 finished" in tuner.scheduler.debug_string()
+
+
+def test_after_a_restore_without_a_searcher_tunes_own_files_are_read(tmp_path, ledger):
+    tuner = Tuner(LLMScheduler(ledger=ledger))
+    for index, end in enumerate([0.5, 0.6, 0.7, 0.8]):
+        folder = tmp_path / f"t{index}"
+        folder.mkdir()
+        lines = [
+            json.dumps({"loss": loss, "training_iteration": epoch})
+            for epoch, loss in enumerate(curve(end), start=1)
+        ]
+        (folder / "result.json").write_text("\n".join([*lines, '{"torn']))
+        tuner.add(f"t{index}", local_path=str(folder), status="TERMINATED")
+    tuner.add("no files", local_path=str(tmp_path / "none"), status="PENDING")
+    assert "4 finished" in tuner.scheduler.debug_string()
+    assert tuner.run("new", [3.0] * LENGTH) < 5
 
 
 @pytest.mark.parametrize(
