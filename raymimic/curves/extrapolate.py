@@ -96,6 +96,7 @@ class Extrapolator:
         self._curves: dict[Hashable, tuple[Floats, Floats]] = {}
         self._columns: dict[int, tuple[int, _Then | None]] = {}
         self._added = 0
+        self._length = 0
 
     def __len__(self) -> int:
         return len(self._curves)
@@ -106,7 +107,7 @@ class Extrapolator:
     @property
     def length(self) -> int:
         """Epochs of the longest finished training, 0 without any."""
-        return max((int(epochs[-1]) for epochs, _ in self._curves.values()), default=0)
+        return self._length
 
     @property
     def finals(self) -> Floats:
@@ -123,6 +124,7 @@ class Extrapolator:
         while len(self._curves) > _KEPT:
             del self._curves[next(iter(self._curves))]
         self._added += 1
+        self._length = max(int(epochs[-1]) for epochs, _ in self._curves.values())
         return True
 
     def forecast(self, epochs: Floats, values: Floats) -> Forecast | None:

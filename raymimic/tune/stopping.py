@@ -63,6 +63,7 @@ class _Trial:
     values: array[float] = field(default_factory=lambda: array("d"))
     ended: bool = False
     spared: bool = False
+    behind: int | None = None  # the epoch at which it was stopped or failed
 
 
 class Stopping:
@@ -74,7 +75,7 @@ class Stopping:
     a chance of 1 / n, for the epochs that trials take on average. The trial is hopeless if its
     chance is below ``price`` times what new trials would get for its remaining epochs. The first
     three trials to reach an epoch are never ranked there, so at least three run to the end; while
-    none has, the better half is never stopped.
+    none has, the better half of those that came as far is never stopped, nor one of the last three.
 
     *Forecast.* With six finished trainings, it is hopeless if the `Extrapolator` gives it less than
     ``chance`` to beat the best of them (the second best from 100 trials on, and so forth). With ten
@@ -100,7 +101,7 @@ class Stopping:
         self._at: dict[int, list[float]] = {}  # the values at an epoch, best first
         self._behind: list[int] = []  # the last epochs of stopped and failed trials, rising
         self._finals: list[float] = []
-        self._spent = self._controls = 0
+        self._spent = self._controls = self._ended = 0
 
     @property
     def length(self) -> int:
@@ -127,7 +128,12 @@ class Stopping:
             self._take_back(trial.epochs.pop(), trial.values.pop())
         trial.epochs.append(epoch)
         trial.values.append(value)
-        trial.ended = False
+        if trial.ended:  # it was retried
+            self._ended -= 1
+            trial.ended = False
+            if trial.behind is not None:
+                self._behind.remove(trial.behind)
+                trial.behind = None
         insort(self._at.setdefault(epoch, []), _worst_if_none(value))
         self._spent += 1
         self._controls += trial.spared
@@ -160,9 +166,11 @@ class Stopping:
         if trial is None or trial.ended or not trial.epochs:
             return
         trial.ended = True
+        self._ended += 1
         final = trial.values[-1]
         if not whole or not math.isfinite(final):
-            insort(self._behind, trial.epochs[-1])
+            trial.behind = trial.epochs[-1]
+            insort(self._behind, trial.behind)
             return
         insort(self._finals, final)
         self._field.add(trial_id, np.array(trial.epochs), np.array(trial.values))
@@ -180,7 +188,8 @@ class Stopping:
         reading = Reading(epoch, length, place, others + 1, None, needed)
         if others >= _RIVALS:
             chance = _best_of(place, others + 1, crowd, self._kept(epoch, length))
-            careful = not self._finals and place <= (others + 1) / 2
+            few = len(self._trials) - self._ended <= _RIVALS or place <= len(column) / 2
+            careful = not self._finals and few
             reading = _changed(reading, chance=chance, hopeless=chance < needed and not careful)
         if not self._finals:
             return reading

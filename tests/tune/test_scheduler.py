@@ -195,6 +195,7 @@ def test_a_retry_takes_back_what_comes_again(ledger):
     assert tuner.run("retried", curve(0.5)) == LENGTH
     assert tuner.scheduler._stopping.spent == LENGTH
     assert tuner.scheduler._stopping.finished == 1
+    assert not tuner.scheduler._stopping._behind
 
 
 def test_it_pickles_with_its_knowledge(tuner):
