@@ -33,7 +33,10 @@ def of_trial(trial: Any) -> tuple[Curve, bool | None] | None:
     The second is as in `of_searcher`; a trial that a scheduler stopped cannot be told from one that
     ended by itself, except that its decision stands in the results.
     """
-    folder = getattr(trial, "local_path", None)
+    try:
+        folder = getattr(trial, "local_path", None)
+    except RuntimeError:  # it is new: Tune has given it no folder yet
+        return None
     file = Path(folder) / "result.json" if folder else None
     if file is None or not file.is_file() or file.stat().st_size > _MOST_BYTES:
         return None

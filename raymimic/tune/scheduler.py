@@ -22,7 +22,7 @@ from raymimic.records import Mode
 from raymimic.tune import earlier
 from raymimic.tune.results import epoch_of, metrics_of, restarted
 from raymimic.tune.resume import default_ledger_path
-from raymimic.tune.stopping import Stopping
+from raymimic.tune.stopping import CAREFUL, EAGER, Stopping
 from raymimic.tune.verdicts import Verdict, diverged, going_on, hopeless, overfitting, whole
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ENDLESS = 1_000_000  # from so many trials on it is not their number that limits a run
+
 
 class LLMScheduler(FIFOScheduler):
     """Stops diverged, hopeless and persistently overfitting trials, under any searcher.
 
-    A trial is hopeless if its place among all trials that came as far, or a forecast of its curve
-    from the finished ones, leaves it too little chance to end as the best (`Stopping` has the
-    rules). It needs no grace period and no eta. Give the same object to
+    A trial is hopeless if neither its place among all trials, nor its pace, nor its noise, nor a
+    forecast of its curve from the finished ones leaves it a chance to end as the best (`Stopping`
+    has the rules). It needs no grace period and no eta. Give the same object to
     ``RaymimicCallback(scheduler=...)`` to have each verdict in the results ("raymimic/decision")
     and on the screen. Without ``max_t`` the longest finished training tells how long one is.
 
@@ -46,11 +48,10 @@ class LLMScheduler(FIFOScheduler):
         searcher: The `LLMSearcher` of this run, if it is one: curves and ledger are shared.
         grace_period: Epochs that every trial gets; by default a fiftieth of a full training.
         max_t: Epochs of a full training: a trial that reaches it ends there.
-        price: How dear epochs are. 0.2 finds good configurations soonest where the time for the
-            search is limited; 0.03 stops fewer good trials where their number is; 0 leaves only
-            what a forecast rules out.
-        chance: Below this forecast chance to beat the best finished ones a trial is stopped.
-        keep: Share of all epochs for hopeless trials that run on to keep the forecasts honest.
+        patience: At epoch e the best ``patience / e`` of all trials go on. None: 2 if the number
+            of trials limits the run, where hardly ever the best one may be lost; 0.25 if its time
+            does (``time_budget_s``, ``num_samples=-1``), where each stopped one makes room for new
+            ones. With a grace period, e counts in grace periods.
         ledger: File for the verdicts; by default the searcher's, or a new one in
             ``~/ray_results/raymimic/``.
     """
@@ -63,19 +64,16 @@ class LLMScheduler(FIFOScheduler):
         searcher: LLMSearcher | None = None,
         grace_period: int | None = None,
         max_t: int | None = None,
-        price: float = 0.2,
-        chance: float = 0.01,
-        keep: float = 0.02,
+        patience: float | None = None,
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
-        _check_arguments(mode, grace_period, max_t, price, chance, keep)
+        _check_arguments(mode, grace_period, max_t, patience)
         super().__init__()
         self._metric = metric
         self._mode: str | None = mode
         self._searcher, self._max_t = searcher, max_t
-        self._stopping = Stopping(
-            grace=grace_period, length=max_t, price=price, chance=chance, keep=keep
-        )
+        self._patience = patience
+        self._stopping = Stopping(grace=grace_period, length=max_t, patience=patience or CAREFUL)
         # With a searcher its curves are read.
         self._history = None if searcher else CurveHistory()
         self._ledger = Ledger(ledger or default_ledger_path()) if ledger or not searcher else None
@@ -87,14 +85,18 @@ class LLMScheduler(FIFOScheduler):
     # -- what Tune calls -----------------------------------------------------------------------
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
-        """Take metric and mode from Tune; False if others were given to the constructor."""
-        del spec
+        """Take metric, mode and what limits the run from Tune; False if metric or mode clash."""
         if (self._metric and metric) or (self._mode and mode):
             return False
         self._metric = self._metric or metric or DEFAULT_METRIC
         self._mode = self._mode or mode
         if self._mode not in ("min", "max"):
             raise ValueError(f"LLMScheduler needs mode='min' or 'max', got {self._mode!r}")
+        if self._patience is None:
+            samples = spec.get("num_samples")
+            endless = samples is not None and not 0 <= samples < _ENDLESS
+            timed = endless or spec.get("time_budget_s") is not None
+            self._stopping.patience = EAGER if timed else CAREFUL
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -262,7 +264,7 @@ class LLMScheduler(FIFOScheduler):
 
 
 def _check_arguments(
-    mode: Any, grace: int | None, max_t: int | None, price: float, chance: float, keep: float
+    mode: Any, grace: int | None, max_t: int | None, patience: float | None
 ) -> None:
     """Raise ValueError for arguments that cannot work."""
     if mode not in (None, "min", "max"):
@@ -270,6 +272,5 @@ def _check_arguments(
     for name, epochs in (("grace_period", grace), ("max_t", max_t)):
         if epochs is not None and epochs < 1:
             raise ValueError(f"{name} must be at least 1 epoch or None, got {epochs!r}")
-    for name, number in (("price", price), ("chance", chance), ("keep", keep)):
-        if not 0 <= number < (math.inf if name == "price" else 1):
-            raise ValueError(f"{name} must be at least 0, and below 1 for a share, got {number!r}")
+    if patience is not None and not 0 < patience < math.inf:
+        raise ValueError(f"patience must be a number above 0 or None, got {patience!r}")

@@ -8,44 +8,46 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from dataclasses import dataclass, field
-from statistics import NormalDist
-from typing import Any
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
 from raymimic.curves.extrapolate import Extrapolator, Forecast
 
-_NORMAL = NormalDist()
+CAREFUL = 2.0
+"""Patience where the number of trials is the limit: hardly ever is the best one stopped."""
 
-_MOBILITY = 0.25  # one minus the correlation of rank after the first epoch and at the end
-_SETTLES = 1.5  # power of the rest of logarithmic time with which ranks come to rest
-_BELIEF = 20  # finished trainings that weigh as much as these expectations
-_RIVALS = 3  # with fewer others at the same epoch a trial is not ranked: so many run to the end
-_CROWD = 100  # a trial competes to be the best of so many at most: beyond, ranks tell no more
-_LEAST_FINISHED = 6  # a forecast may stop a trial only with so many finished ones behind it
-_TRUSTED = 10  # with so many finished ones a forecast may also keep a trial from its poor rank ...
-_ABLE = 0.1  # ... if it gives it this chance to beat the best of them
-_MOST = 0.5  # never is a higher chance asked for
-_SHORTEST = 10  # a new trial is thought to cost at least this part of a full training
+EAGER = 0.25
+"""Patience where time is the limit: what a stopped trial would have cost starts new ones."""
+
+_NOISE = 2.0  # so many usual steps from one value to the next may be chance
+_RECENT = 6  # values that the usual step is taken from
+_TRUSTED = 6  # with so many finished trainings a forecast may spare a trial of poor rank ...
+_ABLE = 0.03  # ... if it gives it this chance to beat the best of them
+_SPARING = 1.0  # the least patience with which forecasts spare
+_LOOKS = 9  # from this epoch on a trial is looked at again a ninth later
+_GRACE = 50  # without a grace period every trial gets this part of a full training
+_CROWD = 100  # trials for each of the best ones that a forecast need not beat
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is thought of a running trial at one epoch. Chances are None where nothing is known."""
+    """What is thought of a running trial at one epoch."""
 
     epoch: int
     length: int
-    place: float
-    """Among ``rivals`` (itself included) at this epoch; stopped ones are behind, equals share."""
+    """Epochs of a full training, as far as known."""
+
+    place: int
+    """Among the ``rivals`` that came as far or were stopped before (itself included), 1 is best."""
 
     rivals: int
+    kept: float
+    """So many of these go on."""
 
-    chance: float | None
-    """Of ending as the best of these, from its place and how much ranks change from here on."""
-
-    needed: float
-    """The chance that pays for the remaining epochs: what new trials would get for them."""
+    reach: int
+    """The place that its best value, its recent pace or its noise would give it."""
 
     forecast: Forecast | None = None
     bar: float = math.nan
@@ -53,8 +55,11 @@ class Reading:
     """The forecast chance of ending below ``bar``, one of the best finished trainings."""
 
     hopeless: bool = False
-    spared: bool = False
-    """Hopeless, but it runs on: a control that keeps the forecasts honest."""
+
+    @property
+    def borderline(self) -> bool:
+        """It goes on for what it may still do: its place alone would have ended it."""
+        return not self.hopeless and self.place > math.ceil(self.kept)
 
 
 @dataclass
@@ -62,26 +67,24 @@ class _Trial:
     epochs: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
     ended: bool = False
-    spared: bool = False
     behind: int | None = None  # the epoch at which it was stopped or failed
 
 
 class Stopping:
-    """Reads running trials by two rules; either finds a trial hopeless.
+    """Finds a running trial hopeless by its rank, unless a forecast spares it.
 
-    *Rank.* Among all trials that came as far (those stopped before count as worse) a trial has a
-    place. A Gaussian copula whose correlation rises from the first epoch to the last turns it into
-    the chance of ending as the best of them (of 100 at most). By symmetry a new trial is that with
-    a chance of 1 / n, for the epochs that trials take on average. The trial is hopeless if its
-    chance is below ``price`` times what new trials would get for its remaining epochs. The first
-    three trials to reach an epoch are never ranked there, so at least three run to the end; while
-    none has, the better half of those that came as far is never stopped, nor one of the last three.
+    *Rank.* At epoch e a trial goes on if it is among the best ``patience * n * grace / e`` of the n
+    trials that came as far or were stopped before (those count as worse), and never are fewer than
+    ``patience`` kept, nor the leader stopped: each doubling of the epochs gets about the same
+    share of the work, as in successive halving, but with a look at every epoch. What counts is the
+    best place within its reach: by its best value so far, by its recent pace if that lasts in
+    logarithmic time, or by its last value less twice its usual step. So neither is chance taken for
+    a difference while all trials stand close, nor a late bloomer for a failure.
 
-    *Forecast.* With six finished trainings, it is hopeless if the `Extrapolator` gives it less than
-    ``chance`` to beat the best of them (the second best from 100 trials on, and so forth). With ten
-    of them it also keeps a trial going, whatever its rank, that has a chance of 10%.
+    *Forecast.* With a patience of at least 1 and six finished trainings, a trial that the
+    `Extrapolator` gives 3% to beat the best of them (the second best from 100 trials on, and so
+    forth) goes on whatever its rank.
 
-    A ``keep`` share of all epochs goes to hopeless trials that run to the end all the same.
     ``length`` None: the longest finished training tells. Cost per value: O(log n) and a forecast.
     """
 
@@ -90,18 +93,15 @@ class Stopping:
         *,
         grace: int | None = None,
         length: int | None = None,
-        price: float = 0.2,
-        chance: float = 0.01,
-        keep: float = 0.02,
+        patience: float = CAREFUL,
     ) -> None:
+        self.patience = patience
         self._grace, self._length = grace, length
-        self._price, self._chance, self._keep = price, chance, keep
         self._trials: dict[str, _Trial] = {}
         self._field = Extrapolator()
         self._at: dict[int, list[float]] = {}  # the values at an epoch, best first
         self._behind: list[int] = []  # the last epochs of stopped and failed trials, rising
         self._finals: list[float] = []
-        self._spent = self._controls = self._ended = 0
 
     @property
     def length(self) -> int:
@@ -112,11 +112,6 @@ class Stopping:
     def finished(self) -> int:
         """How many finished trainings there are."""
         return len(self._finals)
-
-    @property
-    def spent(self) -> int:
-        """Epochs of all trials."""
-        return self._spent
 
     def __contains__(self, trial_id: object) -> bool:
         return trial_id in self._trials
@@ -129,14 +124,11 @@ class Stopping:
         trial.epochs.append(epoch)
         trial.values.append(value)
         if trial.ended:  # it was retried
-            self._ended -= 1
             trial.ended = False
             if trial.behind is not None:
                 self._behind.remove(trial.behind)
                 trial.behind = None
         insort(self._at.setdefault(epoch, []), _worst_if_none(value))
-        self._spent += 1
-        self._controls += trial.spared
 
     def read(self, trial_id: str) -> Reading | None:
         """What is thought of a trial at its last epoch; None in its grace and at its end."""
@@ -144,21 +136,14 @@ class Stopping:
         if trial is None or not trial.epochs:
             return None
         epoch = trial.epochs[-1]
-        grace = self._grace or max(1, self.length // 50)
+        grace = self._grace or max(1, self.length // _GRACE)
         if epoch < grace or (self.length and epoch >= self.length):
             return None
-        if (epoch - grace) % max(1, epoch // 9):
-            return None  # the next look is a ninth later
-        reading = self._look(trial, epoch)
-        if not reading.hopeless:
-            return reading
-        rest = reading.length - epoch
-        affordable = self._controls + rest <= self._keep * self._spent
-        if self._finals and affordable and rest >= reading.length / 2:  # late ones teach nothing
-            trial.spared = True
-        if trial.spared:
-            return _changed(reading, hopeless=False, spared=True)
-        return reading
+        if (epoch - grace) % max(1, epoch // _LOOKS):
+            return None
+        length = self.length or max(4 * epoch, max(self._at))
+        reading = self._ranked(trial, epoch, length, grace)
+        return self._forecast(trial, reading) if self._finals else reading
 
     def end(self, trial_id: str, *, whole: bool) -> None:
         """The trial ended, as a ``whole`` training or because it was stopped or failed."""
@@ -166,7 +151,6 @@ class Stopping:
         if trial is None or trial.ended or not trial.epochs:
             return
         trial.ended = True
-        self._ended += 1
         final = trial.values[-1]
         if not whole or not math.isfinite(final):
             trial.behind = trial.epochs[-1]
@@ -175,59 +159,46 @@ class Stopping:
         insort(self._finals, final)
         self._field.add(trial_id, np.array(trial.epochs), np.array(trial.values))
 
-    def _look(self, trial: _Trial, epoch: int) -> Reading:
-        length = self.length or max(4 * epoch, max(self._at))
-        value = _worst_if_none(trial.values[-1])
+    def _ranked(self, trial: _Trial, epoch: int, length: int, grace: int) -> Reading:
         column = self._at[epoch]
-        others = len(column) - 1 + bisect_right(self._behind, epoch - 1)
-        ahead, equal = bisect_left(column, value), bisect_right(column, value)
-        place = (ahead + 1 + max(equal, ahead + 1)) / 2
-        crowd = min(others, _CROWD) + 2
-        mean = max(self._spent / len(self._trials), length / _SHORTEST)
-        needed = min(_MOST, max(0.0, self._price * (length - epoch) / mean / crowd))
-        reading = Reading(epoch, length, place, others + 1, None, needed)
-        if others >= _RIVALS:
-            chance = _best_of(place, others + 1, crowd, self._kept(epoch, length))
-            few = len(self._trials) - self._ended <= _RIVALS or place <= len(column) / 2
-            careful = not self._finals and few
-            reading = _changed(reading, chance=chance, hopeless=chance < needed and not careful)
-        if not self._finals:
-            return reading
+        rivals = len(column) + bisect_left(self._behind, epoch)
+        kept = max(1.0, self.patience, self.patience * rivals * grace / epoch)
+        place = bisect_left(column, _worst_if_none(trial.values[-1])) + 1
+        reach = place
+        if place > math.ceil(kept):
+            reach = min(place, bisect_left(column, _within_reach(trial, length)) + 1)
+        return Reading(epoch, length, place, rivals, kept, reach, hopeless=reach > math.ceil(kept))
+
+    def _forecast(self, trial: _Trial, reading: Reading) -> Reading:
         forecast = self._field.forecast(np.array(trial.epochs), np.array(trial.values))
         if forecast is None:
             return reading
         bar = self._finals[min(len(self._trials) // _CROWD, len(self._finals) - 1)]
         beats = forecast.probability_below(bar)
-        lost = len(self._finals) >= _LEAST_FINISHED and beats < self._chance
-        able = len(self._finals) >= _TRUSTED and beats >= _ABLE
-        stop = lost or (reading.hopeless and not able)
-        return _changed(reading, forecast=forecast, bar=bar, beats=beats, hopeless=stop)
-
-    def _kept(self, epoch: int, length: int) -> float:
-        """The correlation of a place at an epoch with that at the end: expected, then measured."""
-        rest = math.log((length + 1) / (epoch + 1)) / math.log((length + 1) / 2)
-        expected = 1 - _MOBILITY * max(0.0, rest) ** _SETTLES
-        measured, count = self._field.agreement(epoch)
-        if measured >= expected:
-            return expected
-        return (_BELIEF * expected + count * max(0.0, measured)) / (_BELIEF + count)
+        sparing = self.patience >= _SPARING and len(self._finals) >= _TRUSTED
+        hopeless = reading.hopeless and not (sparing and beats >= _ABLE)
+        return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)
 
     def _take_back(self, epoch: int, value: float) -> None:
-        self._spent -= 1
         column = self._at[epoch]
         del column[bisect_right(column, _worst_if_none(value)) - 1]
 
 
-def _best_of(place: float, count: int, crowd: int, kept: float) -> float:
-    """The chance to end as the best of ``crowd`` from a place among ``count``."""
-    now = _NORMAL.inv_cdf(1 - (place - 0.5) / count)
-    bar = _NORMAL.inv_cdf(1 - 1 / crowd)
-    return 1 - _NORMAL.cdf((bar - kept * now) / math.sqrt(max(1e-9, 1 - kept * kept)))
+def _within_reach(trial: _Trial, length: int) -> float:
+    """The value that the trial's best, its pace in logarithmic time or its noise allow it now."""
+    epochs, values = trial.epochs, trial.values
+    last, epoch = _worst_if_none(values[-1]), epochs[-1]
+    best = min((value for value in values if not math.isnan(value)), default=math.inf)
+    if len(values) < 2 or not math.isfinite(last):
+        return min(last, best)
+    before = max(0, bisect_right(epochs, epoch - max(1, epoch // 3)) - 1)
+    pace = (last - values[before]) / math.log(epoch / epochs[before])
+    ahead = last + min(0.0, pace) * math.log(max(1.0, length / epoch))
+    recent = values[-_RECENT:]
+    steps = [abs(b - a) for a, b in pairwise(recent)]
+    reached = (best, ahead, last - _NOISE * sum(steps) / len(steps))
+    return min(value for value in reached if not math.isnan(value))
 
 
 def _worst_if_none(value: float) -> float:
     return math.inf if math.isnan(value) else value
-
-
-def _changed(reading: Reading, **changes: Any) -> Reading:
-    return Reading(**{**reading.__dict__, **changes})

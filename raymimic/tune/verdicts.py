@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,8 +39,8 @@ class Verdict:
             known |= {
                 "place": reading.place,
                 "rivals": reading.rivals,
-                "chance": reading.chance,
-                "needed": reading.needed,
+                "kept": reading.kept,
+                "reach": reading.reach,
                 "beats": reading.beats,
                 "length": reading.length,
             }
@@ -65,33 +66,27 @@ def hopeless(reading: Reading, metric: str, mode: Mode, value: float) -> Verdict
 
 def going_on(reading: Reading, mode: Mode) -> Verdict:
     """It goes on, and how it stands."""
-    why = "continue as a control although hopeless" if reading.spared else "continue"
-    numbers = _numbers(reading, mode)
-    return Verdict("continue", reading.epoch, f"{why}: {numbers}" if numbers else why, reading)
+    return Verdict("continue", reading.epoch, f"continue: {_numbers(reading, mode)}", reading)
 
 
 def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdict | None:
     """It has been overfitting for long and does not lead; None otherwise."""
     signal = next((signal for signal in found.signals if signal.kind == "overfitting"), None)
-    if signal is None or signal.onset is None or reading is None or reading.chance is None:
+    if signal is None or signal.onset is None or reading is None:
         return None
     if epoch - signal.onset < max(_PERSISTS, epoch / 5):
         return None
-    if reading.place <= max(1.0, _LEADS * reading.rivals):
+    if reading.place <= max(1, _LEADS * reading.rivals):
         return None
-    text = f"{signal.text}; place {reading.place:g} of {reading.rivals} at epoch {epoch}"
+    text = f"{signal.text}; place {reading.place} of {reading.rivals} at epoch {epoch}"
     return Verdict("overfitting", epoch, text, reading)
 
 
 def _numbers(reading: Reading, mode: Mode) -> str:
-    """Place, chances and forecast in words."""
-    parts = []
-    if reading.chance is not None:
-        parts.append(
-            f"place {reading.place:g} of {reading.rivals}, chance {_percent(reading.chance)} to "
-            f"end best, {_percent(reading.needed)} would pay for {reading.length - reading.epoch} "
-            "more epochs"
-        )
+    """Place and forecast in words."""
+    parts = [f"place {reading.place} of {reading.rivals}, the best {math.ceil(reading.kept)} go on"]
+    if reading.reach < reading.place:
+        parts[0] += f" (with its best, its pace or its noise: place {reading.reach})"
     if reading.forecast is not None and reading.beats is not None:
         sign = -1.0 if mode == "max" else 1.0
         low, high = sorted(sign * end for end in reading.forecast.interval(0.8))
