@@ -1,12 +1,17 @@
 """What stopping trials saves: the same searchers under different schedulers, on TaskSet's tables.
 
-    python experiments/forecast/saving.py --tables TABLES --out OUT [--seeds 20] [--tasks a,b]
+    python experiments/forecast/saving.py --tables TABLES --out OUT [--seeds 20] [--samplers random]
 
-A run may spend 50 full trainings' worth of epochs on at most 500 trials, one at a time, under the
-schedulers as a user of Ray Tune would write them. The incumbent is the best *finished* trial; its
-regret is (value - best) / (median - best) of the table. A mistake: the trial that would have ended
-best of all that were started (or of the first 30) was stopped, as the table knows.
-The defaults of `LLMScheduler` were chosen on the tables named "developed on" alone.
+Two kinds of runs, one trial at a time, under the schedulers as a user of Ray Tune would write them:
+
+- timed: the run may spend 50 full trainings' worth of epochs. The incumbent is the best *finished*
+  trial; regret is (value - best) / (median - best) of the table. "match" is how much was spent when
+  the incumbent was as good as 50 full trainings without stopping make it (same seed).
+- counted: the run has 30 or 100 trials. "spent" is in full trainings; "wrong": the trial that would
+  have ended best of all was stopped, as the table knows; "lost" is the regret that this cost.
+
+`LLMScheduler` is told by Tune which of the two it is in, and its numbers were chosen on the tables
+named "developed on" alone.
 """
 
 from __future__ import annotations
@@ -19,25 +24,27 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from optuna.samplers import RandomSampler, TPESampler
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
 
 import methods
 import tables
-from replay import Replay
+from replay import Replay, Row
 
-from raymimic import LLMScheduler
+from raymimic import LLMScheduler, LLMSearcher
 
 BUDGETS = (10, 20, 50)
+COUNTS = (30, 100)
 DEVELOPED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")
 HELD_OUT = ("ts_lstm_e128", "ts_lstm", "ts_vrnn_relu", "ts_vrnn_tanh")
-MOST_TRIALS = 500
-PRICES = {"raymimic": 0.2, "raymimic .03": 0.03}
-ARMS = ("none", "median", "asha3", "asha4", *PRICES)
+MOST_TRIALS = 1000
+ARMS = ("none", "median", "hyperband", "asha3", "asha4", "raymimic")
 SAMPLERS = {"random": RandomSampler, "tpe": TPESampler}
 
 
@@ -49,54 +56,125 @@ class Median(MedianStoppingRule):
         return str(super().on_trial_result(tune_controller or alone, trial, result))
 
 
-def scheduler(arm: str, epochs: int, ledger: str) -> TrialScheduler | None:
-    """What a user would write."""
+def scheduler(arm: str, epochs: int, folder: str) -> TrialScheduler | None:
+    """What a user would write; "hyperband" is Tune's asynchronous one with three brackets."""
     if arm == "none":
         return None
     if arm == "median":
         return Median(time_attr="training_iteration", grace_period=1, min_samples_required=3)
+    if arm == "hyperband":
+        return ASHAScheduler(max_t=epochs, reduction_factor=3, brackets=3)
     if arm.startswith("asha"):
         return ASHAScheduler(max_t=epochs, reduction_factor=int(arm[4:]))
-    return LLMScheduler(max_t=epochs, price=PRICES[arm], ledger=ledger)
+    return LLMScheduler(max_t=epochs, ledger=f"{folder}/stops.jsonl")
 
 
-def run(task: tables.TableTask, sampler: str, arm: str, seed: int, trials: int) -> dict[str, Any]:
-    """One search: regret at each budget, mistakes, and what was spent."""
+def searcher(name: str, seed: int, folder: str) -> Searcher:
+    """A searcher by name."""
+    if name == "raymimic":
+        return LLMSearcher(llm="none", seed=seed, ledger=f"{folder}/ledger.jsonl", patience=900)
+    return OptunaSearch(sampler=SAMPLERS[name](seed=seed))
+
+
+def search(
+    task: tables.TableTask, sampler: str, arm: str, seed: int, trials: int, counted: bool
+) -> pd.DataFrame:
+    """One search, row by row."""
+    np.random.seed(seed)  # Tune's brackets are drawn from it
     with tempfile.TemporaryDirectory() as folder:
         rows = Replay(
             task,
-            OptunaSearch(sampler=SAMPLERS[sampler](seed=seed)),
+            searcher(sampler, seed, folder),
             method=arm,
             seed=seed,
             trials=trials,
-            scheduler=scheduler(arm, task.epochs, f"{folder}/ledger.jsonl"),
+            scheduler=scheduler(arm, task.epochs, folder),
             max_trials=MOST_TRIALS,
+            counted=counted,
         ).run()
     frame = pd.DataFrame(rows)
-    whole = ~frame["stopped"] & frame["score"].notna()
-    spent = frame["epochs"].cumsum() / task.epochs
-    found: dict[str, Any] = {"task": task.name, "sampler": sampler, "arm": arm, "seed": seed}
-    for budget in (budget for budget in BUDGETS if budget <= trials):
-        usable = frame[whole & (spent <= budget + 1e-9)]
-        found[f"@{budget}"] = usable.loc[usable["score"].idxmin(), "regret"] if len(usable) else 1.0
-    for name, part in (("wrong of 30", frame.head(30)), ("wrong of all", frame)):
-        best = part["value"].idxmin()
-        found[name] = float(frame.loc[best, "stopped"])
-        if name == "wrong of 30":  # what the mistake cost among these
-            kept = part.loc[whole[: len(part)], "regret"].min()
-            found["lost"] = max(0.0, kept - part.loc[best, "regret"])
-            found["for 30"] = float(spent.iloc[len(part) - 1])
-    return {**found, "trials": len(frame), "spent": float(spent.iloc[-1])}
+    frame["whole"] = ~frame["stopped"] & frame["score"].notna()
+    frame["spent"] = frame["epochs"].cumsum() / task.epochs
+    return frame
+
+
+def timed(frame: pd.DataFrame, budget: int, bar: float) -> Row:
+    """Regret at each budget, and what it took to reach ``bar``."""
+    whole = frame[frame["whole"]]
+    best = whole.loc[whole["score"].cummin() == whole["score"], ["spent", "regret"]]
+    found: Row = {}
+    for limit in (limit for limit in BUDGETS if limit <= budget):
+        usable = best.loc[best["spent"] <= limit + 1e-9, "regret"]
+        found[f"@{limit}"] = usable.iloc[-1] if len(usable) else 1.0
+    reached = best.loc[best["regret"] <= bar + 1e-9, "spent"]
+    match = reached.iloc[0] if len(reached) else np.inf
+    return {**found, "match": match, "trials": len(frame), "spent": frame["spent"].iloc[-1]}
+
+
+def counted(frame: pd.DataFrame) -> Row:
+    """What a number of trials took, and whether the best of them was lost."""
+    best = frame["value"].idxmin()
+    kept = frame.loc[frame["whole"], "regret"].min()
+    return {
+        "spent": frame["spent"].iloc[-1],
+        "regret": kept,
+        "wrong": float(frame.loc[best, "stopped"]),
+        "lost": max(0.0, kept - frame.loc[best, "regret"]),
+    }
+
+
+def study(task: tables.TableTask, sampler: str, seed: int, budget: int) -> list[Row]:
+    """All runs of one table, searcher and seed."""
+    rows, bar = [], np.nan
+    for arm in ARMS:
+        named = {"task": task.name, "sampler": sampler, "arm": arm, "seed": seed}
+        frame = search(task, sampler, arm, seed, budget, counted=False)
+        found = timed(frame, budget, bar)
+        if arm == "none":
+            bar = found[f"@{budget}"]
+            found = timed(frame, budget, bar)
+        rows.append({**named, "run": "timed", **found})
+        for count in COUNTS if sampler == "random" else COUNTS[:1]:
+            frame = search(task, sampler, arm, seed, count, counted=True)
+            rows.append({**named, "run": f"{count} trials", **counted(frame)})
+    return rows
 
 
 def report(frame: pd.DataFrame) -> str:
-    """One Markdown table: means over seeds and tables."""
-    columns = [name for name in frame.columns if name not in ("task", "sampler", "arm", "seed")]
-    header = " | ".join(["searcher", "scheduler", *columns])
-    lines = [f"| {header} |", "|---" * (len(columns) + 2) + "|"]
-    for (sampler, arm), part in frame.groupby(["sampler", "arm"], sort=False):
-        cells = [f"{part[name].mean():.3f}" for name in columns]
-        lines.append(f"| {sampler} | {arm} | " + " | ".join(cells) + " |")
+    """Markdown tables: means over seeds and tables, "match" as a median; differences to ASHA."""
+    parts = []
+    for run, part in frame.groupby("run", sort=False):
+        columns = [name for name in part.columns if name not in ("task", "sampler", "arm", "seed")]
+        columns = [name for name in columns if name != "run" and part[name].notna().any()]
+        lines = [f"| {' | '.join(['searcher', 'scheduler', *columns])} |"]
+        lines.append("|---" * (len(columns) + 2) + "|")
+        for (sampler, arm), some in part.groupby(["sampler", "arm"], sort=False):
+            cells = [f"{_middle(some[name], name):.3f}" for name in columns]
+            lines.append(f"| {sampler} | {arm} | " + " | ".join(cells) + " |")
+        parts.append(f"### {run}\n\n" + "\n".join(lines))
+    parts.append("### raymimic less ASHA, same searcher, same seeds [95% t]\n\n" + _pairs(frame))
+    return "\n\n".join(parts)
+
+
+def _middle(values: pd.Series, name: str) -> float:
+    return float(values.median() if name == "match" else values.mean())
+
+
+def _pairs(frame: pd.DataFrame) -> str:
+    """Paired differences of regret, of the means over a seed's tables."""
+    lines = []
+    runs = frame[frame["run"] == "timed"]
+    for sampler, part in runs.groupby("sampler", sort=False):
+        for name in (f"@{budget}" for budget in BUDGETS):
+            if name not in part or part[name].isna().all():
+                continue
+            wide = part.pivot_table(index="seed", columns="arm", values=name)
+            for other in ("asha3", "asha4"):
+                apart = wide["raymimic"] - wide[other]
+                half = 2.093 * apart.std(ddof=1) / np.sqrt(len(apart))  # t of 19 degrees
+                mean = apart.mean()
+                text = f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+                lines.append(f"- {sampler} {name} against {other}: {text}")
     return "\n".join(lines)
 
 
@@ -106,29 +184,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the raw rows go")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tasks", default=",".join(DEVELOPED_ON + HELD_OUT))
-    parser.add_argument("--samplers", default="random,tpe")
-    parser.add_argument("--tpe-trials", type=int, default=50, help="budget of TPE, which is slow")
+    parser.add_argument("--samplers", default="random")
+    parser.add_argument("--budget", type=int, default=max(BUDGETS), help="of timed runs")
     arguments = parser.parse_args()
     methods.silence()
     begun = time.process_time()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[Row] = []
+    tasks = [tables.load(name, arguments.tables) for name in arguments.tasks.split(",")]
     for sampler in arguments.samplers.split(","):
-        trials = arguments.tpe_trials if sampler == "tpe" else max(BUDGETS)
-        for name in arguments.tasks.split(","):
-            task = tables.load(name, arguments.tables)
-            for arm in ARMS:
-                for seed in range(arguments.seeds):
-                    rows.append(run(task, sampler, arm, seed, trials))
+        for seed in range(arguments.seeds):
+            for task in tasks:
+                rows += study(task, sampler, seed, arguments.budget)
             frame = pd.DataFrame(rows)  # kept as it grows
             frame.to_csv(arguments.out / "saving.csv", index=False, float_format="%.6g")
+            print(f"{sampler}: {seed + 1} of {arguments.seeds} seeds", file=sys.stderr, flush=True)
     parts = []
     for title, group in (("Developed on", DEVELOPED_ON), ("Held out", HELD_OUT)):
         some = frame[frame["task"].isin(group)]
         if len(some):
             parts += [f"## {title}: {', '.join(some['task'].unique())}", report(some)]
-    head = f"# What stopping saves: {arguments.seeds} seeds"
-    text = "\n\n".join([head, *parts]) + "\n"
+    text = "\n\n".join([f"# What stopping saves: {arguments.seeds} seeds", *parts]) + "\n"
     (arguments.out / "saving.md").write_text(text)
     print(text)
     print(f"({time.process_time() - begun:.0f} CPU seconds)", file=sys.stderr)

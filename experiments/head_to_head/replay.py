@@ -74,7 +74,7 @@ class Bill:
 
 class Replay:
     """One search. ``trials`` is the budget: in trainings started, or with a scheduler in full
-    trainings' worth of epochs (``max_trials`` then bounds the trials).
+    trainings' worth of epochs (``max_trials`` then bounds the trials), unless it is ``counted``.
     """
 
     def __init__(
@@ -88,10 +88,12 @@ class Replay:
         scheduler: TrialScheduler | None = None,
         concurrency: int = 1,
         max_trials: int | None = None,
+        counted: bool = False,
     ) -> None:
         self.task, self.searcher, self.scheduler = task, searcher, scheduler
         self.method, self.seed, self.trials = method, seed, trials
         self.concurrency, self.max_trials = concurrency, max_trials or trials
+        self.counted = counted or scheduler is None
         self._rows: list[Row] = []
         self._bill = Bill(searcher)
         told = searcher.set_search_properties(
@@ -100,12 +102,13 @@ class Replay:
         if not told:
             raise RuntimeError(f"{method} took no search space: give the factory none")
         if scheduler is not None:
-            scheduler.set_search_properties(task.metric, task.mode)
+            limit = {"num_samples": trials if self.counted else -1}
+            scheduler.set_search_properties(task.metric, task.mode, **limit)
         searcher.set_max_concurrency(concurrency)
 
     def _spec(self) -> Row:
         """What Tune says of the budget: with a scheduler, users let the clock end the search."""
-        return {} if self.scheduler else {"num_samples": self.trials}
+        return {"num_samples": self.trials} if self.counted else {}
 
     def run(self) -> list[Row]:
         """Search until the budget is spent; returns the record's rows in the order of starts."""
@@ -122,7 +125,7 @@ class Replay:
     def _may_start(self, running: int) -> bool:
         """Whether the budget has room, the running trials counted as full trainings."""
         started = len(self._rows)
-        if self.scheduler is None:
+        if self.counted:
             return started < self.trials
         spent = sum(row["epochs"] for row in self._rows[: started - running])
         left = self.trials * self.task.epochs - spent - running * self.task.epochs
