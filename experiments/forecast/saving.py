@@ -1,15 +1,18 @@
-"""What stopping trials saves: the same searchers under different schedulers, on TaskSet's tables.
+"""What stopping trials saves: the same searchers under different schedulers.
 
     python experiments/forecast/saving.py --tables TABLES --out OUT [--seeds 20] [--samplers random]
+    python experiments/forecast/saving.py --pool POOL --out OUT --budgets 5,10 --counts 30
 
 Two kinds of runs, one trial at a time, under the schedulers as a user of Ray Tune would write them:
 
-- timed: the run may spend 50 full trainings' worth of epochs. The incumbent is the best *finished*
-  trial; regret is (value - best) / (median - best) of the table. "match" is how much was spent when
-  the incumbent was as good as 50 full trainings without stopping make it (same seed).
+- timed: the run may spend 50 full trainings' worth of epochs (the last of ``--budgets``). The
+  incumbent is the best *finished* trial; regret is (value - best) / (median - best) of the table.
+  "match" is how much was spent when the incumbent was as good as that budget without stopping makes
+  it (same seed).
 - counted: the run has 30 or 100 trials. "spent" is in full trainings; "wrong": the trial that would
   have ended best of all was stopped, as the table knows; "lost" is the regret that this cost.
 
+On TaskSet's tables, or on a pool of real trainings (`pool.py`) that come in a random order.
 `LLMScheduler` is told by Tune which of the two it is in, and its numbers were chosen on the tables
 named "developed on" alone.
 """
@@ -30,17 +33,18 @@ from optuna.samplers import RandomSampler, TPESampler
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
+from scipy.stats import t
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
 
 import methods
+import pool
 import tables
 from replay import Replay, Row
+from task import Task
 
 from raymimic import LLMScheduler, LLMSearcher
 
-BUDGETS = (10, 20, 50)
-COUNTS = (30, 100)
 DEVELOPED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")
 HELD_OUT = ("ts_lstm_e128", "ts_lstm", "ts_vrnn_relu", "ts_vrnn_tanh")
 MOST_TRIALS = 1000
@@ -69,27 +73,29 @@ def scheduler(arm: str, epochs: int, folder: str) -> TrialScheduler | None:
     return LLMScheduler(max_t=epochs, ledger=f"{folder}/stops.jsonl")
 
 
-def searcher(name: str, seed: int, folder: str) -> Searcher:
-    """A searcher by name."""
+def searcher(task: Task, name: str, seed: int, folder: str) -> Searcher:
+    """A searcher by name; a pool has its own random order."""
+    if isinstance(task, pool.Pool):
+        return pool.Shuffled(len(task), seed)
     if name == "raymimic":
         return LLMSearcher(llm="none", seed=seed, ledger=f"{folder}/ledger.jsonl", patience=900)
     return OptunaSearch(sampler=SAMPLERS[name](seed=seed))
 
 
 def search(
-    task: tables.TableTask, sampler: str, arm: str, seed: int, trials: int, counted: bool
+    task: Task, sampler: str, arm: str, seed: int, trials: int, counted: bool
 ) -> pd.DataFrame:
     """One search, row by row."""
     np.random.seed(seed)  # Tune's brackets are drawn from it
     with tempfile.TemporaryDirectory() as folder:
         rows = Replay(
             task,
-            searcher(sampler, seed, folder),
+            searcher(task, sampler, seed, folder),
             method=arm,
             seed=seed,
             trials=trials,
             scheduler=scheduler(arm, task.epochs, folder),
-            max_trials=MOST_TRIALS,
+            max_trials=len(task) if isinstance(task, pool.Pool) else MOST_TRIALS,
             counted=counted,
         ).run()
     frame = pd.DataFrame(rows)
@@ -98,12 +104,12 @@ def search(
     return frame
 
 
-def timed(frame: pd.DataFrame, budget: int, bar: float) -> Row:
+def timed(frame: pd.DataFrame, budgets: list[int], bar: float) -> Row:
     """Regret at each budget, and what it took to reach ``bar``."""
     whole = frame[frame["whole"]]
     best = whole.loc[whole["score"].cummin() == whole["score"], ["spent", "regret"]]
     found: Row = {}
-    for limit in (limit for limit in BUDGETS if limit <= budget):
+    for limit in budgets:
         usable = best.loc[best["spent"] <= limit + 1e-9, "regret"]
         found[f"@{limit}"] = usable.iloc[-1] if len(usable) else 1.0
     reached = best.loc[best["regret"] <= bar + 1e-9, "spent"]
@@ -123,18 +129,16 @@ def counted(frame: pd.DataFrame) -> Row:
     }
 
 
-def study(task: tables.TableTask, sampler: str, seed: int, budget: int) -> list[Row]:
-    """All runs of one table, searcher and seed."""
+def study(task: Task, sampler: str, seed: int, budgets: list[int], counts: list[int]) -> list[Row]:
+    """All runs of one task, searcher and seed."""
     rows, bar = [], np.nan
     for arm in ARMS:
         named = {"task": task.name, "sampler": sampler, "arm": arm, "seed": seed}
-        frame = search(task, sampler, arm, seed, budget, counted=False)
-        found = timed(frame, budget, bar)
+        frame = search(task, sampler, arm, seed, max(budgets), counted=False)
         if arm == "none":
-            bar = found[f"@{budget}"]
-            found = timed(frame, budget, bar)
-        rows.append({**named, "run": "timed", **found})
-        for count in COUNTS if sampler == "random" else COUNTS[:1]:
+            bar = timed(frame, budgets, bar)[f"@{max(budgets)}"]
+        rows.append({**named, "run": "timed", **timed(frame, budgets, bar)})
+        for count in counts:
             frame = search(task, sampler, arm, seed, count, counted=True)
             rows.append({**named, "run": f"{count} trials", **counted(frame)})
     return rows
@@ -165,42 +169,51 @@ def _pairs(frame: pd.DataFrame) -> str:
     lines = []
     runs = frame[frame["run"] == "timed"]
     for sampler, part in runs.groupby("sampler", sort=False):
-        for name in (f"@{budget}" for budget in BUDGETS):
-            if name not in part or part[name].isna().all():
-                continue
+        for name in (name for name in part if name.startswith("@")):
             wide = part.pivot_table(index="seed", columns="arm", values=name)
             for other in ("asha3", "asha4"):
                 apart = wide["raymimic"] - wide[other]
-                half = 2.093 * apart.std(ddof=1) / np.sqrt(len(apart))  # t of 19 degrees
+                half = t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart))
                 mean = apart.mean()
                 text = f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
                 lines.append(f"- {sampler} {name} against {other}: {text}")
     return "\n".join(lines)
 
 
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", type=Path, required=True, help="the folder of the tables")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tables", type=Path, help="the folder of the tables")
+    source.add_argument("--pool", type=Path, help="the folder of pools of real trainings")
     parser.add_argument("--out", type=Path, required=True, help="where the raw rows go")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tasks", default=",".join(DEVELOPED_ON + HELD_OUT))
     parser.add_argument("--samplers", default="random")
-    parser.add_argument("--budget", type=int, default=max(BUDGETS), help="of timed runs")
+    parser.add_argument("--budgets", type=_numbers, default=[10, 20, 50])
+    parser.add_argument("--counts", type=_numbers, default=[30, 100])
     arguments = parser.parse_args()
     methods.silence()
     begun = time.process_time()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
-    tasks = [tables.load(name, arguments.tables) for name in arguments.tasks.split(",")]
+    tasks: list[Task] = [*pool.load(arguments.pool)] if arguments.pool else []
+    if arguments.tables:
+        tasks = [tables.load(name, arguments.tables) for name in arguments.tasks.split(",")]
     for sampler in arguments.samplers.split(","):
         for seed in range(arguments.seeds):
             for task in tasks:
-                rows += study(task, sampler, seed, arguments.budget)
+                rows += study(task, sampler, seed, arguments.budgets, arguments.counts)
             frame = pd.DataFrame(rows)  # kept as it grows
             frame.to_csv(arguments.out / "saving.csv", index=False, float_format="%.6g")
             print(f"{sampler}: {seed + 1} of {arguments.seeds} seeds", file=sys.stderr, flush=True)
     parts = []
-    for title, group in (("Developed on", DEVELOPED_ON), ("Held out", HELD_OUT)):
+    real = tuple(task.name for task in tasks if isinstance(task, pool.Pool))
+    groups = {"Developed on": DEVELOPED_ON, "Held out": HELD_OUT, "Real trainings": real}
+    for title, group in groups.items():
         some = frame[frame["task"].isin(group)]
         if len(some):
             parts += [f"## {title}: {', '.join(some['task'].unique())}", report(some)]
