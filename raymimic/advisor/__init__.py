@@ -4,15 +4,31 @@ from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialReco
 from raymimic.advisor.choose import (
     choose_adjuster,
     choose_advisor,
+    choose_judge,
     describe_adjuster,
     describe_advisor,
 )
 from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
 from raymimic.advisor.heuristic import HeuristicAdvisor
+from raymimic.advisor.judge_evidence import (
+    Action,
+    Case,
+    Judge,
+    JudgeAdvice,
+    JudgeEvidence,
+    Judgement,
+    PastRedirect,
+)
+from raymimic.advisor.judge_prompt import MOST_CASES
 from raymimic.advisor.lesson_guesses import lessons_note
 from raymimic.advisor.lessons import Lessons, read_lessons, write_lessons_file
 from raymimic.advisor.lessons_text import lessons_text
-from raymimic.advisor.llm import LLMAdvisor, build_adjust_request, build_request
+from raymimic.advisor.llm import (
+    LLMAdvisor,
+    build_adjust_request,
+    build_judge_request,
+    build_request,
+)
 from raymimic.advisor.mixture import MixtureAdvisor, question_to_guide
 from raymimic.advisor.random import RandomAdvisor
 from raymimic.advisor.run_evidence import (
@@ -33,20 +49,28 @@ from raymimic.advisor.statistical import StatisticalAdvisor
 
 __all__ = [
     "AMOUNTS",
+    "Action",
     "Adjuster",
     "Adjustment",
     "AdjustmentAdvice",
     "Advisor",
     "Anchor",
+    "Case",
     "DROPS_KEPT",
     "HeuristicAdvisor",
+    "Judge",
+    "JudgeAdvice",
+    "JudgeEvidence",
+    "Judgement",
     "KnobState",
     "LLMAdvisor",
     "LayerState",
     "Lessons",
+    "MOST_CASES",
     "MixtureAdvisor",
     "Operation",
     "PastAdjustment",
+    "PastRedirect",
     "RAW_LIMIT",
     "RandomAdvisor",
     "RunEvidence",
@@ -55,9 +79,11 @@ __all__ = [
     "TrialRecord",
     "VerdictKind",
     "build_adjust_request",
+    "build_judge_request",
     "build_request",
     "choose_adjuster",
     "choose_advisor",
+    "choose_judge",
     "describe_adjuster",
     "describe_advisor",
     "ended_trial",

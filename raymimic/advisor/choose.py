@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
+from raymimic.advisor.judge_evidence import Judge
 from raymimic.advisor.llm import LLMAdvisor
 from raymimic.advisor.mixture import MixtureAdvisor
 from raymimic.advisor.run_evidence import Adjuster
@@ -33,6 +34,17 @@ def choose_adjuster(advisor: str | LLM | Adjuster, *, seed: int, timeout: float)
     found = resolve_llm(advisor)
     if found is None:
         return HeuristicAdvisor(seed)
+    require_key(found)
+    return LLMAdvisor(found, timeout)
+
+
+def choose_judge(advisor: str | LLM | Judge, *, timeout: float) -> Judge:
+    """Return who judges running trials: as `choose_adjuster`."""
+    if not isinstance(advisor, str) and isinstance(advisor, Judge):
+        return advisor
+    found = resolve_llm(advisor)
+    if found is None:
+        return HeuristicAdvisor()
     require_key(found)
     return LLMAdvisor(found, timeout)
 

@@ -10,6 +10,8 @@ from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.edits import Edit, edits_of, repairs_of_trial
 from raymimic.advisor.field import Field
 from raymimic.advisor.first_guesses import Guess, first_guesses
+from raymimic.advisor.judge_evidence import JudgeAdvice, JudgeEvidence
+from raymimic.advisor.judging_rules import judgement_by_rule
 from raymimic.advisor.lesson_guesses import lesson_guesses
 from raymimic.advisor.moves import coverage, crossovers, leftovers, refinements
 from raymimic.advisor.random import stream
@@ -67,6 +69,10 @@ class HeuristicAdvisor:
     def adjust(self, evidence: RunEvidence) -> AdjustmentAdvice:
         """Give the next interval's adjustment of a training by rule; it depends on nothing else."""
         return AdjustmentAdvice(adjustment_of(evidence))
+
+    def judge(self, evidence: JudgeEvidence) -> JudgeAdvice:
+        """Judge running trials by rule: none is stopped, live knobs are turned by diagnosis."""
+        return JudgeAdvice(tuple(judgement_by_rule(case, evidence) for case in evidence.cases))
 
     def _next(self, field: Field, rng: random.Random) -> Edit | None:
         refused: Edit | None = None

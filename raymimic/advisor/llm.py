@@ -10,6 +10,14 @@ from typing import TypeVar
 from raymimic.advisor.adjust_prompt import adjust_schema, adjust_system_prompt, adjust_user_prompt
 from raymimic.advisor.adjust_reply import read_adjustment
 from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.judge_evidence import JudgeAdvice, JudgeEvidence
+from raymimic.advisor.judge_prompt import (
+    MOST_CASES,
+    judge_schema,
+    judge_system_prompt,
+    judge_user_prompt,
+)
+from raymimic.advisor.judge_reply import read_judgements
 from raymimic.advisor.prompt import reply_schema, system_prompt, user_prompt
 from raymimic.advisor.reply import read_proposals
 from raymimic.advisor.run_evidence import AdjustmentAdvice, RunEvidence
@@ -24,6 +32,7 @@ _TOKENS_BASE = 2048
 _TOKENS_PROPOSAL = 150
 _TOKENS_PARAMETER = 16
 _TOKENS_ADJUSTMENT = 4096  # a delta of 255 values alone takes about 1,500
+_TOKENS_JUDGEMENT = 150  # beside the knobs
 
 _Read = TypeVar("_Read")
 
@@ -50,6 +59,18 @@ def build_adjust_request(evidence: RunEvidence, deadline: float = 60.0) -> Reque
         user=adjust_user_prompt(evidence),
         schema=adjust_schema(evidence),
         max_tokens=_TOKENS_ADJUSTMENT,
+        deadline=deadline,
+    )
+
+
+def build_judge_request(evidence: JudgeEvidence, deadline: float = 60.0) -> Request:
+    """Return the exact request that asks a model about running trials in doubt."""
+    per_case = _TOKENS_JUDGEMENT + _TOKENS_PARAMETER * len(evidence.live)
+    return Request(
+        system=judge_system_prompt(evidence),
+        user=judge_user_prompt(evidence),
+        schema=judge_schema(evidence),
+        max_tokens=_TOKENS_BASE + MOST_CASES * per_case,
         deadline=deadline,
     )
 
@@ -81,6 +102,18 @@ class LLMAdvisor:
             request, lambda text: read_adjustment(text, evidence)
         )
         return AdjustmentAdvice(adjustment, drops, calls)
+
+    def judge(self, evidence: JudgeEvidence) -> JudgeAdvice:
+        """Say which running trials should stop, go on or be turned; raises `AdvisorError`.
+
+        Of more than `MOST_CASES` cases the first are judged.
+        """
+        evidence = replace(evidence, cases=evidence.cases[:MOST_CASES])
+        request = build_judge_request(evidence, self.timeout)
+        (judgements, drops), calls = self._ask(
+            request, lambda text: read_judgements(text, evidence)
+        )
+        return JudgeAdvice(judgements, drops, calls)
 
     def _ask(
         self, request: Request, read: Callable[[str], _Read]
