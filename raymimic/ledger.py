@@ -11,6 +11,12 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     fallback  the advisor left a slot empty: why, and which source filled it ("none": a training
               went on unchanged)
     stop      a scheduler ended a trial: kind, epoch, the reason in numbers
+    judgement what a judge said of a running trial in doubt: action, reason, the epoch it was asked
+              at and that it acted at, and whether it was applied, stale (the trial had ended or
+              started again) or outdated (it was in doubt no more); model and tokens of the question
+    unjudged  a question to the judge failed (the rules decide alone), or parts of its answer were
+              rejected: reason, text, the trials it was about
+    redirect  a running trial was sent new knob values: each from -> to, the metric before, why
     outcome   a trial ended: status, score, diagnosis, error, curve
     evaluated a trial from elsewhere was added as evidence
     lost      a started trial died with the driver; its proposal is queued again
@@ -19,7 +25,8 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     run        a modulated training begins: advisor, metric, knobs, instruction (run_id as in those
                that follow)
     adjustment what the advisor said, what was applied, what was dropped; empty: nothing to change
-    verdict    what an adjustment's interval did to the metric, against the curve's noise
+    verdict    what an adjustment's interval did to the metric, against the curve's noise; with a
+               trial_id what a redirect did, against the forecast made before it
     rollback   a training was put back to the start of an interval
     torn      a half-written last line of an earlier process was cut off
 

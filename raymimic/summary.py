@@ -31,7 +31,9 @@ class Tally:
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
     ``fallbacks`` counts slots that the advisor left empty by reason, ``stand_ins`` by the source
-    that filled them.
+    that filled them. ``stops`` counts trials that a scheduler ended by kind, ``judgements`` those
+    on running trials by what came of them, ``unjudged`` questions that failed or were rejected in
+    part by reason, ``redirects`` what turning live knobs did.
     """
 
     metric: str = ""
@@ -42,6 +44,10 @@ class Tally:
     fallbacks: Counter[str] = field(default_factory=Counter)
     stand_ins: Counter[str] = field(default_factory=Counter)
     drops: Counter[str] = field(default_factory=Counter)
+    stops: Counter[str] = field(default_factory=Counter)
+    judgements: Counter[str] = field(default_factory=Counter)
+    unjudged: Counter[str] = field(default_factory=Counter)
+    redirects: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     failed_tries: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
@@ -108,6 +114,18 @@ class Tally:
         self.fallbacks[row["reason"]] += 1
         self.stand_ins[row.get("source", "random")] += 1
 
+    def _on_stop(self, row: Mapping[str, Any]) -> None:
+        self.stops[row["kind"]] += 1
+
+    def _on_judgement(self, row: Mapping[str, Any]) -> None:
+        self.judgements[row["action"] if row["outcome"] == "applied" else row["outcome"]] += 1
+
+    def _on_unjudged(self, row: Mapping[str, Any]) -> None:
+        self.unjudged[row["reason"]] += 1
+
+    def _on_verdict(self, row: Mapping[str, Any]) -> None:
+        self.redirects[row["verdict"]] += "trial_id" in row  # others are a modulator's
+
     def _on_call(self, row: Mapping[str, Any]) -> None:
         self.calls[row["status"]] += 1
         self.failed_tries.update(row.get("failed_tries") or ())
@@ -140,6 +158,7 @@ class Tally:
             if self.best.rationale:
                 lines.append(f"  why it was tried: {self.best.rationale}")
         lines.append(f"Proposed by: {_counts(self.started) or 'nobody'}.{self._faults()}")
+        lines += self._scheduler_lines()
         if self.calls:
             tries = f", retried after {_counts(self.failed_tries)}" if self.failed_tries else ""
             lines.append(
@@ -148,6 +167,17 @@ class Tally:
                 f"{self.tokens_out:,} out, {self.money}."
             )
         return "\n".join(lines)
+
+    def _scheduler_lines(self) -> list[str]:
+        lines = [f"Stopped early: {_counts(self.stops)}."] if self.stops else []
+        if self.judgements or self.unjudged:
+            text = f"Running trials judged: {_counts(self.judgements) or 'none'}."
+            if self.unjudged:
+                text += f" Left to the rules: {_counts(self.unjudged)}."
+            lines.append(text)
+        if +self.redirects:
+            lines.append(f"What redirects did: {_counts(+self.redirects)}.")
+        return lines
 
     def _trials_line(self) -> str:
         seconds = (self.last_t or 0.0) - (self.first_t or 0.0)

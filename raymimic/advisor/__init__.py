@@ -7,6 +7,7 @@ from raymimic.advisor.choose import (
     choose_judge,
     describe_adjuster,
     describe_advisor,
+    describe_judge,
 )
 from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
 from raymimic.advisor.heuristic import HeuristicAdvisor
@@ -86,6 +87,7 @@ __all__ = [
     "choose_judge",
     "describe_adjuster",
     "describe_advisor",
+    "describe_judge",
     "ended_trial",
     "evidence_from_ledger",
     "lessons_note",

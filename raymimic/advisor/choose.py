@@ -58,6 +58,15 @@ def describe_adjuster(adjuster: Adjuster) -> str:
     return f"advisor {adjuster.name} steers the training"
 
 
+def describe_judge(judge: Judge) -> str:
+    """Say in one line who judges running trials."""
+    if isinstance(judge, LLMAdvisor):
+        return f"{describe(judge.llm)} judges running trials in doubt"
+    if isinstance(judge, HeuristicAdvisor):
+        return f"{describe(None)} turns the knobs of running trials"
+    return f"advisor {judge.name} judges running trials in doubt"
+
+
 def describe_advisor(advisor: Advisor) -> str:
     """Say in one line who proposes."""
     if isinstance(advisor, MixtureAdvisor):

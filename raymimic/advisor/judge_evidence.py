@@ -38,14 +38,15 @@ class PastRedirect:
 class Case:
     """One running trial after ``epoch`` epochs.
 
-    ``standing`` says its place, chances and forecast in words. ``may_stop``: a verdict "stop" will
-    be heard. ``knobs`` are those that may be turned now, none where a redirect is still acting or
-    none was declared. ``config`` holds what the search chose for it.
+    ``curve`` is None where no epoch is kept. ``standing`` says its place, chances and forecast in
+    words. ``may_stop``: a verdict "stop" will be heard. ``knobs`` are those that may be turned now,
+    none where a redirect is still acting or none was declared. ``config`` holds what the search
+    chose for it.
     """
 
     trial_id: str
     epoch: int
-    curve: Curve
+    curve: Curve | None
     diagnosis: Diagnosis
     standing: str = ""
     may_stop: bool = True

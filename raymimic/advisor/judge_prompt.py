@@ -19,6 +19,7 @@ MOST_CASES = 8
 """Trials in one question; with the bounds below it is about 6,000 tokens at 3.5 characters each."""
 
 _CONFIG_CHARS = 400
+_WORD_CHARS = 60
 _STANDING_CHARS = 320
 _DIAGNOSIS_CHARS = 240
 _CURVE_CHARS = 700
@@ -139,7 +140,7 @@ def _case_text(case: Case, evidence: JudgeEvidence) -> str:
     )
     lines.append(_cut("\n".join(curve_lines(record, evidence.metric, _POINTS)), _CURVE_CHARS))
     if case.knobs:
-        lines.append(_cut("live knobs: " + "\n  ".join(knob_lines(case.knobs)), _KNOBS_CHARS))
+        lines.append("live knobs: " + "\n  ".join(knob_lines(case.knobs, _KNOBS_CHARS)))
     elif evidence.live:
         lines.append("live knobs: none can be turned now")
     lines += [_redirect(past, evidence.metric) for past in case.redirects[-_REDIRECTS_SHOWN:]]
@@ -147,20 +148,29 @@ def _case_text(case: Case, evidence: JudgeEvidence) -> str:
 
 
 def _config(config: Mapping[str, Any]) -> str:
-    """The configuration as JSON; a value that JSON does not know is written by its type's name."""
-    shown = {
-        name: value if isinstance(value, (bool, int, float, str)) else type(value).__name__
-        for name, value in config.items()
-    }
-    return _cut(json.dumps(shown, ensure_ascii=False), _CONFIG_CHARS)
+    """The configuration as JSON, as much as fits; of other objects than JSON's the type's name."""
+    shown, room = [], _CONFIG_CHARS
+    for name, value in config.items():
+        if isinstance(value, (bool, int, float)):
+            text = json.dumps(value)
+        else:
+            text = quote(value if isinstance(value, str) else type(value).__name__, _WORD_CHARS)
+        shown.append(f"{quote(name, _WORD_CHARS)}: {text}")
+        room -= len(shown[-1]) + 2
+        if room < 0:
+            break
+    rest = len(config) - len(shown)
+    return f"{{{', '.join(shown)}}}" + (f" and {rest} more" if rest else "")
 
 
 def _redirect(past: PastRedirect, metric: str) -> str:
     who = "you" if past.source == "llm" else past.source
     moves = ", ".join(f"{n} {number(a)} -> {number(b)}" for n, (a, b) in past.changed.items())
+    moves = _cut(moves, _WORD_CHARS)
     text = f"redirected after epoch {past.epoch} by {who} ({moves}): {quote(past.reason, 100)}"
     if past.after is None:
-        return _cut(f"{text}; no outcome yet", _REDIRECT_CHARS)
+        came = "no outcome yet" if past.ended is None else "the trial did not take it over"
+        return _cut(f"{text}; {came}", _REDIRECT_CHARS)
     return _cut(
         f"{text}; {metric} {number(past.before)} -> {number(past.after)} at epoch {past.ended}, "
         f"expected without it {number(past.expected)} (luck {number(past.margin)}): {past.verdict}",

@@ -70,9 +70,9 @@ def _classes(indices: Iterable[int], accuracies: Sequence[float]) -> str:
     return " ".join(f"{index}:{accuracies[index]:.3g}" for index in indices)
 
 
-def knob_lines(knobs: Sequence[KnobState]) -> list[str]:
-    """Each knob with its value, what it can reach now, and what it means."""
-    lines = _fit((_knob(knob) for knob in knobs), _KNOBS_CHARS)
+def knob_lines(knobs: Sequence[KnobState], room: int = _KNOBS_CHARS) -> list[str]:
+    """Each knob with its value, what it can reach now, and what it means; ``room`` characters."""
+    lines = _fit((_knob(knob) for knob in knobs), room)
     more = len(knobs) - len(lines)
     return [*lines, f"(and {more} more)"] if more else lines
 

@@ -1,8 +1,16 @@
-"""The room that knows Ray Tune: searcher, callback, guide, and the way between the two spaces."""
+"""The room that knows Ray Tune: searcher, scheduler, callback, guide, and live knobs."""
 
 from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.guide import Guide
+from raymimic.tune.live import LiveKnobs, TrialKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
 
-__all__ = ["Guide", "LLMScheduler", "LLMSearcher", "RaymimicCallback"]
+__all__ = [
+    "Guide",
+    "LLMScheduler",
+    "LLMSearcher",
+    "LiveKnobs",
+    "RaymimicCallback",
+    "TrialKnobs",
+]

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from raymimic.advisor import Advisor, SearchEvidence
-from raymimic.background import Background
-from raymimic.errors import AdvisorError
 from raymimic.records import Advice
-
-# Wait after the k-th failure in a row: 2, 4, 8 ... seconds, at most a minute. Without it a dead
-# model was called twice a second.
-_BACKOFF_S = 2.0
-_BACKOFF_MAX_S = 60.0
-
-# A language model's call ends by itself at its deadline; only then may it be given up from here.
-_GRACE_S = 5.0
+from raymimic.tune.inquiry import Inquiry
 
 
-class Asking:
-    """Asks one question at a time in the background; failures are followed by a growing pause.
+class Asking(Inquiry[Advice]):
+    """Asks an advisor for configurations, one question at a time."""
 
-    ``timeout`` (seconds) is how long an answer may take. Pickles without the call in flight and
-    without its memory of failures: after a restore the advisor gets a fresh chance.
-    """
+    owner = "LLMSearcher"
 
     def __init__(self, advisor: Advisor, timeout: float) -> None:
         self.advisor = advisor
-        self.timeout = timeout
-        self._reset()
+        super().__init__(timeout)
 
-    def _reset(self) -> None:
-        self._background: Background[Advice] = Background()
+    def _open(self) -> None:
+        super()._open()
         self._asked_for = 0
         self._known = 0
-        self._retry_at = 0.0
-        self.failures = 0
-        self.last_failure: AdvisorError | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"advisor": self.advisor, "timeout": self.timeout}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset()
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is on its way."""
-        return self._background.busy
-
-    @property
-    def age(self) -> float:
-        """Seconds since the question under way was asked; 0 without one."""
-        return self._background.age
+        return {**super().__getstate__(), "advisor": self.advisor}
 
     @property
     def asked_for(self) -> int:
@@ -67,50 +37,7 @@ class Asking:
         """How many ended trials the last question showed."""
         return self._known
 
-    @property
-    def gave_up(self) -> bool:
-        """Whether the advisor said that asking again cannot help."""
-        return self.last_failure is not None and self.last_failure.permanent
-
-    def may_ask(self) -> bool:
-        """Whether a question may be sent now."""
-        return not self.busy and not self.gave_up and time.monotonic() >= self._retry_at
-
     def ask(self, view: Callable[[], SearchEvidence], n: int, known: int) -> None:
         """Ask for ``n`` configurations; ``view`` builds the evidence in the background."""
         advisor, self._asked_for, self._known = self.advisor, n, known
-        self._background.submit(lambda: advisor.propose(view(), n))
-
-    def wait(self, seconds: float) -> None:
-        """Wait at most ``seconds`` for the answer on its way, if there is one."""
-        self._background.wait(seconds)
-
-    def collect(self) -> Advice | AdvisorError | None:
-        """Take in an ended answer or failure; None if there is none."""
-        ended = self._background.take()
-        if ended is None:
-            if self._background.age <= self.timeout + _GRACE_S:
-                return None
-            self._background.abandon()
-            return self._failed(
-                AdvisorError(
-                    f"the advisor must answer within {self.timeout:g} s and did not; "
-                    "give LLMSearcher a longer timeout",
-                    reason="timeout",
-                )
-            )
-        error = ended.exception()
-        if error is None:
-            self.failures, self.last_failure = 0, None
-            return ended.result()
-        if isinstance(error, AdvisorError):
-            return self._failed(error)
-        # An advisor may be the user's own code: whatever it raises must not stop the search.
-        return self._failed(AdvisorError(f"{type(error).__name__}: {error}", reason="crash"))
-
-    def _failed(self, error: AdvisorError) -> AdvisorError:
-        self.failures += 1
-        pause = min(_BACKOFF_S * 2 ** min(self.failures - 1, 10), _BACKOFF_MAX_S)
-        self._retry_at = time.monotonic() + pause
-        self.last_failure = error
-        return error
+        self.submit(lambda: advisor.propose(view(), n))

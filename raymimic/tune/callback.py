@@ -98,7 +98,9 @@ class RaymimicCallback(Callback):
         self._print(trial, text)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Let the searcher say what came of it all."""
+        """Let scheduler and searcher say what came of it all."""
+        if self._scheduler is not None:
+            _write(self._scheduler.debug_string())
         if self._searcher:
             self._searcher.finish()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from raymimic.tune.searcher import LLMSearcher
 
 _MOST_BYTES = 50_000_000
+_STOPPED = ("hopeless", "diverged", "overfitting", "judged")
 
 
 def of_searcher(searcher: LLMSearcher) -> Iterator[tuple[str, Curve, bool | None]]:
@@ -54,5 +55,5 @@ def of_trial(trial: Any) -> tuple[Curve, bool | None] | None:
         return None
     status = str(getattr(trial, "status", ""))
     if status == "TERMINATED":
-        return history.curve("it"), not decision.startswith(("hopeless", "diverged", "overfitting"))
+        return history.curve("it"), not decision.startswith(_STOPPED)
     return history.curve("it"), False if status == "ERROR" else None

@@ -18,14 +18,10 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raymimic.background import Background
 from raymimic.errors import LLMCallError, LLMError, LLMSetupError
 from raymimic.llm import LLM, Gateway, Reply, Request, Spent, require_key, resolve_llm
+from raymimic.tune.actors import NAMESPACE, find_actor
 from raymimic.tune.desk import MOST_ASKERS, Desk
-
-# Not the job's own namespace, which has a new random name in each: a search that is restored finds
-# the guide that its new driver started under the same name.
-_NAMESPACE = "raymimic"
 
 _START_S = 60.0
 _CONTROL_S = 10.0
@@ -154,7 +150,7 @@ class Guide:
         here = ray.get_runtime_context().get_node_id()
         options = {
             "name": self.name,
-            "namespace": _NAMESPACE,
+            "namespace": NAMESPACE,
             "num_cpus": 0,
             "max_restarts": 0,
             "max_concurrency": 2 * MOST_ASKERS,  # room for spent and close beside them
@@ -202,16 +198,7 @@ class Guide:
         """Return the actor's handle, looked up once in each process."""
         actor = self._actor  # another thread may forget it
         if actor is None:
-            if not ray.is_initialized():  # a look-up would start a Ray of its own
-                raise RuntimeError("this process is not connected to Ray")
-            # On a thread, because a look-up has no timeout.
-            search: Background[Any] = Background()
-            search.submit(lambda: ray.get_actor(self.name, namespace=_NAMESPACE))
-            search.wait(seconds)
-            found = search.take()
-            if found is None:
-                raise GetTimeoutError
-            actor = self._actor = found.result()
+            actor = self._actor = find_actor(self.name, seconds)
         return actor
 
 

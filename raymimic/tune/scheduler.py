@@ -1,7 +1,8 @@
 """`LLMScheduler`: stops trials that cannot win, and says why in numbers.
 
-Everything happens on Tune's controller thread within a fraction of a millisecond. Nothing raised
-here reaches Tune, where it would abort the whole experiment: the trial goes on instead.
+Everything happens on Tune's controller thread within a fraction of a millisecond; a language model
+that judges running trials answers on a thread of its own (`Judging`). Nothing raised here reaches
+Tune, where it would abort the whole experiment: the trial goes on instead.
 """
 
 from __future__ import annotations
@@ -16,14 +17,26 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory, Diagnosis, diagnose
 from raymimic.ledger import Ledger
+from raymimic.llm import LLM
 from raymimic.records import Mode
 from raymimic.tune import earlier
+from raymimic.tune.judging import Judging
+from raymimic.tune.live import LiveKnobs
 from raymimic.tune.results import epoch_of, metrics_of, restarted
 from raymimic.tune.resume import default_ledger_path
 from raymimic.tune.stopping import CAREFUL, EAGER, Stopping
-from raymimic.tune.verdicts import Verdict, diverged, going_on, hopeless, overfitting, whole
+from raymimic.tune.verdicts import (
+    Verdict,
+    diverged,
+    going_on,
+    going_on_redirected,
+    hopeless,
+    overfitting,
+    whole,
+)
 
 if TYPE_CHECKING:
     from raymimic.tune.searcher import LLMSearcher
@@ -31,6 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ENDLESS = 1_000_000  # from so many trials on it is not their number that limits a run
+_TIMEOUT_S = 60.0  # longest answer of a judge
 
 
 class LLMScheduler(FIFOScheduler):
@@ -52,8 +66,21 @@ class LLMScheduler(FIFOScheduler):
             of trials limits the run, where hardly ever the best one may be lost; 0.25 if its time
             does (``time_budget_s``, ``num_samples=-1``), where each stopped one makes room for new
             ones. With a grace period, e counts in grace periods.
+        advisor: Who judges trials that the rules nearly stopped (`Judging` says which): "none"
+            (keyless rules, which stop nobody), "auto" (a key in the environment, else those),
+            "anthropic:MODEL", "openai:MODEL", an `LLM`, a `Guide`, or any object with ``judge``. A
+            model is asked in the background, about several trials at once. The searcher's model is
+            not used by itself: to share client, pace and budget give the same `Guide` or `Gateway`
+            object as ``LLMSearcher(llm=...)`` and here.
+        redirect: The knobs that the trainable lets be turned while it runs (`LiveKnobs`): trials in
+            trouble go on with other values.
+        instruction: What the advisor should know about the task, in your words.
         ledger: File for the verdicts; by default the searcher's, or a new one in
             ``~/ray_results/raymimic/``.
+
+    Raises:
+        ValueError: an argument cannot work.
+        LLMSetupError: ``advisor`` names no model, or its key is missing.
     """
 
     def __init__(
@@ -65,6 +92,9 @@ class LLMScheduler(FIFOScheduler):
         grace_period: int | None = None,
         max_t: int | None = None,
         patience: float | None = None,
+        advisor: str | LLM | Judge = "none",
+        redirect: LiveKnobs | None = None,
+        instruction: str = "",
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
         _check_arguments(mode, grace_period, max_t, patience)
@@ -77,8 +107,13 @@ class LLMScheduler(FIFOScheduler):
         # With a searcher its curves are read.
         self._history = None if searcher else CurveHistory()
         self._ledger = Ledger(ledger or default_ledger_path()) if ledger or not searcher else None
+        judge = choose_judge(advisor, timeout=_TIMEOUT_S)
+        self._judging: Judging | None = None
+        if judge.remote or redirect is not None:  # rules without knobs have nothing to say
+            self._judging = Judging(judge, redirect, instruction)
+            logger.info("raymimic: %s.", describe_judge(judge))
         self._verdicts: dict[str, Verdict] = {}
-        self._looked: dict[str, int] = {}
+        self._looked: dict[str, tuple[int, Diagnosis | None]] = {}
         self.stopped: Counter[str] = Counter()
         self._begun = self._failed = False
 
@@ -107,7 +142,7 @@ class LLMScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Keep the epoch and say whether the trial goes on."""
         del tune_controller
-        verdict = self._safely(lambda: self._judge(trial.trial_id, result))
+        verdict = self._safely(lambda: self._judge(trial, result))
         stop = verdict is not None and verdict.stop
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
@@ -119,20 +154,22 @@ class LLMScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A failed trial is no training to compare with; a retry takes it up again."""
         del tune_controller
-        self._safely(lambda: self._stopping.end(trial.trial_id, whole=False))
+        self._safely(lambda: self._end(trial.trial_id, whole=False))
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """A waiting trial was taken away."""
         del tune_controller
-        self._safely(lambda: self._stopping.end(trial.trial_id, whole=False))
+        self._safely(lambda: self._end(trial.trial_id, whole=False))
 
     def debug_string(self) -> str:
         """One line for Tune's status."""
         counts = ", ".join(f"{kind} {count}" for kind, count in self.stopped.most_common())
-        return (
+        text = (
             f"LLMScheduler: {self.stopped.total()} trials stopped ({counts or 'none'}), "
             f"{self._stopping.finished} finished"
         )
+        judged = self._judging.text() if self._judging is not None else ""
+        return f"{text}; {judged}" if judged else text
 
     # -- what others may read ------------------------------------------------------------------
 
@@ -145,9 +182,41 @@ class LLMScheduler(FIFOScheduler):
         """Where verdicts are written if not to the searcher's ledger."""
         return self._ledger
 
+    @property
+    def goal(self) -> tuple[str, Mode]:
+        """Metric and mode."""
+        return str(self._metric), "max" if self._mode == "max" else "min"
+
+    @property
+    def length(self) -> int:
+        """Epochs of a full training as far as known, 0 before any."""
+        return self._stopping.length
+
+    def curve(self, trial_id: str) -> Curve | None:
+        """Every epoch of a trial that is known so far, None before the first."""
+        if self._searcher is not None:  # it hears of this epoch after us
+            return self._searcher.curve(trial_id)
+        history = self._history
+        return history.curve(trial_id) if history is not None and trial_id in history else None
+
+    def config(self, trial: Any) -> Mapping[str, Any]:
+        """What the search chose for a trial: constants of its configuration are nobody's matter."""
+        record = self._searcher.trial(trial.trial_id) if self._searcher is not None else None
+        if record is not None:
+            return record.config
+        return dict(getattr(trial, "evaluated_params", None) or {})
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Write an event to the ledger."""
+        if self._ledger is not None:
+            self._ledger.append(event, **fields)
+        elif self._searcher is not None:
+            self._searcher.note(event, **fields)
+
     # -- judging -------------------------------------------------------------------------------
 
-    def _judge(self, trial_id: str, result: Mapping[str, Any]) -> Verdict | None:
+    def _judge(self, trial: Any, result: Mapping[str, Any]) -> Verdict | None:
+        trial_id = trial.trial_id
         metrics, epoch = metrics_of(result), epoch_of(result)
         value = metrics.get(str(self._metric))
         if epoch is None or value is None:
@@ -156,17 +225,33 @@ class LLMScheduler(FIFOScheduler):
             self._history.append(trial_id, epoch, metrics, restarted=restarted(result))
         self._stopping.add(trial_id, epoch, value if self._mode == "min" else -value)
         verdict = self._verdict(trial_id, epoch, value)
+        if self._judging is not None:
+            verdict = self._judged(trial, result, epoch, value, verdict)
         self._verdicts[trial_id] = verdict
         if verdict.stop:
             self._note(trial_id, verdict)
         return verdict
 
+    def _judged(
+        self, trial: Any, result: Mapping[str, Any], epoch: int, value: float, verdict: Verdict
+    ) -> Verdict:
+        judging = self._judging
+        if judging is None or (verdict.stop and not judging.spares(trial.trial_id, verdict)):
+            return verdict
+        verdict = going_on_redirected(verdict) if verdict.stop else verdict
+        looked, found = self._looked.get(trial.trial_id, (0, None))
+        given = found if looked == epoch else None
+        told: Verdict | None = self._safely(  # the rules' verdict stands whatever happens there
+            lambda: judging.consider(self, trial, result, epoch, value, verdict, given)
+        )
+        return told or verdict
+
     def _verdict(self, trial_id: str, epoch: int, value: float) -> Verdict:
-        metric, mode = str(self._metric), self._goal
+        metric, mode = self.goal
         if self._max_t is not None and epoch >= self._max_t:
             return whole(epoch)
         if not math.isfinite(value):
-            curve = self._curve(trial_id)
+            curve = self.curve(trial_id)
             before = curve.last(metric) if curve is not None else None
             if before is not None:  # a reward before the first episode's end is no divergence
                 return diverged(epoch, metric, value, before)
@@ -186,21 +271,13 @@ class LLMScheduler(FIFOScheduler):
     def _diagnosed(self, trial_id: str, epoch: int) -> Diagnosis | None:
         """A diagnosis every tenth of a training, from the fifth epoch on: it takes about 1 ms."""
         step = max(2, (self._stopping.length or epoch) // 10)
-        if epoch < 5 or epoch - self._looked.get(trial_id, 0) < step:
+        looked = self._looked.get(trial_id, (0, None))[0]
+        if epoch < 5 or epoch - looked < step:
             return None
-        self._looked[trial_id] = epoch
-        curve = self._curve(trial_id)
-        return diagnose(curve, str(self._metric), self._goal) if curve is not None else None
-
-    def _curve(self, trial_id: str) -> Curve | None:
-        if self._searcher is not None:  # it hears of this epoch after us
-            return self._searcher.curve(trial_id)
-        history = self._history
-        return history.curve(trial_id) if history is not None and trial_id in history else None
-
-    @property
-    def _goal(self) -> Mode:
-        return "max" if self._mode == "max" else "min"
+        curve = self.curve(trial_id)
+        found = diagnose(curve, *self.goal) if curve is not None else None
+        self._looked[trial_id] = epoch, found
+        return found
 
     def _complete(self, trial_id: str, result: Mapping[str, Any] | None) -> None:
         value = metrics_of(result or {}).get(str(self._metric))
@@ -209,24 +286,29 @@ class LLMScheduler(FIFOScheduler):
         stopped = verdict is not None and verdict.stop and verdict.kind != "whole"
         if value is not None and epoch is not None and not stopped:
             self._stopping.add(trial_id, epoch, value if self._mode == "min" else -value)
-        self._stopping.end(trial_id, whole=not stopped)
+        self._end(trial_id, whole=not stopped)
+        if self._judging is not None and value is not None and not stopped:
+            self._judging.finished(trial_id, value)
+
+    def _end(self, trial_id: str, *, whole: bool) -> None:
+        self._stopping.end(trial_id, whole=whole)
         self._looked.pop(trial_id, None)
+        if self._judging is not None:
+            self._judging.ended(self, trial_id)
 
     def _note(self, trial_id: str, verdict: Verdict) -> None:
         if verdict.kind == "whole":
             return
         self.stopped[verdict.kind] += 1
-        fields = verdict.fields()
-        if self._ledger is not None:
-            self._ledger.append("stop", trial_id=trial_id, **fields)
-        elif self._searcher is not None:
-            self._searcher.note_stop(trial_id, **fields)
+        self.note("stop", trial_id=trial_id, **verdict.fields())
 
     # -- after a restore -----------------------------------------------------------------------
 
     def _remember(self, trial: Any) -> None:
         """Take in what was known before: Tune saves no scheduler's state."""
         metric, sign = str(self._metric), -1.0 if self._mode == "max" else 1.0
+        if self._judging is not None:
+            self._safely(self._judging.open)
         if not self._begun:
             self._begun = True
             if self._searcher is not None:
@@ -248,6 +330,9 @@ class LLMScheduler(FIFOScheduler):
                 self._stopping.add(trial_id, epoch, sign * row[metric])
         if ended is not None:
             self._stopping.end(trial_id, whole=ended)
+            final = curve.final(metric)
+            if self._judging is not None and ended and final is not None:
+                self._judging.finished(trial_id, final)
 
     def _safely(self, work: Callable[[], Any]) -> Any:
         """Do it; a failure is logged once and changes nothing for the trial."""

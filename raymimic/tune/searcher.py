@@ -247,9 +247,9 @@ class LLMSearcher(Searcher):
             state.put(replace(record, error=text))
             self._session.journal.note("error", trial_id=trial_id, text=text)
 
-    def note_stop(self, trial_id: str, **verdict: Any) -> None:
-        """Keep a scheduler's verdict that ends a trial; called by `LLMScheduler`."""
-        self._session.journal.note("stop", trial_id=trial_id, **verdict)
+    def note(self, event: str, **fields: Any) -> None:
+        """Keep an event of the `LLMScheduler` that works beside this searcher."""
+        self._session.journal.note(event, **fields)
 
     def finish(self) -> str:
         """Write the summary to the ledger and the log (once) and return it."""

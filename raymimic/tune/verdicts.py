@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from raymimic.advisor import Judgement
 from raymimic.curves import Diagnosis
 from raymimic.records import Mode
 from raymimic.summary import show
 from raymimic.tune.stopping import Reading
 
-VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting"]
+VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
 
 _PERSISTS = 5  # epochs that overfitting must have lasted, or a fifth of what was trained
+_REMARK = " | "  # between a verdict's numbers and what a judge said
 _LEADS = 0.25  # a trial in the best quarter at its epoch is not stopped for overfitting
 
 
@@ -60,13 +62,20 @@ def diverged(epoch: int, metric: str, value: float, before: float) -> Verdict:
 
 def hopeless(reading: Reading, metric: str, mode: Mode, value: float) -> Verdict:
     """It is not worth its remaining epochs."""
-    text = f"hopeless: {metric} {show(value)} at epoch {reading.epoch}; {_numbers(reading, mode)}"
+    text = f"hopeless: {metric} {show(value)} at epoch {reading.epoch}; {numbers(reading, mode)}"
     return Verdict("hopeless", reading.epoch, text, reading)
 
 
 def going_on(reading: Reading, mode: Mode) -> Verdict:
     """It goes on, and how it stands."""
-    return Verdict("continue", reading.epoch, f"continue: {_numbers(reading, mode)}", reading)
+    return Verdict("continue", reading.epoch, f"continue: {numbers(reading, mode)}", reading)
+
+
+def going_on_redirected(verdict: Verdict) -> Verdict:
+    """The rules would stop it, but what a redirect does to it is still to be seen."""
+    return replace(
+        verdict, kind="continue", text=f"continue, just redirected, although {verdict.text}"
+    )
 
 
 def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdict | None:
@@ -82,7 +91,25 @@ def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdic
     return Verdict("overfitting", epoch, text, reading)
 
 
-def _numbers(reading: Reading, mode: Mode) -> str:
+def judged(
+    judgement: Judgement, reading: Reading, mode: Mode, epoch: int, age: int, who: str
+) -> Verdict:
+    """A judge stops it: the numbers, and the judge's own sentence on what it saw ``age`` ago."""
+    said = f'{who}, {_ago(age)}: "{judgement.reason}"'
+    return Verdict("judged", epoch, f"judged: {numbers(reading, mode)}{_REMARK}{said}", reading)
+
+
+def remarked(verdict: Verdict, judgement: Judgement, age: int, who: str, done: str = "") -> Verdict:
+    """It goes on; the judge's sentence, and what was ``done``, stand behind the numbers."""
+    said = f'{who}, {_ago(age)}: {done or "continue"}: "{judgement.reason}"'
+    return replace(verdict, text=f"{verdict.text.partition(_REMARK)[0]}{_REMARK}{said}")
+
+
+def _ago(age: int) -> str:
+    return "now" if age == 0 else f"{age} epoch{'' if age == 1 else 's'} ago"
+
+
+def numbers(reading: Reading, mode: Mode) -> str:
     """Place and forecast in words."""
     parts = [f"place {reading.place} of {reading.rivals}, the best {math.ceil(reading.kept)} go on"]
     if reading.reach < reading.place:

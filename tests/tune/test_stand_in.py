@@ -115,7 +115,7 @@ def test_where_nobody_can_answer_it_is_random_and_counted(make, events, monkeypa
 def test_the_stand_in_is_waited_for_but_not_for_ever(make, events, monkeypatch) -> None:
     held = HeldStatistics()
     monkeypatch.setattr("raymimic.tune.searcher.StatisticalAdvisor", lambda seed: held)
-    monkeypatch.setattr("raymimic.tune.asking._GRACE_S", 0.0)
+    monkeypatch.setattr("raymimic.tune.inquiry._GRACE_S", 0.0)
     searcher = make(llm=Failing(), points_to_evaluate=[{"x": 0.5}], timeout=0.3)
     suggest(searcher, "a")
     for _ in range(5):

@@ -1,0 +1,66 @@
+"""The board: a tiny actor where the scheduler leaves a running trial's new knob values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raymimic.tune.actors import NAMESPACE
+
+# An actor ends when its first handle is gone: these live as long as the driver does.
+_kept: dict[str, Any] = {}
+
+
+class Board:
+    """A pigeonhole for each trial. What was taken is gone: each value is taken over once."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, dict[str, float]] = {}
+
+    def push(self, trial_id: str, values: Mapping[str, float]) -> None:
+        """Leave new values for a trial; later ones for the same knob replace earlier ones."""
+        self._waiting[trial_id] = {**self._waiting.get(trial_id, {}), **values}
+
+    def take(self, trial_id: str) -> dict[str, float]:
+        """Give what waits for a trial, and forget it."""
+        return self._waiting.pop(trial_id, {})
+
+    def forget(self, trial_id: str) -> None:
+        """Throw away what waits for a trial that ended or starts again."""
+        self._waiting.pop(trial_id, None)
+
+
+def board_name() -> str:
+    """The board's name: one for each Ray job, so that its driver and its trials know it alike.
+
+    Raises RuntimeError in a process that is not connected to Ray.
+    """
+    if not ray.is_initialized():  # asking for the job would start a Ray of its own
+        raise RuntimeError("this process is not connected to Ray")
+    return f"board-{ray.get_runtime_context().get_job_id()}"
+
+
+def open_board() -> Any:
+    """Start this job's board on the driver's node, or find it, and return its handle.
+
+    Does not wait until it runs. Raises what Ray raises.
+    """
+    name = board_name()
+    here = ray.get_runtime_context().get_node_id()
+    actor = (
+        ray.remote(Board)
+        .options(
+            name=name,
+            namespace=NAMESPACE,
+            get_if_exists=True,
+            num_cpus=0,
+            max_restarts=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(here, soft=False),
+        )
+        .remote()
+    )
+    _kept[name] = actor
+    return actor

@@ -1,0 +1,165 @@
+"""Live knobs: numbers of a running trial that an `LLMScheduler` may turn without a restart."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ray
+from ray import tune
+
+from raymimic.advisor import KnobState
+from raymimic.records import Knob
+from raymimic.tune.actors import find_actor
+from raymimic.tune.board import board_name
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "raymimic/live/"
+"""Of the knobs' names in a trial's results."""
+
+_TAKE_S = 5.0  # longest wait for the board at an epoch's start; a millisecond or two is usual
+_PAUSE_S = 60.0  # before a board that could not be reached is tried again
+
+
+class LiveKnobs:
+    """Knobs of a training function, declared on the driver and given to ``LLMScheduler``.
+
+    ::
+
+        live = LiveKnobs({"lr": Knob(1e-5, 1e-1, "learning rate"), "dropout": Knob(0.0, 0.6)})
+
+        def train(config):
+            knobs = live.start({"lr": config["lr"], "dropout": 0.1})
+            for epoch in range(30):
+                knobs.update()  # between two epochs
+                ...  # use knobs["lr"] and knobs["dropout"]
+                tune.report({"loss": loss, **knobs.metrics()})
+
+        LLMScheduler(redirect=live, advisor=...)
+
+    A plain value: it pickles and holds no connection. Raises ValueError without any knob.
+    """
+
+    def __init__(self, knobs: Mapping[str, Knob]) -> None:
+        if not knobs:
+            raise ValueError("LiveKnobs needs at least one knob, got none; leave it out then")
+        self.declared: dict[str, Knob] = dict(knobs)
+
+    def start(
+        self, values: Mapping[str, float] | None = None, trial_id: str | None = None
+    ) -> TrialKnobs:
+        """Begin inside a trial, or in a plain loop, where the values just stay.
+
+        Knobs without a value start at their own; class trainables give ``self.trial_id``. Raises
+        ValueError for a knob that was not declared and a value that is no finite number.
+        """
+        return TrialKnobs(self, values or {}, trial_id or _trial_id())
+
+    def states(self, values: Mapping[str, float]) -> tuple[KnobState, ...]:
+        """The knobs whose values are known, as an advisor sees them."""
+        return tuple(
+            KnobState(name, values[name], knob.low, knob.high, knob.meaning)
+            for name, knob in self.declared.items()
+            if name in values
+        )
+
+    def values_in(self, result: Mapping[str, Any]) -> dict[str, float]:
+        """The values that a trial reported with `TrialKnobs.metrics`."""
+        found = {name: result.get(PREFIX + name) for name in self.declared}
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+
+class TrialKnobs(Mapping[str, float]):
+    """The knobs of one trial with their present values; they change in `update` alone."""
+
+    def __init__(self, live: LiveKnobs, values: Mapping[str, float], trial_id: str | None) -> None:
+        self._declared = live.declared
+        self._values = {name: knob.value for name, knob in live.declared.items()}
+        self._set(values)
+        self._trial_id = trial_id
+        self._board: Any = None
+        self._said = False
+        self._retry_at = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_board": None, "_retry_at": 0.0}
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def update(self) -> dict[str, float]:
+        """Take over what was pushed since the last call and return it: call it once an epoch.
+
+        Takes 1-2 ms, at most 5 s. Where nothing can be reached the values stay: said once, tried
+        again after a minute.
+        """
+        if self._trial_id is None or time.monotonic() < self._retry_at:
+            return {}
+        try:
+            if self._board is None:
+                self._board = find_actor(board_name(), _TAKE_S)
+            taken = ray.get(self._board.take.remote(self._trial_id), timeout=_TAKE_S)
+        except Exception as error:  # noqa: BLE001 - Ray raises RayError, ValueError, RuntimeError, ...
+            self._lost(error)
+            return {}
+        new = {name: self._bounded(name, taken[name]) for name in taken if name in self._declared}
+        self._values.update(new)
+        return new
+
+    def metrics(self) -> dict[str, float]:
+        """What to report beside the training's own metrics, so that the scheduler knows them."""
+        return {PREFIX + name: value for name, value in self._values.items()}
+
+    def state_dict(self) -> dict[str, float]:
+        """The values; save them with the training's checkpoint."""
+        return dict(self._values)
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on with saved values; raises ValueError as `LiveKnobs.start` does."""
+        self._set(state)
+
+    def _set(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if name not in self._declared:
+                known = ", ".join(self._declared)
+                raise ValueError(f"live knobs are {known}; got {name!r}: declare it in LiveKnobs")
+            if not math.isfinite(value):
+                raise ValueError(f"live knob {name!r} must start at a finite number, got {value!r}")
+            self._values[name] = float(value)
+
+    def _bounded(self, name: str, value: float) -> float:
+        knob = self._declared[name]
+        return min(max(float(value), knob.low), knob.high)
+
+    def _lost(self, error: Exception) -> None:
+        self._board = None
+        self._retry_at = time.monotonic() + _PAUSE_S
+        if not self._said:
+            logger.warning(
+                "raymimic: trial %s cannot reach the board for live knobs (%s; said once); it goes "
+                "on with its values. Is LiveKnobs given to LLMScheduler(redirect=...)?",
+                self._trial_id,
+                type(error).__name__,
+            )
+        self._said = True
+
+
+def _trial_id() -> str | None:
+    """The trial that this process runs, None outside of one."""
+    if not ray.is_initialized():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Tune warns where there is none
+        found: str | None = tune.get_context().get_trial_id()
+    return found

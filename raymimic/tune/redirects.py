@@ -1,0 +1,198 @@
+"""Redirects: knobs of running trials that are turned live, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from raymimic.advisor import Judgement, KnobState, PastRedirect
+from raymimic.curves.series import read_series
+from raymimic.records import Mode
+from raymimic.tune.board import open_board
+from raymimic.tune.doubts import Search
+from raymimic.tune.live import LiveKnobs
+from raymimic.tune.stopping import Reading
+
+logger = logging.getLogger(__name__)
+
+_NOISES = 2.0  # a difference of so many standard deviations of the noise is more than luck
+_SHARE = 10  # a redirect is judged after this part of a full training ...
+_LEAST = 2  # ... and so many epochs at least; within as many a trial takes it over
+
+
+@dataclass
+class _Acting:
+    """A redirect that was pushed; ``since`` is the first epoch with the new values."""
+
+    past: PastRedirect
+    target: Mapping[str, float]
+    span: int
+    noise: float
+    reading: Reading | None
+    since: int | None = None
+    last: tuple[int, float] | None = None
+
+
+class Redirects:
+    """Pushes knob values to running trials, sees them arrive, and measures their effect.
+
+    All on the scheduler's thread; a push is sent and not waited for. A live handle, the board's, is
+    dropped by pickling and found again at the next push.
+    """
+
+    def __init__(self, live: LiveKnobs) -> None:
+        self.live = live
+        self.verdicts: Counter[str] = Counter()
+        self._board: Any = None
+        self._acting: dict[str, _Acting] = {}
+        self._past: dict[str, list[PastRedirect]] = {}
+        self._deaf: set[str] = set()
+        self._said = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_board": None}
+
+    def open(self) -> None:
+        """Start the board, so that it is there when the first trial looks for it."""
+        if self._board is None:
+            self._board = open_board()
+
+    def past(self, trial_id: str) -> tuple[PastRedirect, ...]:
+        """What was done to a running trial before."""
+        return tuple(self._past.get(trial_id, ()))
+
+    def knobs(self, trial_id: str, values: Mapping[str, float]) -> tuple[KnobState, ...]:
+        """The knobs that may be turned now: none while a redirect acts or goes unheard."""
+        if trial_id in self._acting or trial_id in self._deaf:
+            return ()
+        return self.live.states(values)
+
+    def acts(self, trial_id: str) -> bool:
+        """Whether a redirect of this trial is still to be measured."""
+        return trial_id in self._acting
+
+    def push(
+        self,
+        search: Search,
+        judgement: Judgement,
+        epoch: int,
+        value: float,
+        values: Mapping[str, float],
+        reading: Reading | None,
+    ) -> PastRedirect:
+        """Send a redirect's values to the trial, which reported ``value`` and ``values`` now."""
+        self.open()
+        trial_id, (metric, mode), length = judgement.trial_id, search.goal, search.length
+        self._board.push.remote(trial_id, dict(judgement.knobs))
+        changed = {name: (values[name], new) for name, new in judgement.knobs.items()}
+        past = PastRedirect(epoch, changed, judgement.reason, judgement.source, before=value)
+        curve = search.curve(trial_id)
+        noise = 0.0 if curve is None else read_series(curve, metric, mode == "min").noise
+        span = max(_LEAST, (length or epoch) // _SHARE)
+        self._acting[trial_id] = _Acting(past, dict(judgement.knobs), span, float(noise), reading)
+        self._past.setdefault(trial_id, []).append(past)
+        search.note(
+            "redirect",
+            trial_id=trial_id,
+            epoch=epoch,
+            knobs={name: list(pair) for name, pair in changed.items()},
+            before=value,
+            reason=judgement.reason,
+            source=judgement.source,
+        )
+        return past
+
+    def hear(
+        self, search: Search, trial_id: str, epoch: int, value: float, values: Mapping[str, float]
+    ) -> None:
+        """Take in an epoch: a redirect has arrived, its effect can be measured, or neither."""
+        acting = self._acting.get(trial_id)
+        if acting is None or epoch <= acting.past.epoch:
+            return
+        if acting.since is None and _same(values, acting.target):
+            acting.since = epoch
+        if acting.since is not None:
+            acting.last = (epoch, value)
+            if epoch >= acting.since + acting.span - 1:
+                self._measured(search, trial_id)
+        elif epoch > acting.past.epoch + acting.span:
+            self._unheard(search, trial_id, epoch)
+
+    def end(self, search: Search, trial_id: str) -> None:
+        """The trial ended or starts again: what acts is judged by the epochs that it had."""
+        acting = self._acting.get(trial_id)
+        if acting is not None and acting.last is not None:
+            self._measured(search, trial_id)
+        self._acting.pop(trial_id, None)
+        self._deaf.discard(trial_id)
+        if self._past.pop(trial_id, None) and self._board is not None:
+            self._board.forget.remote(trial_id)
+
+    def _measured(self, search: Search, trial_id: str) -> None:
+        acting, mode = self._acting.pop(trial_id), search.goal[1]
+        past, (ended, after) = acting.past, acting.last or (acting.past.epoch, math.nan)
+        expected, width = _expected(past, acting.reading, ended, mode)
+        margin = _NOISES * acting.noise + width
+        gain = (expected - after) * (1.0 if mode == "min" else -1.0)
+        past = replace(past, after=after, expected=expected, margin=margin, ended=ended)
+        if math.isnan(gain) or gain < -margin:
+            past = replace(past, verdict="worse")
+        else:
+            past = replace(past, verdict="better" if gain > margin else "within noise")
+        self._concluded(search, trial_id, past)
+
+    def _unheard(self, search: Search, trial_id: str, epoch: int) -> None:
+        self._deaf.add(trial_id)
+        self._board = None  # perhaps it died: the next push finds it, or starts a new one
+        acting = self._acting.pop(trial_id)
+        if not self._said:
+            logger.warning(
+                "raymimic: trial %s did not take over what it was sent after epoch %d (said once): "
+                "it must call knobs.update() once an epoch and report knobs.metrics().",
+                trial_id,
+                acting.past.epoch,
+            )
+        self._said = True
+        self._concluded(search, trial_id, replace(acting.past, ended=epoch))
+
+    def _concluded(self, search: Search, trial_id: str, past: PastRedirect) -> None:
+        heard = past.after is not None
+        self.verdicts[past.verdict if heard else "unheard"] += 1
+        self._past[trial_id][-1] = past
+        search.note(
+            "verdict",
+            trial_id=trial_id,
+            epoch=past.epoch,
+            ended=past.ended,
+            verdict=past.verdict if heard else "unheard",
+            before=past.before,
+            after=past.after,
+            expected=past.expected,
+            margin=past.margin,
+        )
+
+
+def _same(values: Mapping[str, float], target: Mapping[str, float]) -> bool:
+    return all(math.isclose(values.get(name, math.nan), new) for name, new in target.items())
+
+
+def _expected(
+    past: PastRedirect, reading: Reading | None, epoch: int, mode: Mode
+) -> tuple[float, float]:
+    """What the forecast made before gives for an epoch, and how far it may be off there.
+
+    The way from the value at the redirect to the forecast end is gone in logarithmic time. Without
+    a forecast nothing is expected to change.
+    """
+    before = math.nan if past.before is None else past.before
+    if reading is None or reading.forecast is None or reading.length <= past.epoch:
+        return before, 0.0
+    share = math.log(epoch / past.epoch) / math.log(reading.length / past.epoch)
+    share = min(1.0, max(0.0, share))
+    low, high = reading.forecast.interval(0.8)
+    end = reading.forecast.median * (1.0 if mode == "min" else -1.0)
+    return before + share * (end - before), share * (high - low) / 2
