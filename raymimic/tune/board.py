@@ -10,7 +10,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raymimic.tune.actors import NAMESPACE
 
-# An actor ends when its first handle is gone: these live as long as the driver does.
+# An actor ends when its first handle is gone, however many others are looked up later: the first
+# ones live here, as long as the driver does.
 _kept: dict[str, Any] = {}
 
 
@@ -62,5 +63,6 @@ def open_board() -> Any:
         )
         .remote()
     )
-    _kept[name] = actor
+    if _kept.get(name) != actor:  # equal handles are of the same actor
+        _kept[name] = actor
     return actor
