@@ -26,7 +26,7 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
                that follow)
     adjustment what the advisor said, what was applied, what was dropped; empty: nothing to change
     verdict    what an adjustment's interval did to the metric, against the curve's noise; with a
-               trial_id what a redirect did, against the forecast made before it
+               trial_id what a redirect did, against pace and forecast before it
     rollback   a training was put back to the start of an interval
     torn      a half-written last line of an earlier process was cut off
 

@@ -3,9 +3,9 @@
     python experiments/judging/cost.py [--part controller live delay] [--out results.json]
 
 controller  Trials of 50 epochs, 50 side by side, driven through `LLMScheduler.on_trial_result` as
-            Tune does it, every call timed on its own: without a judge, with a judge that takes 2 s
-            (as a language model does), with one that always fails, with the keyless rules and live
-            knobs, and with the judge and the knobs together.
+            Tune does it, an epoch every 0.2 s, every call timed on its own: without a judge, with a
+            judge that takes 2 s (as a language model does), with one that always fails, with the
+            keyless rules and live knobs, and with the judge and the knobs together.
 live        `Board.push` as the scheduler sends it and `TrialKnobs.update` in a worker, on a Ray of
             its own.
 delay       A real Tune run, 2 trials at once with epochs of 50 ms: from the push on the driver to
@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 from ray import tune
@@ -44,15 +44,19 @@ LIVE = LiveKnobs({"lr": Knob(1e-5, 1.0, "learning rate"), "dropout": Knob(0.0, 0
 
 
 class SlowModel:
-    """A language model that takes two seconds and lets everything continue."""
+    """A language model that takes two seconds and stops every second trial that may be stopped."""
 
     model = "slow-model"
 
     def complete(self, request: Request) -> Reply:
         time.sleep(LATENCY_S)
-        ids = [line.split('"')[1] for line in request.user.splitlines() if line[:8] == "## trial"]
-        said = {"action": "continue", "reason": "not sure yet", "knobs": {}}
-        text = json.dumps({"judgements": [{"trial_id": one, **said} for one in ids]})
+        blocks = request.user.split("\n## trial ")[1:]
+        found = []
+        for index, block in enumerate(blocks):
+            stop = index % 2 == 0 and "may not be stopped" not in block
+            said = {"action": "stop" if stop else "continue", "reason": "so it looks", "knobs": {}}
+            found.append({"trial_id": block.split('"')[1], **said})
+        text = json.dumps({"judgements": found})
         return Reply(text, self.model, tokens_in=len(request.user) // 4, tokens_out=len(text) // 4)
 
 
@@ -68,7 +72,9 @@ class BrokenModel:
 class NoBoard:
     """Takes pushes without a Ray: the controller's own cost is measured here."""
 
-    push = forget = SimpleNamespace(remote=lambda *_: None)
+    sent: ClassVar[dict[str, dict[str, float]]] = {}
+    push = SimpleNamespace(remote=lambda trial_id, new: NoBoard.sent.update({trial_id: new}))
+    forget = SimpleNamespace(remote=lambda trial_id: NoBoard.sent.pop(trial_id, None))
 
 
 def losses(rng: random.Random) -> list[float]:
@@ -90,7 +96,8 @@ def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
             result = {"loss": curve[done], "train_loss": curve[done] * 0.9}
             result |= {"training_iteration": epoch, "time_total_s": 1.0, "pid": 1}
             if knobs:
-                result |= {"raymimic/live/lr": 0.01, "raymimic/live/dropout": 0.1}
+                now = {"lr": 0.01, "dropout": 0.1, **NoBoard.sent.get(trial.trial_id, {})}
+                result |= {f"raymimic/live/{name}": new for name, new in now.items()}
             begun = time.perf_counter()
             action = scheduler.on_trial_result(None, trial, result)
             seconds.append(time.perf_counter() - begun)
@@ -98,7 +105,7 @@ def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
             if action == TrialScheduler.STOP or epoch == EPOCHS:
                 scheduler.on_trial_complete(None, trial, result)
                 del running[trial]
-        time.sleep(0.02)  # an epoch takes its time, and so do answers
+        time.sleep(0.2)  # an epoch of all of them: an answer is ten epochs old
     return seconds
 
 

@@ -18,8 +18,8 @@ class PastRedirect:
     """Knobs of a running trial that were turned after ``epoch``, and what came of it.
 
     ``changed`` holds each knob's value before and after. ``before`` is the metric when they were
-    turned, ``after`` that at ``ended``, ``expected`` what the forecast made before gave for
-    ``ended``, ``margin`` how far from it counts as luck; None while unknown.
+    turned and ``after`` that up to ``ended`` (means of three epochs), ``expected`` what pace and
+    forecast before it gave for then, ``margin`` how far from it counts as luck; None while unknown.
     """
 
     epoch: int

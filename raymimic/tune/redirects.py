@@ -6,20 +6,19 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raymimic.advisor import Judgement, KnobState, PastRedirect
-from raymimic.curves.series import read_series
-from raymimic.records import Mode
+from raymimic.advisor import Judgement, KnobState, PastRedirect, VerdictKind
 from raymimic.tune.board import open_board
 from raymimic.tune.doubts import Search
+from raymimic.tune.effect import Outlook, outlook, place
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.stopping import Reading
 
 logger = logging.getLogger(__name__)
 
-_NOISES = 2.0  # a difference of so many standard deviations of the noise is more than luck
+_WINDOW = 3  # last values whose mean is compared
 _SHARE = 10  # a redirect is judged after this part of a full training ...
 _LEAST = 2  # ... and so many epochs at least; within as many a trial takes it over
 
@@ -31,10 +30,9 @@ class _Acting:
     past: PastRedirect
     target: Mapping[str, float]
     span: int
-    noise: float
-    reading: Reading | None
+    outlook: Outlook
     since: int | None = None
-    last: tuple[int, float] | None = None
+    recent: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Redirects:
@@ -89,18 +87,17 @@ class Redirects:
         trial_id, (metric, mode), length = judgement.trial_id, search.goal, search.length
         self._board.push.remote(trial_id, dict(judgement.knobs))
         changed = {name: (values[name], new) for name, new in judgement.knobs.items()}
-        past = PastRedirect(epoch, changed, judgement.reason, judgement.source, before=value)
-        curve = search.curve(trial_id)
-        noise = 0.0 if curve is None else read_series(curve, metric, mode == "min").noise
+        ahead = outlook(search.curve(trial_id), metric, mode, (epoch, value), reading)
+        past = PastRedirect(epoch, changed, judgement.reason, judgement.source, before=ahead.level)
         span = max(_LEAST, (length or epoch) // _SHARE)
-        self._acting[trial_id] = _Acting(past, dict(judgement.knobs), span, float(noise), reading)
+        self._acting[trial_id] = _Acting(past, dict(judgement.knobs), span, ahead)
         self._past.setdefault(trial_id, []).append(past)
         search.note(
             "redirect",
             trial_id=trial_id,
             epoch=epoch,
             knobs={name: list(pair) for name, pair in changed.items()},
-            before=value,
+            before=ahead.level,
             reason=judgement.reason,
             source=judgement.source,
         )
@@ -116,7 +113,7 @@ class Redirects:
         if acting.since is None and _same(values, acting.target):
             acting.since = epoch
         if acting.since is not None:
-            acting.last = (epoch, value)
+            acting.recent.append((epoch, value))
             if epoch >= acting.since + acting.span - 1:
                 self._measured(search, trial_id)
         elif epoch > acting.past.epoch + acting.span:
@@ -125,7 +122,7 @@ class Redirects:
     def end(self, search: Search, trial_id: str) -> None:
         """The trial ended or starts again: what acts is judged by the epochs that it had."""
         acting = self._acting.get(trial_id)
-        if acting is not None and acting.last is not None:
+        if acting is not None and acting.recent:
             self._measured(search, trial_id)
         self._acting.pop(trial_id, None)
         self._deaf.discard(trial_id)
@@ -134,15 +131,22 @@ class Redirects:
 
     def _measured(self, search: Search, trial_id: str) -> None:
         acting, mode = self._acting.pop(trial_id), search.goal[1]
-        past, (ended, after) = acting.past, acting.last or (acting.past.epoch, math.nan)
-        expected, width = _expected(past, acting.reading, ended, mode)
-        margin = _NOISES * acting.noise + width
+        after, at = place(acting.recent[-_WINDOW:])
+        expected, margin = acting.outlook.expected(at)
         gain = (expected - after) * (1.0 if mode == "min" else -1.0)
-        past = replace(past, after=after, expected=expected, margin=margin, ended=ended)
-        if math.isnan(gain) or gain < -margin:
-            past = replace(past, verdict="worse")
-        else:
-            past = replace(past, verdict="better" if gain > margin else "within noise")
+        verdict: VerdictKind = "within noise"
+        if not gain >= -margin:  # a NaN is worse, too
+            verdict = "worse"
+        elif gain > margin:
+            verdict = "better"
+        past = replace(
+            acting.past,
+            after=after,
+            expected=expected,
+            margin=margin,
+            ended=acting.recent[-1][0],
+            verdict=verdict,
+        )
         self._concluded(search, trial_id, past)
 
     def _unheard(self, search: Search, trial_id: str, epoch: int) -> None:
@@ -178,21 +182,3 @@ class Redirects:
 
 def _same(values: Mapping[str, float], target: Mapping[str, float]) -> bool:
     return all(math.isclose(values.get(name, math.nan), new) for name, new in target.items())
-
-
-def _expected(
-    past: PastRedirect, reading: Reading | None, epoch: int, mode: Mode
-) -> tuple[float, float]:
-    """What the forecast made before gives for an epoch, and how far it may be off there.
-
-    The way from the value at the redirect to the forecast end is gone in logarithmic time. Without
-    a forecast nothing is expected to change.
-    """
-    before = math.nan if past.before is None else past.before
-    if reading is None or reading.forecast is None or reading.length <= past.epoch:
-        return before, 0.0
-    share = math.log(epoch / past.epoch) / math.log(reading.length / past.epoch)
-    share = min(1.0, max(0.0, share))
-    low, high = reading.forecast.interval(0.8)
-    end = reading.forecast.median * (1.0 if mode == "min" else -1.0)
-    return before + share * (end - before), share * (high - low) / 2
