@@ -6,6 +6,7 @@ from raymimic.curves.extrapolate import Extrapolator, Forecast
 from raymimic.curves.forecast import Finished
 from raymimic.curves.history import CurveHistory
 from raymimic.curves.pairs import Pair, find_pair
+from raymimic.curves.scatter import noise_of
 from raymimic.curves.signals import Diagnosis, Signal, SignalKind
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "SignalKind",
     "diagnose",
     "find_pair",
+    "noise_of",
 ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from raymimic.advisor import Adjustment, VerdictKind
-from raymimic.curves import Curve
+from raymimic.curves import Curve, noise_of
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.names import norms_of
 from raymimic.records import Mode
@@ -20,11 +20,6 @@ Floats = npt.NDArray[np.float64]
 
 _BAND = 2.0
 """A change counts as real beyond so many standard deviations of the curve's noise."""
-
-_RECENT = 8  # epochs; the noise of long ago was another learning rate's
-
-_SCATTER = 1.4826 / math.sqrt(6.0)
-"""From the median size of second differences to the standard deviation of Gaussian noise."""
 
 
 @dataclass(frozen=True)
@@ -152,19 +147,3 @@ def finite_values(curve: Curve, metric: str, until: int | None = None) -> Floats
     values = curve.columns[metric]
     wanted = np.isfinite(values)
     return values[wanted if until is None else wanted & (curve.epochs <= until)]
-
-
-def noise_of(values: Floats) -> float | None:
-    """Standard deviation from epoch to epoch: what is left when straight trends are taken out.
-
-    The median of second differences; for two values their distance, for one None. Never less than
-    the smallest step seen: an accuracy on a few examples moves in whole ones.
-    """
-    if values.size < 2:
-        return None
-    steps = np.abs(np.diff(values[-_RECENT:]))
-    smallest = float(steps[steps > 0].min(initial=np.inf)) if steps.any() else 0.0
-    if values.size == 2:
-        return smallest
-    bends = np.abs(np.diff(values[-_RECENT:], n=2))
-    return max(float(np.median(bends)) * _SCATTER, smallest)

@@ -20,13 +20,13 @@ from raymimic.advisor import (
     choose_adjuster,
     describe_adjuster,
 )
-from raymimic.curves import diagnose
+from raymimic.curves import diagnose, noise_of
 from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.modulation import ranks
 from raymimic.modulation.consult import Answer, Consultation
-from raymimic.modulation.guard import Limits, finite_values, judge, noise_of
+from raymimic.modulation.guard import Limits, finite_values, judge
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.record import Record
 from raymimic.modulation.steering import Steering

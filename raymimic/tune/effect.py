@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raymimic.curves import Curve
-from raymimic.curves.series import read_series
+from raymimic.curves import Curve, noise_of
 from raymimic.records import Mode
 from raymimic.tune.stopping import Reading
 
@@ -53,12 +52,12 @@ def outlook(
     curve: Curve | None, metric: str, mode: Mode, now: tuple[int, float], reading: Reading | None
 ) -> Outlook:
     """Read a curve that reported ``now`` (epoch, value), which it may not hold yet."""
-    rows, noise = [now], 0.0
+    rows = [now]
     if curve is not None and metric in curve.columns:
-        noise = float(read_series(curve, metric, mode == "min").noise)
         known = zip(curve.epochs.tolist(), curve.column(metric).tolist(), strict=True)
         rows = [(epoch, value) for epoch, value in known if epoch < now[0]] + [now]
     rows = [(epoch, value) for epoch, value in rows if math.isfinite(value)]
+    noise = noise_of(np.array([value for _, value in rows])) or 0.0
     level, at = place(rows[-_WINDOW:]) if rows else (math.nan, float(now[0]))
     before, then = place([row for row in rows if row[0] <= _BACK * now[0]][-_WINDOW:] or rows[:1])
     slope = (level - before) / math.log(at / then) if at > then else 0.0
