@@ -117,10 +117,10 @@ def test_in_a_real_run_a_redirect_arrives_without_a_restart_and_a_judge_stops(
     seen, live = tmp_path / "seen.jsonl", LIVE
 
     def train(config: dict[str, Any]) -> None:
-        knobs, gain = live.start({"lr": 0.09}), 0.0
+        knobs = live.start({"lr": 0.09})
         for epoch in range(1, EPOCHS + 1):
             knobs.update()
-            gain += 0.05 if knobs["lr"] == 0.01 else 0.0
+            gain = 1.2 if knobs["lr"] == 0.01 else 0.0
             with seen.open("a") as file:
                 file.write(json.dumps([config["x"], os.getpid(), epoch, knobs["lr"]]) + "\n")
             loss = config["x"] - gain + 0.5**epoch + 0.001 * (-1) ** epoch
