@@ -55,7 +55,7 @@ class Background(Generic[T]):
         """Wait at most ``seconds`` for the job to end."""
         if self._job is not None:
             with contextlib.suppress(FutureTimeout):
-                self._job.exception(timeout=seconds)
+                self._job.exception(timeout=max(0.0, seconds))
 
     def take(self) -> Future[T] | None:
         """Return the ended job's future and forget it; None while it runs or without one."""

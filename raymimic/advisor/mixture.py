@@ -31,8 +31,8 @@ _OVER = 3
 class MixtureAdvisor:
     """Shares the trials between ``guide``, Optuna's samplers and random draws.
 
-    The first batch is the user's points, the guide's guesses and one random draw; after it every
-    slot goes to the guide or the statistical proposer by `earned_share`. A guide that cannot answer
+    The first batch is the user's points, the guide's guesses and one random draw (if the search
+    did not begin with one while it waited for the guide); after it every slot goes to the guide or the statistical proposer by `earned_share`. A guide that cannot answer
     raises `AdvisorError`, as always. Stateless: depends on ``seed`` and the evidence.
     """
 
@@ -104,11 +104,13 @@ def _slots(evidence: SearchEvidence, n: int, seed: int, guide: Source) -> list[s
     """Say whose the next ``n`` slots are: "guide", "statistical" or "random"."""
     given, first = evidence.given, len(evidence.known)
     guesses = max(_GUESSES - given, _LEAST_GUESSES)
+    started = [t.source for t in (*evidence.trials, *evidence.running) if t.source != "user"]
+    drawn = bool(started) and started[0] in ("statistical", "random")  # it did not wait for a guide
     share = earned_share(evidence.trials, told(evidence), guide)
     slots = []
     for place in range(first, first + n):
-        own = place - given
-        if own <= guesses:
+        own = place - given - drawn
+        if own < guesses or (own == guesses and not drawn):
             slots.append("guide" if own < guesses else "random")
         else:
             chance = random.Random(f"slot {seed} {place}").random()

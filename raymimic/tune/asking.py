@@ -9,9 +9,15 @@ from raymimic.advisor import Advisor, SearchEvidence
 from raymimic.records import Advice
 from raymimic.tune.inquiry import Inquiry
 
+# Proposals of a mixture that did not ask its guide say nothing about the guide's health.
+_OTHERS = ("statistical", "random")
+
 
 class Asking(Inquiry[Advice]):
-    """Asks an advisor for configurations, one question at a time."""
+    """Asks an advisor for configurations, one question at a time.
+
+    ``first_known`` is how many ended trials the first question showed, None before it.
+    """
 
     owner = "LLMSearcher"
 
@@ -23,6 +29,7 @@ class Asking(Inquiry[Advice]):
         super()._open()
         self._asked_for = 0
         self._known = 0
+        self.first_known: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "advisor": self.advisor}
@@ -40,4 +47,9 @@ class Asking(Inquiry[Advice]):
     def ask(self, view: Callable[[], SearchEvidence], n: int, known: int) -> None:
         """Ask for ``n`` configurations; ``view`` builds the evidence in the background."""
         advisor, self._asked_for, self._known = self.advisor, n, known
+        if self.first_known is None:
+            self.first_known = known
         self.submit(lambda: advisor.propose(view(), n))
+
+    def _speaks(self, answer: Advice) -> bool:
+        return bool(answer.calls) or any(p.source not in _OTHERS for p in answer.proposals)

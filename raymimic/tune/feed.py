@@ -8,14 +8,17 @@ from raymimic.errors import AdvisorError
 from raymimic.records import Advice
 from raymimic.tune.asking import Asking
 from raymimic.tune.intake import Intake
+from raymimic.tune.patience import PATIENCE_S, patience_for
 from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
 
 logger = logging.getLogger(__name__)
 
-# With no trial running, Tune sleeps a whole second after each empty answer; waiting this long for
-# an answer that is nearly there (local rules take milliseconds) can only make a search faster.
-_IDLE_WAIT_S = 0.2
+# With no trial running, Tune sleeps a whole second after each empty answer: waiting that long for a
+# local proposer (it takes milliseconds) can only make a search faster. A model is given the time
+# that a cache or a script of answers needs.
+_IDLE_WAIT_S = 1.0
+_MODEL_WAIT_S = 0.2
 
 # A question to a model wants this many configurations, or as many as run at once, up to the cap:
 # more in one reply would be chosen before any of them has shown its curve.
@@ -27,13 +30,13 @@ class Feed:
     """Keeps the queue filled and pops it, without ever blocking on the advisor.
 
     A model is asked for a batch and ahead of need; a local advisor for one configuration when one
-    is due. A free slot waits ``patience`` seconds at most for an answer. What the advisor leaves
-    empty is filled by the ``stand_in``, and where that cannot answer either, at random. Picklable:
-    a call in flight stays behind.
+    is due. A free slot waits ``patience`` seconds at most for an answer (None: `patience_for`).
+    What the advisor leaves empty is filled by the ``stand_in``, and where that cannot answer
+    either, at random. Picklable: a call in flight stays behind.
     """
 
     def __init__(
-        self, asking: Asking, stand_in: Asking, *, batch_size: int | None, patience: float
+        self, asking: Asking, stand_in: Asking, *, batch_size: int | None, patience: float | None
     ) -> None:
         self._asking, self._stand_in = asking, stand_in
         self._batch_size, self._patience = batch_size, patience
@@ -47,13 +50,22 @@ class Feed:
         """Return the next proposal, or None while an advisor in good standing is thinking."""
         self.collect(session, state)
         self.ask_if_low(session, state, due=True)
-        if not state.queue and not state.running:
-            self._asking.wait(_IDLE_WAIT_S)
+        if not state.queue and not state.running and not self._asking.failures:
+            local = not self._asking.advisor.remote
+            self._asking.wait(_IDLE_WAIT_S if local else _MODEL_WAIT_S - self._asking.age)
             self.collect(session, state)
         queued = self._pop(session, state)
-        if queued is None and not self._should_wait():
+        if queued is None and not self._should_wait(session, state):
             queued = self._from_stand_in(session, state)
         return queued
+
+    def trial_ended(self, session: Session, state: SearchState) -> None:
+        """Ask for what the slot that is free now needs, before Tune asks for it."""
+        due = not session.all_started
+        self.collect(session, state)
+        self.ask_if_low(session, state, due=due)
+        if due and not state.queue and not self._should_wait(session, state):
+            self._ask_stand_in(session, state)
 
     def ask_if_low(self, session: Session, state: SearchState, *, due: bool) -> None:
         """Ask when the queue runs low, for no more than the budget can still start.
@@ -92,28 +104,43 @@ class Feed:
 
     def _pop(self, session: Session, state: SearchState) -> Queued | None:
         """Pop the queue; what was proposed from too old a view is dropped."""
-        stale_after = 2 * self.batch(session.concurrency) + len(state.running)
         while state.queue:
             queued = state.queue.popleft()
             age = len(state.ended) - queued.made_from
-            if queued.proposal.source == "user" or age <= stale_after:
+            if queued.proposal.source == "user" or age <= self._stale_after(session, state):
                 return queued
             text = f"stale: {age} trials ended since it was proposed"
             state.discard(queued, text)
             session.journal.drop("stale", text, queued.id)
         return None
 
-    def _should_wait(self) -> bool:
+    def _stale_after(self, session: Session, state: SearchState) -> int:
+        """How many trials may end between a question and the use of its answer."""
+        return 2 * self.batch(session.concurrency) + len(state.running)
+
+    def _should_wait(self, session: Session, state: SearchState) -> bool:
         """Whether a free slot waits for the advisor: it is thinking, and not yet for too long."""
         asking = self._asking
-        return asking.busy and not asking.failures and asking.age < self._patience
+        if not asking.busy or asking.failures:
+            return False
+        patience = self._patience
+        if patience is None and asking.advisor.remote:
+            patience = patience_for(asking, session, state)
+        return asking.age < (PATIENCE_S if patience is None else patience)
+
+    def _ask_stand_in(self, session: Session, state: SearchState) -> None:
+        if self._stand_in.may_ask():
+            view = state.view(session.budget(), session.instruction)
+            self._stand_in.ask(view, 1, known=len(state.ended))
 
     def _from_stand_in(self, session: Session, state: SearchState) -> Queued | None:
         """Give the stand-in's proposal, None while it computes, a random one where it failed."""
         answer = self._stand_in.collect()
-        if answer is None and self._stand_in.may_ask():
-            view = state.view(session.budget(), session.instruction)
-            self._stand_in.ask(view, 1, known=len(state.ended))
+        age = len(state.ended) - self._stand_in.known
+        if isinstance(answer, Advice) and age > self._stale_after(session, state):
+            answer = None  # asked ahead, and not needed then
+        if answer is None:
+            self._ask_stand_in(session, state)
         if answer is None and self._stand_in.busy:
             self._stand_in.wait(0.0 if state.running else _IDLE_WAIT_S)
             answer = self._stand_in.collect()
@@ -140,7 +167,7 @@ class Feed:
         if failure is not None:
             return failure.reason, f"the advisor failed ({failure})"
         if self._asking.busy:
-            return "patience", f"no answer within {self._patience:g} s"
+            return "patience", f"no answer within {self._asking.age:.1f} s"
         return "no_proposal", "the advisor had nothing to propose"
 
     def _warn(self, failure: AdvisorError) -> None:

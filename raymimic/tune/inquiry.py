@@ -23,6 +23,7 @@ _GRACE_S = 5.0
 class Inquiry(Generic[T]):
     """Runs a question in the background; ``timeout`` (seconds) is how long an answer may take.
 
+    ``failures`` counts those in a row, ``answered`` says that there was an answer.
     Pickles without the question in flight and without its memory of failures: after a restore the
     one who is asked gets a fresh chance.
     """
@@ -38,6 +39,7 @@ class Inquiry(Generic[T]):
         self._retry_at = 0.0
         self.failures = 0
         self.last_failure: AdvisorError | None = None
+        self.answered = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {"timeout": self.timeout}
@@ -89,12 +91,19 @@ class Inquiry(Generic[T]):
             )
         error = ended.exception()
         if error is None:
-            self.failures, self.last_failure = 0, None
-            return ended.result()
+            answer = ended.result()
+            if self._speaks(answer):
+                self.failures, self.last_failure, self.answered = 0, None, True
+            return answer
         if isinstance(error, AdvisorError):
             return self._failed(error)
         # An advisor may be the user's own code: whatever it raises must not stop the search.
         return self._failed(AdvisorError(f"{type(error).__name__}: {error}", reason="crash"))
+
+    def _speaks(self, answer: T) -> bool:
+        """Whether an answer comes from the one who is asked, and not from a stand-in."""
+        del answer
+        return True
 
     def _failed(self, error: AdvisorError) -> AdvisorError:
         self.failures += 1

@@ -75,7 +75,9 @@ class LLMSearcher(Searcher):
         timeout: Longest a question may take, in seconds.
         patience: How long a free slot waits for an answer, in seconds since the question; after
             that the statistical proposer stands in. (While no trial runs, Tune hears neither Ctrl-C
-            nor its time budget.)
+            nor its time budget.) By default a twentieth of what the search is expected to take and
+            30 s at most, and the first trial of a search waits for no model: a model that hangs
+            costs no more than that.
         seed: Makes fallbacks and the heuristic repeatable.
         ledger: File for the record of all decisions; by default a new one in
             ``~/ray_results/raymimic/``.
@@ -98,7 +100,7 @@ class LLMSearcher(Searcher):
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
         timeout: float = 60.0,
-        patience: float = 30.0,
+        patience: float | None = None,
         seed: int | None = None,
         ledger: str | None = None,
     ) -> None:
@@ -231,8 +233,7 @@ class LLMSearcher(Searcher):
         if record is not None:
             session.journal.outcome(record)
         if not error:  # after an error its text comes next (`note_error`): a question can wait
-            self._feed.collect(session, state)
-            self._feed.ask_if_low(session, state, due=not session.all_started)
+            self._feed.trial_ended(session, state)
         if session.all_started and not state.running and not self.attended:
             self.finish()
 
@@ -360,7 +361,7 @@ def _keep(state: SearchState, trial_id: str, result: Mapping[str, Any]) -> None:
 
 
 def _check_arguments(
-    metric: Any, mode: Any, batch_size: int | None, timeout: float, patience: float
+    metric: Any, mode: Any, batch_size: int | None, timeout: float, patience: float | None
 ) -> None:
     """Raise ValueError for arguments that cannot work."""
     for name, value in (("metric", metric), ("mode", mode)):
@@ -373,7 +374,7 @@ def _check_arguments(
         raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 or None, got {batch_size!r}")
-    if timeout <= 0 or patience < 0:
+    if timeout <= 0 or (patience is not None and patience < 0):
         raise ValueError(
             f"timeout must be above 0 s and patience at least 0 s, got {timeout=}, {patience=}"
         )

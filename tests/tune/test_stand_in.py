@@ -24,7 +24,7 @@ TRIALS = 9
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """TPE answers in milliseconds; which sampler it is does not matter here."""
     monkeypatch.setattr("raymimic.advisor.statistical.gp_available", lambda: False)
-    monkeypatch.setattr("raymimic.tune.feed._IDLE_WAIT_S", 0.05)
+    monkeypatch.setattr("raymimic.tune.feed._MODEL_WAIT_S", 0.05)
 
 
 def one_by_one(searcher: LLMSearcher, count: int = TRIALS, first: int = 0) -> list[float]:
@@ -98,8 +98,25 @@ def test_the_model_gets_the_run_back_when_it_answers(make) -> None:
     searcher = make(llm=advisor, patience=0.01, batch_size=2)
     one_by_one(searcher, 2)
     advisor.gate.set()
+    searcher._feed.asking.wait(10)
     assert one_by_one(searcher, 2, first=2) == [0.01, 0.02]
     assert searcher.tally.started == {"statistical": 2, "llm": 2}
+
+
+def test_only_the_first_trial_does_not_wait_for_a_model_by_default(make) -> None:
+    """Without a number for patience, how long trials take says what waiting would cost."""
+    advisor = HeldAdvisor()
+    searcher = make(llm=advisor, batch_size=2)
+    begun = time.monotonic()
+    suggest(searcher, "a")
+    assert time.monotonic() - begun < 5  # and not 30
+    assert searcher.suggest("b") is None  # the model may still answer while the first one runs
+    run_trial(searcher, "a", [1.0])
+    suggest(searcher, "b")  # trials are quicker than the model
+    advisor.gate.set()
+    searcher._feed.asking.wait(10)
+    assert suggest(searcher, "c")["x"] == 0.01
+    assert searcher.tally.fallbacks == {"patience": 2}
 
 
 def test_where_nobody_can_answer_it_is_random_and_counted(make, events, monkeypatch) -> None:
