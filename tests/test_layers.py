@@ -16,7 +16,7 @@ PACKAGE = Path(raymimic.__file__).parent
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
     "cli", "demo", "tune", "modulation", "advisor", "llm", "curves", "summary", "ledger", "space",
-    "records", "background", "errors",
+    "records", "background", "foreign", "errors",
 ]  # fmt: skip
 
 # Who alone may import what at module level.

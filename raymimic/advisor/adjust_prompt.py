@@ -18,7 +18,7 @@ from raymimic.advisor.run_text import (
     run_curve_lines,
     standing_lines,
 )
-from raymimic.advisor.trial_text import quote
+from raymimic.foreign import name_text, quote
 
 _MEANINGS: dict[OperationKind, str] = {
     "pull": "delta = amount * (anchor - p); toward names one of the anchors",
@@ -96,11 +96,14 @@ Reply with one JSON object and nothing else: {{"review": "...", "rationale": "..
 
 def adjust_system_prompt(evidence: RunEvidence) -> str:
     """The part that stays the same over a run, so that providers can cache it."""
+    metric = name_text(evidence.metric)
     text = _SYSTEM.format(
-        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {evidence.metric}",
-        metric=evidence.metric,
+        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {metric}",
+        metric=metric,
         direction="lower" if evidence.mode == "min" else "higher",
-        optimizer=f" The optimizer is {evidence.optimizer}." if evidence.optimizer else "",
+        optimizer=f" The optimizer is {name_text(evidence.optimizer)}."
+        if evidence.optimizer
+        else "",
         max_alpha=evidence.max_alpha,
         operations="\n".join(f"- {kind}: {_MEANINGS[kind]}{_bounds(kind)}" for kind in KINDS),
         most=MOST_OPERATIONS,

@@ -8,6 +8,7 @@ import numpy as np
 
 from raymimic.advisor.base import TrialRecord
 from raymimic.curves import Curve, find_pair
+from raymimic.foreign import name_text
 
 _POINTS = 12
 _LAST = 4  # epochs at the end that are never thinned: late noise decides scores
@@ -32,9 +33,10 @@ def curve_lines(trial: TrialRecord, metric: str, points: int = _POINTS) -> list[
     pair = find_pair(tuple(curve.columns), metric)
     twins = [pair.held_out, pair.train] if pair else []
     whole = list(dict.fromkeys(name for name in [metric, *twins] if name in curve.columns))
-    lines = [f"{name} {text}" for name in whole if (text := _cells(curve, name, rows))]
+    lines = _columns(curve, whole, rows)
     others = [name for name in curve.columns if name not in whole][:_OTHERS]
-    last = [f"{name} {number(value)}" for name in others if (value := curve.last(name)) is not None]
+    ends = [(name_text(name), curve.last(name)) for name in others]
+    last = [f"{name} {number(value)}" for name, value in ends if value is not None]
     return [*lines, f"at the end: {', '.join(last)}"] if last else lines
 
 
@@ -44,7 +46,11 @@ def column_lines(trial: TrialRecord, metric: str, names: list[str], points: int)
     if curve is None or not len(curve):
         return []
     rows = _informative(curve, trial, metric, points)
-    return [f"{name} {text}" for name in names if (text := _cells(curve, name, rows))]
+    return _columns(curve, names, rows)
+
+
+def _columns(curve: Curve, names: list[str], rows: list[int]) -> list[str]:
+    return [f"{name_text(name)} {text}" for name in names if (text := _cells(curve, name, rows))]
 
 
 def _cells(curve: Curve, name: str, rows: list[int]) -> str:

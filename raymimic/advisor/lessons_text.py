@@ -11,8 +11,8 @@ from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.lessons import BEST_TITLE, TITLE
 from raymimic.advisor.separation import Group, groups_of, separation
-from raymimic.advisor.trial_text import quote
 from raymimic.errors import BadReply, LessonsError
+from raymimic.foreign import quote
 from raymimic.llm import read_object
 from raymimic.space import SearchSpace
 from raymimic.summary import last_line

@@ -21,8 +21,8 @@ from raymimic.advisor.judge_reply import read_judgements
 from raymimic.advisor.prompt import reply_schema, system_prompt, user_prompt
 from raymimic.advisor.reply import read_proposals
 from raymimic.advisor.run_evidence import AdjustmentAdvice, RunEvidence
-from raymimic.advisor.trial_text import quote
-from raymimic.errors import AdvisorError, BadReply, LLMError, LLMSetupError
+from raymimic.errors import AdvisorError, BadReply, LLMCallError, LLMError, LLMSetupError
+from raymimic.foreign import quote
 from raymimic.llm import LLM, Reply, Request, call_record
 from raymimic.records import Advice, Call
 
@@ -146,6 +146,16 @@ class LLMAdvisor:
         except LLMError as error:
             calls.append(call_record(self.name, request, error, time.monotonic() - begun))
             raise
+        except Exception as error:  # noqa: BLE001 - a model may be the user's own code
+            # Its text is not passed on: it may quote a key.
+            failure = LLMCallError(
+                f"complete of {type(self.llm).__name__} must raise an LLMError or nothing, it "
+                f"raised {type(error).__name__}; mend it",
+                status="crash",
+                retryable=False,
+            )
+            calls.append(call_record(self.name, request, failure, time.monotonic() - begun))
+            raise failure from None
         calls.append(call_record(self.name, request, reply, time.monotonic() - begun))
         return reply
 

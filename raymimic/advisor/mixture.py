@@ -32,8 +32,9 @@ class MixtureAdvisor:
     """Shares the trials between ``guide``, Optuna's samplers and random draws.
 
     The first batch is the user's points, the guide's guesses and one random draw (if the search
-    did not begin with one while it waited for the guide); after it every slot goes to the guide or the statistical proposer by `earned_share`. A guide that cannot answer
-    raises `AdvisorError`, as always. Stateless: depends on ``seed`` and the evidence.
+    did not begin with one while it waited for the guide); after it every slot goes to the guide or
+    the statistical proposer by `earned_share`. A guide that cannot answer raises `AdvisorError`, as
+    always. Stateless: depends on ``seed`` and the evidence.
     """
 
     def __init__(self, guide: Advisor, seed: int = 0) -> None:

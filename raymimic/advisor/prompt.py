@@ -5,7 +5,6 @@ Text that comes from results, errors or users is written as JSON strings, so it 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from itertools import zip_longest
 from statistics import median
@@ -17,11 +16,11 @@ from raymimic.advisor.lessons import Lessons
 from raymimic.advisor.trial_text import (
     config_text,
     jitter,
-    quote,
     running_text,
     score_text,
     trial_text,
 )
+from raymimic.foreign import json_line, name_text, quote
 from raymimic.space import Choice, SearchSpace
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
@@ -84,11 +83,13 @@ Reply with one JSON object and nothing else: {{"proposals": [{{"config": {{...}}
 
 def system_prompt(evidence: SearchEvidence) -> str:
     """The part that stays the same over a run, so that providers can cache it."""
+    metric = name_text(evidence.metric)
+    parameters = evidence.space.dimensions.items()
     text = _SYSTEM.format(
-        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {evidence.metric}",
-        metric=evidence.metric,
+        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {metric}",
+        metric=metric,
         direction="lower" if evidence.mode == "min" else "higher",
-        space=evidence.space.describe() or "(none)",
+        space="\n".join(f"- {name_text(n)}: {d.describe()}" for n, d in parameters) or "(none)",
     )
     if evidence.instruction:
         text += f"\n\nThe user says: {quote(evidence.instruction)}"
@@ -171,7 +172,8 @@ def _best(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
     best = ranked[0]
     settings = config_text(evidence.space, best.config)
     reached = score_text(evidence, best)
-    lines = [f"{evidence.metric} {reached} in trial {best.trial_id}: {settings}"]
+    metric, trial = name_text(evidence.metric), name_text(best.trial_id)
+    lines = [f"{metric} {reached} in trial {trial}: {settings}"]
     jumps = [jump for trial in ranked if (jump := jitter(trial, evidence.metric)) is not None]
     if len(jumps) >= _JUMPS_NEEDED:
         lines.append(
@@ -217,7 +219,7 @@ def _choices(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
         if isinstance(dimension, Choice) and len(dimension.values) <= 10:
             pending = [trial.config for trial in evidence.running] + list(evidence.queued)
             due = {dimension.index(config[name]) for config in pending}
-            lines.append(f"{name}: {_reached(ranked, name, dimension, due)}")
+            lines.append(f"{name_text(name)}: {_reached(ranked, name, dimension, due)}")
     return _fit(lines, _CHOICES_CHARS)
 
 
@@ -227,7 +229,7 @@ def _reached(ranked: list[TrialRecord], name: str, choice: Choice, due: set[int]
         scores[choice.index(trial.config[name])].append(trial.score or 0.0)
     parts = []
     for index, value in enumerate(choice.values):
-        found, shown = scores[index], json.dumps(choice.show(value), ensure_ascii=False)
+        found, shown = scores[index], json_line(choice.show(value))
         if found:
             parts.append(f"{shown} {number(found[0])} ({len(found)}x)")
         else:
@@ -253,7 +255,8 @@ def _result(evidence: SearchEvidence, trial: TrialRecord, ranks: dict[str, int])
     if trial.score is None:
         return "failed" if trial.status == "failed" else "no finite score"
     rank = ranks[trial.trial_id]
-    return f"{evidence.metric} {score_text(evidence, trial)}, rank {rank} of {len(ranks)}"
+    metric = name_text(evidence.metric)
+    return f"{metric} {score_text(evidence, trial)}, rank {rank} of {len(ranks)}"
 
 
 def _instructive(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[TrialRecord]:
@@ -281,7 +284,9 @@ def _row(evidence: SearchEvidence, trial: TrialRecord) -> str:
     signal = trial.diagnosis.primary if trial.diagnosis else None
     kind = f" {signal.kind}" if signal else ""
     reached = score_text(evidence, trial)
-    return f"{reached} {trial.trial_id}{kind} {config_text(evidence.space, trial.config)}"
+    return (
+        f"{reached} {name_text(trial.trial_id)}{kind} {config_text(evidence.space, trial.config)}"
+    )
 
 
 def _running(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:

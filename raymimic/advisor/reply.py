@@ -11,6 +11,7 @@ from raymimic.llm import read_object
 from raymimic.records import Proposal
 
 _RATIONALE_CHARS = 500
+_DROPS_KEPT = 16  # a reply may hold thousands of items, and each drop is an event
 
 
 def read_proposals(text: str, wanted: int) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
@@ -34,6 +35,8 @@ def read_proposals(text: str, wanted: int) -> tuple[tuple[Proposal, ...], tuple[
             drops.append(f"proposal {index}: more than the {wanted} asked for")
         else:
             proposals.append(_proposal(item))
+    if len(drops) > _DROPS_KEPT:
+        drops[_DROPS_KEPT:] = [f"and {len(drops) - _DROPS_KEPT} more"]
     return tuple(proposals), tuple(drops)
 
 

@@ -10,8 +10,8 @@ from itertools import zip_longest
 from raymimic.advisor.base import TrialRecord
 from raymimic.advisor.curve_text import column_lines, number
 from raymimic.advisor.run_evidence import KnobState, LayerState, PastAdjustment, RunEvidence
-from raymimic.advisor.trial_text import quote
 from raymimic.curves.series import read_series
+from raymimic.foreign import name_text, quote, told_of
 
 # Characters for each part; together with titles and task about 3,000 tokens at 3.5 each.
 _STANDING_CHARS = 800
@@ -29,9 +29,9 @@ _PAST_SHOWN = 8
 
 def standing_lines(evidence: RunEvidence) -> list[str]:
     """The metric's best and last value, its noise, and the diagnosis."""
-    metric = evidence.metric
-    series = read_series(evidence.curve, metric, evidence.mode == "min")
-    diagnosis = f"diagnosis: {evidence.diagnosis.text}"
+    series = read_series(evidence.curve, evidence.metric, evidence.mode == "min")
+    metric, names = name_text(evidence.metric), [evidence.metric, *evidence.curve.columns]
+    diagnosis = f"diagnosis: {told_of(names, evidence.diagnosis.text)}"
     if not len(series):
         return _fit([f"No finite {metric} has come yet.", diagnosis], _STANDING_CHARS)
     best, best_epoch = float(series.raw[series.best]), int(series.epochs[series.best])
@@ -78,7 +78,7 @@ def knob_lines(knobs: Sequence[KnobState], room: int = _KNOBS_CHARS) -> list[str
 
 
 def _knob(knob: KnobState) -> str:
-    text = f"{knob.name} {number(knob.value)}, reach {number(knob.low)} to {number(knob.high)}"
+    text = f"{name_text(knob.name)} {number(knob.value)}, reach {number(knob.low)} to {number(knob.high)}"
     return f"{text}: {quote(knob.meaning, 200)}" if knob.meaning else text
 
 
@@ -98,7 +98,7 @@ def layer_lines(layers: Sequence[LayerState]) -> list[str]:
 
 def _layer(layer: LayerState) -> str:
     shape = "x".join(map(str, layer.shape)) or "scalar"
-    text = f"{layer.name} {shape} norm {layer.norm:.3g}"
+    text = f"{name_text(layer.name)} {shape} norm {layer.norm:.3g}"
     if layer.grad_norm is not None:
         text += f" grad {layer.grad_norm:.3g}"
     if layer.update_ratio is not None:
@@ -135,7 +135,7 @@ def _groups(names: list[str]) -> str:
         depth += 1
     heads = (".".join(path[:depth]) + (".*" if len(path) > depth else "") for path in paths)
     counts = Counter(heads).most_common()
-    text = ", ".join(f"{head[:60]} {count}" for head, count in counts[:_GROUPS_SHOWN])
+    text = ", ".join(f"{name_text(head[:60])} {count}" for head, count in counts[:_GROUPS_SHOWN])
     return text + (", ..." if len(counts) > _GROUPS_SHOWN else "")
 
 
@@ -147,8 +147,8 @@ def record_line(evidence: RunEvidence) -> list[str]:
         return []
     undone = sum(past.rolled_back for past in evidence.history)
     return [
-        f"Of {judged} judged moves {verdicts['better']} made {evidence.metric} better beyond its "
-        f"noise (hit rate {verdicts['better'] / judged:.0%}), {verdicts['worse']} worse; {undone} "
+        f"Of {judged} judged moves {verdicts['better']} made {name_text(evidence.metric)} better "
+        f"beyond its noise (hit rate {verdicts['better'] / judged:.0%}), {verdicts['worse']} worse; {undone} "
         "rolled back."
     ]
 
@@ -174,7 +174,7 @@ def _past(past: PastAdjustment, metric: str) -> str:
         result = "no outcome yet"
     else:
         after = "not finite" if past.after is None else number(past.after)
-        result = f"{metric} {number(past.before)} -> {after}"
+        result = f"{name_text(metric)} {number(past.before)} -> {after}"
         result += "" if past.noise is None else f" (noise {past.noise:.2g})"
         result += f": {past.verdict}"
     lines.append(f"  {result}{', rolled back' if past.rolled_back else ''}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.foreign import json_line, name_text, quote, told_of
 from raymimic.records import Config
 from raymimic.space import SearchSpace
 from raymimic.summary import last_line
@@ -17,21 +16,15 @@ _ERROR_CHARS = 300
 _TAIL = 3  # epochs that "the end" averages over
 
 
-def quote(text: str, limit: int = 2000) -> str:
-    """Write foreign text as one JSON string of at most ``limit`` characters of content."""
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return json.dumps(text, ensure_ascii=False)
-
-
 def config_text(space: SearchSpace, config: Config) -> str:
     """The configuration as JSON, floats to four significant digits, more of them just below 1."""
-    return json.dumps(_brief(space, config), ensure_ascii=False)
+    return json_line(_brief(space, config))
 
 
 def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: TrialRecord) -> str:
     """Several lines about an ended trial; ``best`` is the trial to compare it with."""
     lines = [
-        f"## trial {trial.trial_id}: {rank}",
+        f"## trial {name_text(trial.trial_id)}: {rank}",
         f"config {config_text(evidence.space, trial.config)}",
     ]
     difference = _difference(evidence.space, best, trial)
@@ -44,7 +37,9 @@ def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: Tr
     if trial.error:
         lines.append(f"error: {quote(last_line(trial.error), _ERROR_CHARS)}")
     if trial.diagnosis is not None:
-        lines.append(f"diagnosis: {trial.diagnosis.text}{_ending(trial, evidence)}")
+        names = [evidence.metric, *(trial.curve.columns if trial.curve else ())]
+        said = told_of(names, trial.diagnosis.text)
+        lines.append(f"diagnosis: {said}{_ending(trial, evidence)}")
     return "\n".join(lines + curve_lines(trial, evidence.metric))
 
 
@@ -58,7 +53,7 @@ def score_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
 
 def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord | None) -> str:
     """A few lines about a running trial, beside the best one at the same epoch."""
-    lines = [f"## trial {trial.trial_id}: {config_text(evidence.space, trial.config)}"]
+    lines = [f"## trial {name_text(trial.trial_id)}: {config_text(evidence.space, trial.config)}"]
     if trial.rationale:
         lines.append(reason_text(trial))
     lines += curve_lines(trial, evidence.metric, points=5)
@@ -115,7 +110,9 @@ def _difference(space: SearchSpace, best: TrialRecord, trial: TrialRecord) -> st
     changed = [name for name in after if before[name] != after[name]]
     if len(changed) > max(3, len(after) // 2):
         return ""
-    return ", ".join(f"{n} {json.dumps(before[n])} -> {json.dumps(after[n])}" for n in changed)
+    return ", ".join(
+        f"{name_text(n)} {json_line(before[n])} -> {json_line(after[n])}" for n in changed
+    )
 
 
 def _brief(space: SearchSpace, config: Config) -> dict[str, object]:

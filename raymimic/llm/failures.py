@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raymimic.errors import LLMCallError, LLMError, LLMSetupError
+from raymimic.foreign import without_secrets
 
 MAX_WORDS = 300  # characters of the server's message that an error quotes
 _RETRYABLE = {408, 409, 429}  # and every 5xx
-_SECRET = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",}]+", re.IGNORECASE)
 _SPEND_LIMIT = re.compile(r"insufficient_quota|spend_limit_reached$|^ramp_limit_exceeded$")
 
 
@@ -42,11 +42,13 @@ class Context:
     setting: str  # how the user writes a model's name, as "anthropic:MODEL"
     key: str = field(default="", repr=False)
 
+    def without_key(self, text: str) -> str:
+        """Return ``text`` without the key and anything like one."""
+        return without_secrets(text.replace(self.key, "[key]") if len(self.key) >= 8 else text)
+
     def clean(self, text: str, limit: int = MAX_WORDS) -> str:
         """Return one line of at most ``limit`` characters, without anything like a key."""
-        if len(self.key) >= 8:
-            text = text.replace(self.key, "[key]")
-        text = _SECRET.sub("[key]", text)
+        text = self.without_key(text)
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
         return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -27,6 +27,7 @@ from raymimic.llm.prices import Price, cost
 from raymimic.llm.strict_json import MAX_CHARS
 
 _CONNECT_SECONDS = 5.0  # a dead host should leave time for a retry
+_MOST_TOKENS = 10**7
 _logger = logging.getLogger(__name__)
 
 
@@ -180,7 +181,7 @@ class SdkLLM(ABC):
             failure.cost = price
             raise failure
         return Reply(
-            text=answer.text,
+            text=self._context.without_key(answer.text),  # a proxy may echo what it was sent
             model=answer.model,
             tokens_in=answer.tokens_in,
             tokens_out=answer.tokens_out,
@@ -214,9 +215,13 @@ class SdkLLM(ABC):
 
 
 def count_of(usage: Any, *names: str) -> int:
-    """Return the sum of the token counts ``names`` in a usage object; what is missing counts 0."""
+    """Return the sum of the token counts ``names`` in a usage object.
+
+    What is missing, or more than any model takes, counts 0: a budget must not end by a typing error.
+    """
     counts = [getattr(usage, name, None) for name in names]
-    return sum(n for n in counts if isinstance(n, int) and not isinstance(n, bool) and n > 0)
+    whole = [n for n in counts if isinstance(n, int) and not isinstance(n, bool)]
+    return sum(n for n in whole if 0 < n <= _MOST_TOKENS)
 
 
 def user_text(request: Request, *, with_schema: bool) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from raymimic.advisor import Adjuster, AdjustmentAdvice, RunEvidence
 from raymimic.background import Background
 from raymimic.errors import AdvisorError
+from raymimic.foreign import without_secrets
 
 _PATIENCE_S = 5.0  # beyond its own timeout, before an advisor's thread is given up
 
@@ -70,4 +71,4 @@ def _ask(adjuster: Adjuster, evidence: RunEvidence) -> AdjustmentAdvice | Adviso
     except AdvisorError as error:
         return error
     except Exception as error:  # noqa: BLE001 - the user's own advisor must not stop a training
-        return AdvisorError(f"{type(error).__name__}: {error}", reason="crash")
+        return AdvisorError(without_secrets(f"{type(error).__name__}: {error}"), reason="crash")

@@ -13,6 +13,7 @@ from json import dumps
 from typing import Any
 
 from raymimic.errors import ConfigError, SpaceError
+from raymimic.foreign import json_line
 from raymimic.space.reading import Notes, brief, is_finite, read_number
 
 LABEL_LENGTH = 120
@@ -118,7 +119,7 @@ class Choice:
 
     def describe(self, limit: int = 50) -> str:
         """The values in words, the first ``limit`` of them."""
-        texts = [dumps(shown, ensure_ascii=False) for shown in self.shown[:limit]]
+        texts = [json_line(shown) for shown in self.shown[:limit]]
         more = len(self.values) - len(texts)
         return "one of " + ", ".join(texts) + (f" and {more} more" if more else "")
 

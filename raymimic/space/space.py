@@ -25,6 +25,8 @@ _KINDS: dict[str, type[FloatRange] | type[IntRange] | type[Normal] | type[Choice
 }
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 
+_UNKNOWN_NAMED = 8
+
 KEY_CELLS = 10_000
 """Configurations that fall into the same of these cells along every dimension are duplicates."""
 
@@ -80,7 +82,10 @@ class SearchSpace:
         if not isinstance(raw, Mapping):
             raise ConfigError([f"a configuration must be an object with keys, got {brief(raw)}"])
         config: Config = {}
-        repairs = [f"unknown key {brief(key)} dropped" for key in raw if key not in self.dimensions]
+        unknown = [key for key in raw if key not in self.dimensions]
+        repairs = [f"unknown key {brief(key)} dropped" for key in unknown[:_UNKNOWN_NAMED]]
+        if len(unknown) > _UNKNOWN_NAMED:
+            repairs.append(f"{len(unknown) - _UNKNOWN_NAMED} more unknown keys dropped")
         faults: list[str] = []
         for name, dimension in self._dimensions.items():
             if name not in raw:

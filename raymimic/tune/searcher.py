@@ -32,6 +32,7 @@ from raymimic.advisor import (
 )
 from raymimic.curves import Curve
 from raymimic.errors import ConfigError
+from raymimic.foreign import without_secrets
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Mode, Proposal
@@ -245,6 +246,7 @@ class LLMSearcher(Searcher):
         state = self._ready()
         record = state.ended_record(trial_id)
         if record is not None:
+            text = without_secrets(text)
             state.put(replace(record, error=text))
             self._session.journal.note("error", trial_id=trial_id, text=text)
 

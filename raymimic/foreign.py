@@ -1,0 +1,56 @@
+"""Foreign text: quoted where a model reads it, and without keys where it is kept.
+
+Names of metrics and parameters, errors, users' words and models' reasons come from elsewhere. In a
+prompt each is a JSON string in one line, whatever it holds, so none can pass for the prompt's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+_NAME_CHARS = 200
+_PLAIN_NAME = re.compile(r"\w[\w./@+%*\[\]-]{0,79}")
+
+_SECRET = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",}]+", re.IGNORECASE)
+_SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_SHORTEST_SECRET = 8  # shorter ones would blot out ordinary words
+
+
+def json_line(value: Any) -> str:
+    """``value`` as JSON in one line of visible characters; what is invisible is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char)[1:-1] if ord(char) > 127 else f"\\u{ord(char):04x}"
+
+
+def quote(text: str, limit: int = 2000) -> str:
+    """Foreign text as one JSON string of at most ``limit`` characters of content."""
+    return json_line(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def name_text(name: str) -> str:
+    """A name as it is where it is one plain word ("val_loss", "net/width"), else quoted."""
+    return name if _PLAIN_NAME.fullmatch(name) else quote(name, _NAME_CHARS)
+
+
+def told_of(names: Iterable[str], text: str) -> str:
+    """A text of ours that may mention ``names``: as it is where all are plain, else quoted."""
+    return text if all(map(_PLAIN_NAME.fullmatch, names)) else quote(text)
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with "[key]" for what looks like an API key or stands in a variable named as one."""
+    for name, value in os.environ.items():
+        secret = value.strip()
+        if name.upper().endswith(_SECRET_NAMES) and len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "[key]")
+    return _SECRET.sub("[key]", text)
