@@ -34,6 +34,26 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Body:
+    """A fault: these bytes as the whole body; "{reply}" in it stands for a whole good reply."""
+
+    data: bytes
+    code: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    kind: str = JSON
+
+
+@dataclass(frozen=True)
+class Says:
+    """A reply that is whole and sound, with this text of the model's."""
+
+    text: str
+
+
+Fault = str | Status | Body | Says
+
+
+@dataclass(frozen=True)
 class Seen:
     """One request as it arrived."""
 
@@ -53,9 +73,10 @@ class StubServer:
 
     def __init__(self) -> None:
         self.text = '{"a": 1}'
-        self.faults: deque[str | Status] = deque()
+        self.faults: deque[Fault] = deque()
         self.unknown_fields: set[str] = set()
         self.seen: list[Seen] = []
+        self.drip_s = 0.05  # a byte
         self.closing = threading.Event()
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -90,7 +111,7 @@ class StubServer:
 
 
 def _answer(
-    stub: StubServer, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: str | Status
+    stub: StubServer, http: BaseHTTPRequestHandler, body: dict[str, Any], fault: Fault
 ) -> None:
     refused = _refusal_of(stub, http.path, body)
     if refused:
@@ -99,8 +120,14 @@ def _answer(
         payload = {"type": "error", "error": dict(fault.error)}
         _send(http, json.dumps(payload).encode(), fault.code, fault.headers)
         return
-    page = json.dumps(_reply(http.path, stub.text, fault)).encode()
-    if fault == "hang":
+    if isinstance(fault, Says):
+        _send(http, json.dumps(_reply(http.path, fault.text, "none")).encode())
+        return
+    page = json.dumps(_reply(http.path, stub.text, str(fault))).encode()
+    if isinstance(fault, Body):
+        data = fault.data.replace(b"{reply}", page)
+        _send(http, data, fault.code, fault.headers, kind=fault.kind)
+    elif fault == "hang":
         stub.closing.wait(20)
     elif fault == "drip":
         _drip(stub, http, page)
@@ -108,6 +135,11 @@ def _answer(
         _reset(http)
     elif fault == "cut_body":
         _send(http, page[: len(page) // 2], length=len(page))
+        http.close_connection = True
+    elif fault == "endless":
+        _pour(stub, http)
+    elif fault == "garbage":
+        http.wfile.write(b"\x00\xff not HTTP at all\r\n\r\n")
         http.close_connection = True
     elif fault == "gzip":
         _send(http, gzip.compress(page), headers={"content-encoding": "gzip"})
@@ -148,10 +180,19 @@ def _reset(http: BaseHTTPRequestHandler) -> None:
     os.close(http.connection.detach())  # close() would wait for the streams that wrap it
 
 
+def _pour(stub: StubServer, http: BaseHTTPRequestHandler) -> None:
+    http.send_response(200)
+    http.send_header("content-type", JSON)
+    http.send_header("transfer-encoding", "chunked")
+    http.end_headers()
+    while not stub.closing.is_set():
+        http.wfile.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+
 def _drip(stub: StubServer, http: BaseHTTPRequestHandler, page: bytes) -> None:
     _send(http, b"", length=len(page))
     for byte in page:
-        if stub.closing.wait(0.05):
+        if stub.closing.wait(stub.drip_s):
             return
         http.wfile.write(bytes([byte]))
         http.wfile.flush()

@@ -97,13 +97,12 @@ Reply with one JSON object and nothing else: {{"review": "...", "rationale": "..
 def adjust_system_prompt(evidence: RunEvidence) -> str:
     """The part that stays the same over a run, so that providers can cache it."""
     metric = name_text(evidence.metric)
+    optimizer = name_text(evidence.optimizer) if evidence.optimizer else ""
     text = _SYSTEM.format(
         objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {metric}",
         metric=metric,
         direction="lower" if evidence.mode == "min" else "higher",
-        optimizer=f" The optimizer is {name_text(evidence.optimizer)}."
-        if evidence.optimizer
-        else "",
+        optimizer=f" The optimizer is {optimizer}." if optimizer else "",
         max_alpha=evidence.max_alpha,
         operations="\n".join(f"- {kind}: {_MEANINGS[kind]}{_bounds(kind)}" for kind in KINDS),
         most=MOST_OPERATIONS,

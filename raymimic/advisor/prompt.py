@@ -284,9 +284,8 @@ def _row(evidence: SearchEvidence, trial: TrialRecord) -> str:
     signal = trial.diagnosis.primary if trial.diagnosis else None
     kind = f" {signal.kind}" if signal else ""
     reached = score_text(evidence, trial)
-    return (
-        f"{reached} {name_text(trial.trial_id)}{kind} {config_text(evidence.space, trial.config)}"
-    )
+    settings = config_text(evidence.space, trial.config)
+    return f"{reached} {name_text(trial.trial_id)}{kind} {settings}"
 
 
 def _running(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:

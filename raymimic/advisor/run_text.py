@@ -78,7 +78,8 @@ def knob_lines(knobs: Sequence[KnobState], room: int = _KNOBS_CHARS) -> list[str
 
 
 def _knob(knob: KnobState) -> str:
-    text = f"{name_text(knob.name)} {number(knob.value)}, reach {number(knob.low)} to {number(knob.high)}"
+    reach = f"reach {number(knob.low)} to {number(knob.high)}"
+    text = f"{name_text(knob.name)} {number(knob.value)}, {reach}"
     return f"{text}: {quote(knob.meaning, 200)}" if knob.meaning else text
 
 
@@ -148,8 +149,8 @@ def record_line(evidence: RunEvidence) -> list[str]:
     undone = sum(past.rolled_back for past in evidence.history)
     return [
         f"Of {judged} judged moves {verdicts['better']} made {name_text(evidence.metric)} better "
-        f"beyond its noise (hit rate {verdicts['better'] / judged:.0%}), {verdicts['worse']} worse; {undone} "
-        "rolled back."
+        f"beyond its noise (hit rate {verdicts['better'] / judged:.0%}), {verdicts['worse']} "
+        f"worse; {undone} rolled back."
     ]
 
 

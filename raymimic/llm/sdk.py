@@ -217,7 +217,7 @@ class SdkLLM(ABC):
 def count_of(usage: Any, *names: str) -> int:
     """Return the sum of the token counts ``names`` in a usage object.
 
-    What is missing, or more than any model takes, counts 0: a budget must not end by a typing error.
+    What is missing, or more than any model takes, counts 0: one wrong number must not end a budget.
     """
     counts = [getattr(usage, name, None) for name in names]
     whole = [n for n in counts if isinstance(n, int) and not isinstance(n, bool)]
