@@ -127,7 +127,13 @@ def _answer(
     if isinstance(fault, Body):
         data = fault.data.replace(b"{reply}", page)
         _send(http, data, fault.code, fault.headers, kind=fault.kind)
-    elif fault == "hang":
+    else:
+        _misbehave(stub, http, page, fault)
+
+
+def _misbehave(stub: StubServer, http: BaseHTTPRequestHandler, page: bytes, fault: str) -> None:
+    """A fault on the way, or else a whole page."""
+    if fault == "hang":
         stub.closing.wait(20)
     elif fault == "drip":
         _drip(stub, http, page)

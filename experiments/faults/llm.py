@@ -1,6 +1,6 @@
 """Every way a language model's service can fail, against both SDKs: what comes out, and when.
 
-    python experiments/faults/llm.py [--deadline 3] [--only WORD] [--out experiments/faults/results/llm]
+    python experiments/faults/llm.py [--deadline 3] [--only WORD] [--out DIR]
 
 A loopback server misbehaves (tests/stub_llm.py), or there is none; the real `anthropic` and
 `openai` clients ask it what `LLMAdvisor.propose` and `.adjust` ask. An answer is a decision or an
@@ -26,7 +26,8 @@ from typing import Any
 import anthropic  # noqa: F401 - no deadline pays for the import
 import openai  # noqa: F401
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / part) for part in ("", "advisor")]
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "advisor"))
 from running_training import evidence as run_evidence
 from stub_llm import Body, Fault, Says, Status, StubServer
 
@@ -157,7 +158,6 @@ ELSEWHERE = {
     "no such host (DNS)": "http://no-such-host.invalid",
     "port closed": "http://127.0.0.1:9",
     "TLS to a port without": "https://{host}",
-    "address that nobody answers": "http://198.51.100.1",
     "listens, never accepts": "http://{silent}",
 }
 
@@ -242,6 +242,7 @@ def run(name: str, fault: Fault | None, url: str, options: argparse.Namespace) -
     for sdk in ("anthropic", "openai"):
         for question in ("propose", "adjust"):
             server = StubServer()
+            server.text = json.dumps(GOOD)
             server.drip_s = 1.0
             server.faults.extend([] if fault is None else [fault] * 20)
             with server.running(), silent() as nobody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import threading
@@ -15,13 +16,14 @@ import anthropic  # noqa: F401 - imported here so that no test's deadline pays f
 import openai  # noqa: F401
 import pytest
 from llm_settings import KEY, SCHEMA, MakeLLM
-from stub_llm import Status, StubServer
+from stub_llm import Body, Fault, Status, StubServer
 
 from raymimic.errors import BadReply, LLMCallError, LLMError, LLMRefusal, LLMSetupError
 from raymimic.llm import LLM, AnthropicLLM, OpenAILLM, Request, read_object
 from raymimic.llm.calling import contained
 from raymimic.llm.prices import Price
 
+USAGE = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
 FAST = 0.6  # seconds: a deadline that tests can wait for
 INSUFFICIENT = {"message": "You exceeded your current quota", "code": "insufficient_quota"}
 ENFORCED = {
@@ -74,10 +76,20 @@ def test_odd_but_whole_replies_are_read(
 
 
 @pytest.mark.parametrize(
-    "fault", [Status(408), Status(409), Status(429), Status(500), Status(529), "reset", "cut_body"]
+    "fault",
+    [
+        Status(408),
+        Status(409),
+        Status(429),
+        Status(500),
+        Status(529),
+        "reset",
+        "cut_body",
+        "garbage",
+    ],
 )
 def test_passing_faults_are_retried_twice(
-    make_llm: MakeLLM, stub: StubServer, ask: Request, fault: str | Status
+    make_llm: MakeLLM, stub: StubServer, ask: Request, fault: Fault
 ) -> None:
     status = str(fault.code) if isinstance(fault, Status) else "connection"
     stub.faults.extend([fault, fault])
@@ -110,6 +122,10 @@ def test_passing_faults_are_retried_twice(
         ("bad_body", LLMCallError, "bad_body"),
         ("gzip", LLMCallError, "bad_body"),
         ("huge", LLMCallError, "too_large"),
+        ("endless", LLMCallError, "too_large"),
+        (Body(b""), LLMCallError, "bad_body"),
+        (Body(b"x" * 10_000_000, 500), LLMCallError, "too_large"),
+        (Body(b'{"content":' + b"[" * 10_000 + b"]" * 10_000 + b"}"), LLMCallError, "bad_body"),
         ("refusal", LLMRefusal, "refusal"),
         ("truncated", BadReply, "truncated"),
         ("no_text", BadReply, "empty"),
@@ -119,7 +135,7 @@ def test_lasting_faults_are_not_retried(
     make_llm: MakeLLM,
     stub: StubServer,
     ask: Request,
-    fault: str | Status,
+    fault: Fault,
     error: type[LLMError],
     status: str,
 ) -> None:
@@ -131,6 +147,22 @@ def test_lasting_faults_are_not_retried(
     assert not raised.value.retryable
     assert len(str(raised.value)) < 500
     assert len(stub.seen) == 1
+
+
+def test_absurd_token_counts_and_an_echoed_key_do_no_harm(
+    make_llm: MakeLLM, stub: StubServer, ask: Request
+) -> None:
+    count = "1" + "0" * 400
+    usage = ", ".join(f'"{name}": {count}' for name in USAGE)
+    text = json.dumps(f"your key is {KEY}")
+    body = (
+        f'{{"usage": {{{usage}}}, "content": [{{"type": "text", "text": {text}}}], '
+        f'"choices": [{{"message": {{"content": {text}}}}}]}}'
+    )
+    stub.faults.append(Body(body.encode()))
+    reply = make_llm().complete(ask)
+    assert (reply.tokens_in, reply.tokens_out, reply.cost) == (0, 0, 0.0)
+    assert reply.text == "your key is [key]"
 
 
 @pytest.mark.parametrize("fault", ["refusal", "truncated"])
@@ -237,7 +269,7 @@ def test_a_server_that_knows_nothing_gets_plain_text(
     ],
 )
 def test_no_error_carries_the_key(
-    make_llm: MakeLLM, stub: StubServer, ask: Request, fault: str | Status
+    make_llm: MakeLLM, stub: StubServer, ask: Request, fault: Fault
 ) -> None:
     stub.faults.extend([fault] * 3)
     with pytest.raises(LLMError) as raised:
