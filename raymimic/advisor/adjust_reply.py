@@ -197,5 +197,5 @@ def _sentence(value: Any) -> str:
 
 def _show(value: Any) -> str:
     """The value as JSON in one short plain line."""
-    text = plain(json.dumps(value, ensure_ascii=False))
+    text = plain(json.dumps(value, ensure_ascii=False)[: 10 * _SHOWN_CHARS])
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"

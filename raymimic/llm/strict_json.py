@@ -103,9 +103,11 @@ def _refuse_constant(name: str) -> NoReturn:
 def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
-        _refuse(f"the key {double[:40]!a} comes twice")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                _refuse(f"the key {key[:40]!a} comes twice")
+            seen.add(key)
     return result
 
 

@@ -141,3 +141,11 @@ def depth_of(value: object) -> int:
 @given(st.dictionaries(st.text("abc", max_size=3), JSON_VALUES, max_size=4))
 def test_what_json_writes_is_read_down_to_eight_levels(value: dict[str, object]) -> None:
     assert read_or_none(json.dumps(value)) == (value if depth_of(value) <= 8 else None)
+
+
+def test_a_double_key_among_very_many_is_found_at_once() -> None:
+    text = "{" + ",".join(f'"{number:x}":1' for number in range(24_000)) + ',"5dbf":1}'
+    begun = time.monotonic()
+    with pytest.raises(BadReply, match="'5dbf' comes twice"):
+        read_object(text)
+    assert time.monotonic() - begun < 2  # comparing each with each takes ten
