@@ -98,7 +98,7 @@ def test_tune_run_takes_it_as_well(tmp_path, ledger):
 
 def test_a_slow_model_holds_up_neither_trials_nor_the_end(tmp_path, ledger):
     llm = ScriptedLLM([reply(0.1, 0.2), reply(0.3, 0.4)], latency=1.5)
-    searcher = LLMSearcher(llm=llm, batch_size=2, ledger=ledger)
+    searcher = LLMSearcher(llm=llm, batch_size=2, patience=30, ledger=ledger)
     assert len(fit(searcher, tmp_path)) == 4
     assert searcher.tally.started == {"llm": 3, "random": 1}
     assert not searcher.tally.fallbacks
