@@ -15,6 +15,8 @@ from typing import Any
 _NAME_CHARS = 200
 _PLAIN_NAME = re.compile(r"\w[\w./@+%*\[\]-]{0,79}")
 
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
 _SECRET = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",}]+", re.IGNORECASE)
 _SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 _SHORTEST_SECRET = 8  # shorter ones would blot out ordinary words
@@ -35,6 +37,16 @@ def _escaped(char: str) -> str:
 def quote(text: str, limit: int = 2000) -> str:
     """Foreign text as one JSON string of at most ``limit`` characters of content."""
     return json_line(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+def cut(text: str, limit: int) -> str:
+    """At most ``limit`` characters of a prompt; a quoted string that is too long goes whole."""
+    if len(text) <= limit:
+        return text
+    kept = text[: limit - 1]
+    closed = max((found.end() for found in _JSON_STRING.finditer(kept)), default=0)
+    opened = kept.find('"', closed)
+    return (kept if opened < 0 else kept[:opened]) + "…"
 
 
 def name_text(name: str) -> str:

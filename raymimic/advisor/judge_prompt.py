@@ -13,7 +13,7 @@ from raymimic.advisor.base import TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
 from raymimic.advisor.judge_evidence import Case, JudgeEvidence, PastRedirect
 from raymimic.advisor.run_text import knob_lines
-from raymimic.advisor.trial_text import quote
+from raymimic.foreign import cut, name_text, quote, told_of
 
 MOST_CASES = 8
 """Trials in one question; with the bounds below it is about 6,000 tokens at 3.5 characters each."""
@@ -71,7 +71,8 @@ _NO_REDIRECT = "No knobs can be turned live in this search, so never choose it."
 def judge_system_prompt(evidence: JudgeEvidence) -> str:
     """The part that stays the same over a search, so that providers can cache it."""
     text = _SYSTEM.format(
-        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {evidence.metric}",
+        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} "
+        f"{name_text(evidence.metric)}",
         direction="lower" if evidence.mode == "min" else "higher",
         redirect=_REDIRECT if evidence.live else _NO_REDIRECT,
     )
@@ -119,8 +120,8 @@ def _finished(evidence: JudgeEvidence) -> str:
         return f"{text}; none has finished"
     middle, quarter = finals[len(finals) // 2], finals[len(finals) // 4]
     return (
-        f"{text}; {len(finals)} finished: best {evidence.metric} {number(finals[0])}, best quarter "
-        f"to {number(quarter)}, median {number(middle)}"
+        f"{text}; {len(finals)} finished: best {name_text(evidence.metric)} {number(finals[0])}, "
+        f"best quarter to {number(quarter)}, median {number(middle)}"
     )
 
 
@@ -130,15 +131,16 @@ def _case_text(case: Case, evidence: JudgeEvidence) -> str:
         f"## trial {quote(case.trial_id, 80)}: {case.epoch} epochs done{left}",
         f"config {_config(case.config)}",
     ]
+    names = [evidence.metric, *(case.curve.columns if case.curve is not None else ())]
     if case.standing:
-        lines.append(f"standing: {_cut(case.standing, _STANDING_CHARS)}")
+        lines.append(f"standing: {told_of(names, cut(case.standing, _STANDING_CHARS))}")
     if not case.may_stop:
         lines.append("may not be stopped")
-    lines.append(f"diagnosis: {_cut(case.diagnosis.text, _DIAGNOSIS_CHARS)}")
+    lines.append(f"diagnosis: {told_of(names, cut(case.diagnosis.text, _DIAGNOSIS_CHARS))}")
     record = TrialRecord(
         case.trial_id, {}, "running", "user", curve=case.curve, diagnosis=case.diagnosis
     )
-    lines.append(_cut("\n".join(curve_lines(record, evidence.metric, _POINTS)), _CURVE_CHARS))
+    lines.append(cut("\n".join(curve_lines(record, evidence.metric, _POINTS)), _CURVE_CHARS))
     if case.knobs:
         lines.append("live knobs: " + "\n  ".join(knob_lines(case.knobs, _KNOBS_CHARS)))
     elif evidence.live:
@@ -165,18 +167,17 @@ def _config(config: Mapping[str, Any]) -> str:
 
 def _redirect(past: PastRedirect, metric: str) -> str:
     who = "you" if past.source == "llm" else past.source
-    moves = ", ".join(f"{n} {number(a)} -> {number(b)}" for n, (a, b) in past.changed.items())
-    moves = _cut(moves, _WORD_CHARS)
+    moves = ", ".join(
+        f"{name_text(n)} {number(a)} -> {number(b)}" for n, (a, b) in past.changed.items()
+    )
+    moves = cut(moves, _WORD_CHARS)
     text = f"redirected after epoch {past.epoch} by {who} ({moves}): {quote(past.reason, 100)}"
     if past.after is None:
         came = "no outcome yet" if past.ended is None else "the trial did not take it over"
-        return _cut(f"{text}; {came}", _REDIRECT_CHARS)
-    return _cut(
-        f"{text}; {metric} {number(past.before)} -> {number(past.after)} at epoch {past.ended}, "
+        return cut(f"{text}; {came}", _REDIRECT_CHARS)
+    went = f"{number(past.before)} -> {number(past.after)} at epoch {past.ended}"
+    return cut(
+        f"{text}; {name_text(metric)} {went}, "
         f"expected without it {number(past.expected)} (luck {number(past.margin)}): {past.verdict}",
         _REDIRECT_CHARS,
     )
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

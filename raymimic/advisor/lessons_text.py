@@ -12,7 +12,7 @@ from raymimic.advisor.curve_text import number
 from raymimic.advisor.lessons import BEST_TITLE, TITLE
 from raymimic.advisor.separation import Group, groups_of, separation
 from raymimic.errors import BadReply, LessonsError
-from raymimic.foreign import quote
+from raymimic.foreign import cut, quote
 from raymimic.llm import read_object
 from raymimic.space import SearchSpace
 from raymimic.summary import last_line
@@ -250,7 +250,7 @@ def _value(value: object) -> str:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= _LINE_CHARS else line[: _LINE_CHARS - 1] + "…"
+    return cut(line, _LINE_CHARS)
 
 
 def _fit(lines: Iterable[str], room: int, what: str, total: int) -> list[str]:

@@ -20,7 +20,7 @@ from raymimic.advisor.trial_text import (
     score_text,
     trial_text,
 )
-from raymimic.foreign import json_line, name_text, quote
+from raymimic.foreign import cut, json_line, name_text, quote
 from raymimic.space import Choice, SearchSpace
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
@@ -318,7 +318,7 @@ def _fit(blocks: Iterable[str], limit: int) -> list[str]:
     taken: list[str] = []
     for block in blocks:
         if not taken and len(block) > limit:
-            return [block[: limit - 1] + "…"]
+            return [cut(block, limit)]
         if len(block) > limit:
             break
         taken.append(block)

@@ -11,7 +11,7 @@ from raymimic.advisor.base import TrialRecord
 from raymimic.advisor.curve_text import column_lines, number
 from raymimic.advisor.run_evidence import KnobState, LayerState, PastAdjustment, RunEvidence
 from raymimic.curves.series import read_series
-from raymimic.foreign import name_text, quote, told_of
+from raymimic.foreign import cut, name_text, quote, told_of
 
 # Characters for each part; together with titles and task about 3,000 tokens at 3.5 each.
 _STANDING_CHARS = 800
@@ -189,7 +189,7 @@ def _fit(lines: Iterable[str], room: int) -> list[str]:
     taken: list[str] = []
     for line in lines:
         if not taken and len(line) > room:
-            return [line[: room - 1] + "…"]
+            return [cut(line, room)]
         if len(line) > room:
             break
         taken.append(line)

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from raymimic.background import Background
 from raymimic.errors import AdvisorError
-from raymimic.llm import without_secrets
+from raymimic.foreign import without_secrets
 
 T = TypeVar("T")
 

@@ -19,11 +19,15 @@ import raymimic
 from raymimic import LLMAdvisor, Request, ScriptedLLM
 from raymimic.advisor import (
     Adjustment,
+    Case,
+    JudgeEvidence,
     KnobState,
     LayerState,
+    PastRedirect,
     SearchEvidence,
     TrialRecord,
     build_adjust_request,
+    build_judge_request,
     build_request,
 )
 from raymimic.curves import Curve, diagnose
@@ -80,6 +84,19 @@ def training_evidence(text: str) -> Any:
     )  # fmt: skip
 
 
+def judged_evidence(text: str) -> JudgeEvidence:
+    """A trial in doubt in which everything that can be named by others is named ``text``."""
+    curve = Curve([1, 2, 3], {text: [1.0, 2.0, 3.0], f"train_{text}": [1.0, 0.5, 0.2]})
+    case = Case(
+        text, 3, curve, diagnose(curve, text, "min"), "place 3 of 9", config={text: text, "lr": 1},
+        knobs=(KnobState(text, 0.5, 0.0, 1.0, text),),
+        redirects=(
+            PastRedirect(2, {text: (0.1, 0.2)}, text, "llm", 1.0, 2.0, 3.0, 0.1, 3, "worse"),
+        ),
+    )  # fmt: skip
+    return JudgeEvidence(text, "min", (case,), 9, (1.0, 2.0), live=(text,), instruction=text)
+
+
 def assert_is_data(request: Request, plain: Request) -> None:
     for shown, usual in ((request.system, plain.system), (request.user, plain.user)):
         shown.encode()  # half a pair of surrogates could not be sent
@@ -107,6 +124,16 @@ def test_what_others_wrote_is_quoted_wherever_it_stands_in_a_training(text):
     assert set(request.schema["properties"]) == set(usual.schema["properties"])
     operations = request.schema["properties"]["operations"]
     assert operations == usual.schema["properties"]["operations"]
+
+
+@given(text=TEXTS)
+@settings(max_examples=150, deadline=None)
+def test_what_others_wrote_is_quoted_wherever_it_stands_in_a_judgement(text):
+    request = build_judge_request(judged_evidence(text))
+    usual = build_judge_request(judged_evidence("acc"))
+    assert_is_data(request, usual)
+    judgement = request.schema["properties"]["judgements"]["items"]["properties"]
+    assert set(judgement) == {"trial_id", "action", "reason", "knobs"}
 
 
 def test_ordinary_names_are_shown_as_they_are():
