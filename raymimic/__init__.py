@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from raymimic.modulation import Limits, Modulator
     from raymimic.records import Advice, Knob, Proposal
     from raymimic.space import SearchSpace
-    from raymimic.tune import Guide, LLMScheduler, LLMSearcher, RaymimicCallback
+    from raymimic.tune import Guide, LiveKnobs, LLMScheduler, LLMSearcher, RaymimicCallback
 
 __version__ = "0.1.0"
 
@@ -66,6 +66,7 @@ _ROOMS = {
     "LLMSearcher": "tune",
     "Ledger": "ledger",
     "Limits": "modulation",
+    "LiveKnobs": "tune",
     "MixtureAdvisor": "advisor",
     "Modulator": "modulation",
     "OpenAILLM": "llm",
@@ -109,6 +110,7 @@ __all__ = [
     "LLMSearcher",
     "Ledger",
     "Limits",
+    "LiveKnobs",
     "MixtureAdvisor",
     "Modulator",
     "OpenAILLM",

@@ -12,6 +12,7 @@ import pytest
 README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text() if README.exists() else ""
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+EXAMPLES = ["use-it", "stop", "watch-it", "start-from", "steer", "guide"]
 
 
 def test_at_most_100_words_before_the_first_code():
@@ -19,7 +20,7 @@ def test_at_most_100_words_before_the_first_code():
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("code", PYTHON, ids=["use-it", "watch-it", "start-from", "steer", "guide"])
+@pytest.mark.parametrize("code", PYTHON, ids=EXAMPLES)
 def test_every_python_example_runs(code, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "local")
