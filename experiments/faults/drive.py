@@ -1,0 +1,214 @@
+"""The driver of one run, in a process of its own, so that it can be killed.
+
+    python experiments/faults/drive.py SETTINGS.json fit|restore
+
+Writes ``driver.json`` into the run's folder: what Tune and the searcher say at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
+from training import EachEpoch, Task, train
+
+from raymimic import LLMScheduler, LLMSearcher, OpenAILLM, RaymimicCallback
+from raymimic.errors import LLMCallError
+from raymimic.tune import Guide
+
+SPACE = {"lr": tune.loguniform(1e-3, 1e-1), "weight_decay": tune.loguniform(1e-5, 1e-2)}
+METRIC, MODE = "loss", "min"
+
+
+class KillGuide(tune.Callback):
+    """Kills the guide's actor once so many epochs were reported."""
+
+    def __init__(self, name: str, after: int) -> None:
+        self.name, self.left = name, after
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            ray.kill(ray.get_actor(self.name, namespace="raymimic"))
+
+
+class FullDisk(tune.Callback):
+    """Lets no file of this process grow beyond the ledger's size, for a while."""
+
+    def __init__(self, ledger: str, first: int, last: int) -> None:
+        self.ledger, self.first, self.last, self.seen = ledger, first, last, 0
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        self.seen += 1
+        if self.seen == self.first:
+            # A few bytes more than there are: the next event is cut off in its middle.
+            limit = Path(self.ledger).stat().st_size + 40
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        elif self.seen == self.last:
+            free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.setrlimit(resource.RLIMIT_FSIZE, free)
+
+
+class GoneFolder(tune.Callback):
+    """Moves the ledger's folder away while the search writes to it."""
+
+    def __init__(self, folder: str, after: int) -> None:
+        self.folder, self.left = folder, after
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.rename(self.folder, self.folder + ".gone")
+
+
+class Keep(tune.Callback):
+    """Gives us the searcher back after a restore: it is pickled with Tune's own."""
+
+    searcher: LLMSearcher | None = None
+
+    def __init__(self, searcher: LLMSearcher | None) -> None:
+        self._searcher = searcher
+
+    def setup(self, **_: Any) -> None:
+        Keep.searcher = self._searcher
+
+
+def main(settings_file: str, action: str) -> None:
+    logging.basicConfig(format="%(relativeCreated)8.0f ms  %(message)s")
+    logging.getLogger("raymimic").setLevel(logging.INFO)
+    settings = json.loads(Path(settings_file).read_text())
+    out = Path(settings["out"])
+    ray.init(address=settings["address"], log_to_driver=False, logging_level=logging.ERROR)
+    task = Task(**settings["task"])
+    guide = _guide(settings) if settings["guide"] else None
+    advisor = {"guide": guide, "each": EachEpoch(), "rules": "none"}[settings["advisor"]]
+    trainable = tune.with_resources(
+        tune.with_parameters(train, task=task, advisor=advisor), settings["resources"]
+    )
+    if action == "restore":
+        tuner = tune.Tuner.restore(str(out / "tune" / "run"), trainable, param_space=SPACE)
+    else:
+        tuner = _tuner(settings, trainable, guide)
+    (out / "ready").touch()
+    grid = tuner.fit()
+    _write(out, grid, Keep.searcher, guide)
+
+
+def _guide(settings: dict[str, Any]) -> Guide:
+    llm = OpenAILLM("stub", base_url=settings["base_url"])
+    return Guide.start(
+        llm, name=settings["case"], transcript=str(Path(settings["out"], "calls.jsonl")),
+        **settings["limits"],
+    )  # fmt: skip
+
+
+def _tuner(settings: dict[str, Any], trainable: Any, guide: Guide | None) -> tune.Tuner:
+    out, name = Path(settings["out"]), settings["scheduler"]
+    searcher = None
+    if settings["llm"]:
+        searcher = LLMSearcher(
+            llm=guide if settings["llm"] == "guide" else settings["llm"], seed=1,
+            ledger=settings["ledger"], patience=settings["patience"],
+        )  # fmt: skip
+    scheduler = _scheduler(name, searcher, settings["task"]["epochs"])
+    callback = RaymimicCallback(
+        searcher, scheduler=scheduler if name == "llm" else None,
+        metric=None if searcher else METRIC, mode=None if searcher else MODE,
+    )  # fmt: skip
+    return tune.Tuner(
+        trainable,
+        param_space=SPACE,
+        tune_config=tune.TuneConfig(
+            metric=METRIC, mode=MODE, search_alg=searcher, scheduler=scheduler,
+            num_samples=settings["num_samples"], time_budget_s=settings["time_budget_s"],
+            max_concurrent_trials=settings["concurrent"], reuse_actors=settings["reuse_actors"],
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(out / "tune"), name="run", verbose=0,
+            callbacks=[callback, Keep(searcher), *_saboteurs(settings)],
+            failure_config=tune.FailureConfig(max_failures=settings["max_failures"]),
+        ),
+    )  # fmt: skip
+
+
+def _scheduler(name: str, searcher: LLMSearcher | None, epochs: int) -> Any:
+    if name == "asha":
+        return ASHAScheduler(max_t=epochs, grace_period=1, reduction_factor=2)
+    if name == "hyperband":
+        return HyperBandScheduler(max_t=epochs, reduction_factor=2)
+    if name == "pbt":
+        return PopulationBasedTraining(
+            time_attr="training_iteration", perturbation_interval=2, quantile_fraction=0.34,
+            hyperparam_mutations={"lr": tune.loguniform(1e-3, 1e-1)},
+        )  # fmt: skip
+    return LLMScheduler(searcher=searcher, price=0.03) if name == "llm" else None
+
+
+def _saboteurs(settings: dict[str, Any]) -> list[tune.Callback]:
+    found = settings["sabotage"]
+    made: list[tune.Callback] = []
+    if "kill_guide" in found:
+        made.append(KillGuide(settings["case"], found["kill_guide"]))
+    if "full_disk" in found:
+        made.append(FullDisk(settings["ledger"], *found["full_disk"]))
+    if "gone_folder" in found:
+        made.append(GoneFolder(str(Path(settings["ledger"]).parent), found["gone_folder"]))
+    return made
+
+
+def _write(out: Path, grid: Any, searcher: LLMSearcher | None, guide: Guide | None) -> None:
+    found: dict[str, Any] = {"trials": [_trial(result) for result in grid]}
+    try:
+        found["best"] = grid.get_best_result(METRIC, MODE).metrics["trial_id"]
+    except (RuntimeError, KeyError) as error:
+        found["best"] = f"none: {error}"
+    if searcher is not None:
+        searcher.ledger.flush()
+        tally = searcher.tally
+        found["tally"] = {
+            "started": dict(tally.started), "ended": dict(tally.ended),
+            "calls": dict(tally.calls), "fallbacks": dict(tally.fallbacks),
+            "tokens": tally.tokens_in + tally.tokens_out,
+            "best": tally.best.trial_id if tally.best else None,
+        }  # fmt: skip
+        found["ledger_lost"] = searcher.ledger.lost
+        found["evidence"] = {
+            record.trial_id: {"score": record.score, "status": record.status}
+            for record in searcher.evidence().trials
+        }
+        found["unfinished"] = sorted(record.trial_id for record in searcher.evidence().running)
+    if guide is not None:
+        try:
+            spent = guide.spent()
+            found["spent"] = {"calls": spent.calls, "tokens": spent.tokens_in + spent.tokens_out,
+                              "failed": spent.failed, "refused": spent.refused}  # fmt: skip
+        except LLMCallError as error:
+            found["spent"] = error.status
+        guide.stop()
+    (out / "driver.json").write_text(json.dumps(found, indent=1, default=str))
+
+
+def _trial(result: Any) -> dict[str, Any]:
+    metrics = result.metrics or {}
+    return {
+        "trial_id": Path(result.path).name.split("_")[1] if not metrics else metrics["trial_id"],
+        "config": result.config,
+        "error": repr(result.error) if result.error else "",
+        "path": result.path,
+        "epoch": metrics.get("training_iteration", 0),
+        "loss": metrics.get("loss"),
+        "digest": metrics.get("digest", ""),
+        "decision": metrics.get("raymimic/decision", ""),
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,97 @@
+"""Breaks real Ray runs on a small cluster, one fault a run, and checks that nothing was lost.
+
+    python experiments/faults/run.py --out OUT [--cases node,driver]
+
+A head and three worker nodes with fake GPUs run on this machine (`ray.cluster_utils.Cluster`).
+Writes ``matrix.md`` and ``matrix.json`` into OUT, beside one folder a fault with ledger, transcript,
+results and logs. Exits with 1 if anything was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+def main() -> int:
+    options = _options()
+    out = options.out.resolve()
+    temporary = Path(tempfile.mkdtemp(prefix="faults-"))
+    (temporary / "ray").mkdir()
+    # Another Ray on this machine must neither be found nor find this one.
+    os.environ.update(RAY_TMPDIR=str(temporary), RAY_USAGE_STATS_ENABLED="0")
+    os.environ.pop("RAY_ADDRESS", None)
+    try:
+        rows = _run_all(options, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    from report import markdown
+
+    (out / "matrix.json").write_text(json.dumps(rows, indent=1))
+    (out / "matrix.md").write_text(text := markdown(rows))
+    print(text)
+    return int(any(row["failed"] for row in rows))
+
+
+def _run_all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
+    from cases import CASES, Bench
+    from harness import Lab
+    from stub import StubModel
+
+    names = options.cases.split(",") if options.cases else list(CASES)
+    lab, rows = Lab(workers=3), []
+    try:
+        with StubModel(latency=0.2).running() as stub:
+            bench = Bench(lab, stub, out)
+            for number, name in enumerate(names, start=1):
+                title, function = CASES[name]
+                print(f"[{number}/{len(names)}] {name}: {title}", flush=True)
+                shutil.rmtree(out / name, ignore_errors=True)
+                rows.append(_one(name, title, function, bench))
+    finally:
+        lab.shutdown()
+    return rows
+
+
+def _one(name: str, title: str, function: Any, bench: Any) -> dict[str, Any]:
+    from checks import Check, Findings, common
+    from report import counts
+
+    begun = time.monotonic()
+    row: dict[str, Any] = {"case": name, "fault": title, "happened": [], "counts": {}}
+    try:
+        run = function(bench)
+        row["happened"] = run.happened
+        checks = [Check("the driver ends by itself", run.facts["exit"] == 0)]
+        found = Findings(run)
+        checks += common(found, bench.stub)
+        row["counts"] = counts(found, bench.stub, run)
+    except Exception:  # noqa: BLE001 - one broken run must not hide the others
+        checks = [Check("the run can be read", False, traceback.format_exc())]
+    for check in checks:
+        if not check.ok:
+            print(f"    FAILED {check.name}: {check.detail}", flush=True)
+    row["seconds"] = round(time.monotonic() - begun, 1)
+    row["checks"] = [[check.name, check.ok, check.detail] for check in checks]
+    row["failed"] = [check.name for check in checks if not check.ok]
+    print(f"    {row['seconds']} s, {len(checks)} checks, {len(row['failed'])} failed", flush=True)
+    return row
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="a folder for everything")
+    parser.add_argument("--cases", default="", help="comma separated; default: all")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
