@@ -66,9 +66,9 @@ def undisturbed(bench: Bench) -> Run:
 
 @case("node", "a worker node is lost")
 def one_node(bench: Bench) -> Run:
-    run = bench.run("node", reuse_actors=False)
+    run = bench.run("node", reuse_actors=False, task={"epochs": 8, "nap": 0.5})
     run.start()
-    run.wait_for("epochs", lambda: run.epochs() >= 6 and _by_node(run))
+    run.wait_for("epochs", lambda: len(run.running()) >= 3)
     node, count = _by_node(run).most_common(1)[0]
     run.say(f"node lost with {count} of {len(run.running())} trainings on it")
     bench.lab.lose(node)

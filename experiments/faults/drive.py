@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
+from sabotage import Keep, saboteurs
 from training import EachEpoch, Task, train
 
 from raymimic import LLMScheduler, LLMSearcher, OpenAILLM, RaymimicCallback
@@ -26,59 +25,6 @@ from raymimic.tune import Guide
 
 SPACE = {"lr": tune.loguniform(1e-3, 1e-1), "weight_decay": tune.loguniform(1e-5, 1e-2)}
 METRIC, MODE = "loss", "min"
-
-
-class KillGuide(tune.Callback):
-    """Kills the guide's actor once so many epochs were reported."""
-
-    def __init__(self, name: str, after: int) -> None:
-        self.name, self.left = name, after
-
-    def on_trial_result(self, *_: Any, **__: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            ray.kill(ray.get_actor(self.name, namespace="raymimic"))
-
-
-class FullDisk(tune.Callback):
-    """Lets no file of this process grow beyond the ledger's size, for a while."""
-
-    def __init__(self, ledger: str, first: int, last: int) -> None:
-        self.ledger, self.first, self.last, self.seen = ledger, first, last, 0
-
-    def on_trial_result(self, *_: Any, **__: Any) -> None:
-        self.seen += 1
-        if self.seen == self.first:
-            # A few bytes more than there are: the next event is cut off in its middle.
-            limit = Path(self.ledger).stat().st_size + 40
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-        elif self.seen == self.last:
-            free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-            resource.setrlimit(resource.RLIMIT_FSIZE, free)
-
-
-class GoneFolder(tune.Callback):
-    """Moves the ledger's folder away while the search writes to it."""
-
-    def __init__(self, folder: str, after: int) -> None:
-        self.folder, self.left = folder, after
-
-    def on_trial_result(self, *_: Any, **__: Any) -> None:
-        self.left -= 1
-        if self.left == 0:
-            os.rename(self.folder, self.folder + ".gone")
-
-
-class Keep(tune.Callback):
-    """Gives us the searcher back after a restore: it is pickled with Tune's own."""
-
-    searcher: LLMSearcher | None = None
-
-    def __init__(self, searcher: LLMSearcher | None) -> None:
-        self._searcher = searcher
-
-    def setup(self, **_: Any) -> None:
-        Keep.searcher = self._searcher
 
 
 def main(settings_file: str, action: str) -> None:
@@ -133,7 +79,7 @@ def _tuner(settings: dict[str, Any], trainable: Any, guide: Guide | None) -> tun
         ),
         run_config=tune.RunConfig(
             storage_path=str(out / "tune"), name="run", verbose=0,
-            callbacks=[callback, Keep(searcher), *_saboteurs(settings)],
+            callbacks=[callback, Keep(searcher), *saboteurs(settings)],
             failure_config=tune.FailureConfig(max_failures=settings["max_failures"]),
         ),
     )  # fmt: skip
@@ -150,18 +96,6 @@ def _scheduler(name: str, searcher: LLMSearcher | None, epochs: int) -> Any:
             hyperparam_mutations={"lr": tune.loguniform(1e-3, 1e-1)},
         )  # fmt: skip
     return LLMScheduler(searcher=searcher, price=0.03) if name == "llm" else None
-
-
-def _saboteurs(settings: dict[str, Any]) -> list[tune.Callback]:
-    found = settings["sabotage"]
-    made: list[tune.Callback] = []
-    if "kill_guide" in found:
-        made.append(KillGuide(settings["case"], found["kill_guide"]))
-    if "full_disk" in found:
-        made.append(FullDisk(settings["ledger"], *found["full_disk"]))
-    if "gone_folder" in found:
-        made.append(GoneFolder(str(Path(settings["ledger"]).parent), found["gone_folder"]))
-    return made
 
 
 def _write(out: Path, grid: Any, searcher: LLMSearcher | None, guide: Guide | None) -> None:

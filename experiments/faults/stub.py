@@ -11,6 +11,7 @@ import contextlib
 import json
 import random
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +33,14 @@ ADJUSTMENT = json.dumps(
 )
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):  # an asker that was killed hangs up
+            super().handle_error(request, client_address)
+
+
 class StubModel:
     """``latency`` seconds a reply. ``received`` questions came, ``answered`` were replied to."""
 
@@ -40,8 +49,7 @@ class StubModel:
         self.received = self.answered = 0
         self._lock = threading.Lock()
         self._random = random.Random(7)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self.base_url = f"http://127.0.0.1:{self._server.server_port}/v1"
 
     @contextlib.contextmanager

@@ -181,5 +181,3 @@ def _odd_report(task: Task, epoch: int, row: Mapping[str, Any]) -> dict[str, Any
 def as_plain(task: Task) -> dict[str, Any]:
     """For a JSON file."""
     return asdict(task)
-
-

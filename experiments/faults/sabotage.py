@@ -1,0 +1,83 @@
+"""Callbacks in the driver: what breaks things from inside, and what keeps the searcher for us.
+
+A module of its own: what a script itself defines is pickled by value, and a restored copy would be
+another class.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from raymimic import LLMSearcher
+
+
+class KillGuide(tune.Callback):
+    """Kills the guide's actor once so many epochs were reported."""
+
+    def __init__(self, name: str, after: int) -> None:
+        self.name, self.left = name, after
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            ray.kill(ray.get_actor(self.name, namespace="raymimic"))
+
+
+class FullDisk(tune.Callback):
+    """Lets no file of this process grow beyond the ledger's size, for a while."""
+
+    def __init__(self, ledger: str, first: int, last: int) -> None:
+        self.ledger, self.first, self.last, self.seen = ledger, first, last, 0
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        self.seen += 1
+        if self.seen == self.first:
+            # A few bytes more than there are: the next event is cut off in its middle.
+            limit = Path(self.ledger).stat().st_size + 40
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        elif self.seen == self.last:
+            free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            resource.setrlimit(resource.RLIMIT_FSIZE, free)
+
+
+class GoneFolder(tune.Callback):
+    """Moves the ledger's folder away while the search writes to it."""
+
+    def __init__(self, folder: str, after: int) -> None:
+        self.folder, self.left = folder, after
+
+    def on_trial_result(self, *_: Any, **__: Any) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.rename(self.folder, self.folder + ".gone")
+
+
+class Keep(tune.Callback):
+    """Gives us the searcher back after a restore: it is pickled with Tune's own."""
+
+    searcher: LLMSearcher | None = None
+
+    def __init__(self, searcher: LLMSearcher | None) -> None:
+        self._searcher = searcher
+
+    def setup(self, **_: Any) -> None:
+        Keep.searcher = self._searcher
+
+
+def saboteurs(settings: dict[str, Any]) -> list[tune.Callback]:
+    """The callbacks that a run's settings ask for."""
+    found = settings["sabotage"]
+    made: list[tune.Callback] = []
+    if "kill_guide" in found:
+        made.append(KillGuide(settings["case"], found["kill_guide"]))
+    if "full_disk" in found:
+        made.append(FullDisk(settings["ledger"], *found["full_disk"]))
+    if "gone_folder" in found:
+        made.append(GoneFolder(str(Path(settings["ledger"]).parent), found["gone_folder"]))
+    return made
