@@ -44,6 +44,7 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -60,6 +61,8 @@ T = TypeVar("T")
 
 # JSON has no words for these; `float` reads all three back.
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+_MOST_WAITING = 10_000  # events kept in memory while the disk takes none
 
 
 def jsonable(value: Any) -> Any:
@@ -88,8 +91,9 @@ class Ledger:
     Writing happens on a thread of its own, within milliseconds: on Tune's controller a write would
     wait for whoever holds the interpreter. `flush` waits for it; so does the end of the program.
     Events are numbered from 0 ("n"), across restarts, too. A disk that fails must not stop a
-    search: events that could not be written are counted in ``lost`` and the first is logged.
-    Pickles as its path.
+    search: what cannot be written waits in memory and is tried again with each event and `flush`;
+    ``lost`` counts the events that are not in the file, and the first failure is logged. Pickles
+    as its path.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -99,6 +103,7 @@ class Ledger:
 
     def _open(self) -> None:
         self._lock = threading.Lock()
+        self._failed = False
         self._next: int | None = None  # None until the file is looked at
         self._queue: queue.SimpleQueue[dict[str, Any] | threading.Event] | None = None
 
@@ -137,29 +142,54 @@ class Ledger:
             written.wait(seconds)
 
     def _write(self, rows: queue.SimpleQueue[dict[str, Any] | threading.Event]) -> None:
-        file: IO[bytes] | None = None
+        waiting: deque[bytes] = deque()
+        dropped, file = self.lost, None  # a pickled copy goes on counting
         while True:
             row = rows.get()
+            if not isinstance(row, threading.Event):
+                line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+                if len(waiting) < _MOST_WAITING:
+                    waiting.append(line.encode("utf-8", "replace"))
+                else:
+                    dropped += 1
+            file = self._opened(file) if waiting else file
+            while file is not None and waiting:
+                written = self._guard(partial(file.write, waiting[0]))
+                if written is None:
+                    break
+                # A full disk may take part of a line: the rest of it comes next.
+                waiting[0] = waiting[0][written:]
+                if not waiting[0]:
+                    waiting.popleft()
+            self.lost = len(waiting) + dropped
             if isinstance(row, threading.Event):
                 row.set()
-                continue
-            line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-            file = file or self._guard(lambda: _open_to_append(self.path))
-            data = line.encode("utf-8", "replace")
-            if file is None or self._guard(partial(file.write, data)) is None:
-                self.lost += 1
+
+    def _opened(self, file: IO[bytes] | None) -> IO[bytes] | None:
+        """The file to append to; a new one where somebody deleted it under our hands."""
+        if file is not None and os.fstat(file.fileno()).st_nlink == 0:
+            logger.warning(
+                "raymimic: the ledger %s was deleted while the search writes it; what comes from "
+                "now on goes to a new file there.",
+                self.path,
+            )
+            file.close()
+            file = None
+        return file or self._guard(lambda: _open_to_append(self.path))
 
     def _guard(self, work: Callable[[], T]) -> T | None:
         """Do something with the file; None if the disk does not let us."""
         try:
             return work()
         except OSError as error:
-            if self.lost == 0:
+            if not self._failed:
                 logger.warning(
-                    "raymimic cannot write its ledger %s (%s); the search goes on without it.",
+                    "raymimic cannot write its ledger %s (%s); the search goes on, and what was to "
+                    "be written waits in memory.",
                     self.path,
                     error,
                 )
+            self._failed = True
             return None
 
 
@@ -224,19 +254,28 @@ def _mend(path: Path) -> int:
     if not path.exists() or path.stat().st_size == 0:
         return 0
     data = path.read_bytes()
-    count = data.count(b"\n")
-    if data.endswith(b"\n"):
-        return count
-    kept = data.rfind(b"\n") + 1
+    count, kept = data.count(b"\n"), data.rfind(b"\n") + 1
+    following = max(count, _number_of(data[:kept]) + 1)
+    if kept == len(data):
+        return following
     try:
         json.loads(data[kept:])
     except ValueError:
-        torn = {"event": "torn", "n": count, "t": round(time.time(), 3), "bytes": len(data) - kept}
-        tail = json.dumps(torn).encode() + b"\n"
+        torn = {"event": "torn", "n": following, "t": round(time.time(), 3)}
+        tail = json.dumps({**torn, "bytes": len(data) - kept}).encode() + b"\n"
     else:
         tail = data[kept:] + b"\n"  # only the line's end was missing
     with open(path, "r+b") as file:
         file.seek(kept)
         file.write(tail)
         file.truncate()
-    return count + 1
+    return max(following, _number_of(tail)) + 1
+
+
+def _number_of(lines: bytes) -> int:
+    """The number of the last of these whole lines; -1 where it says none."""
+    try:
+        number = json.loads(lines[lines.rfind(b"\n", 0, -1) + 1 :])["n"]
+    except (ValueError, KeyError, TypeError):
+        return -1
+    return number if isinstance(number, int) else -1

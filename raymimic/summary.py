@@ -61,6 +61,7 @@ class Tally:
     proposals: dict[int, dict[str, Any]] = field(default_factory=dict)
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
 
     def add(self, event: str, row: Mapping[str, Any]) -> None:
         """Count one event as the ledger holds it; unknown kinds are ignored."""
@@ -89,20 +90,34 @@ class Tally:
             self.started[proposal["source"]] -= 1
 
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
-        proposal = self.trials.get(row["trial_id"], {})
         earlier = self.outcomes.get(row["trial_id"])
         if earlier is not None:  # run again after a restore: counted once
             self.ended[earlier] -= 1
         self.outcomes[row["trial_id"]] = row["status"]
         self.ended[row["status"]] += 1
+        self.scores.pop(row["trial_id"], None)
         score = to_float(row.get("score"))
-        if score is None or (self.best and not self._beats(score, self.best.score)):
-            return
-        self.best = Best(
-            trial_id=row["trial_id"],
+        if score is not None:
+            self.scores[row["trial_id"]] = score
+        if self.best is not None and self.best.trial_id == row["trial_id"]:
+            self.best = self._best_of_all()  # its new outcome may be worse
+        elif score is not None and (self.best is None or self._beats(score, self.best.score)):
+            self.best = self._winner(row["trial_id"], score)
+
+    def _best_of_all(self) -> Best | None:
+        if not self.scores:
+            return None
+        choose = min if self.mode == "min" else max
+        trial_id = choose(self.scores, key=lambda name: self.scores[name])
+        return self._winner(trial_id, self.scores[trial_id])
+
+    def _winner(self, trial_id: str, score: float) -> Best:
+        proposal = self.trials.get(trial_id, {})
+        return Best(
+            trial_id=trial_id,
             score=score,
-            source=proposal.get("source", row.get("source", "user")),
-            config=proposal.get("config", row.get("config", {})),
+            source=proposal.get("source", "user"),
+            config=proposal.get("config", {}),
             rationale=proposal.get("rationale", ""),
         )
 

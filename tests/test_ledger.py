@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +78,49 @@ def test_a_disk_that_fails_is_counted_and_stops_nothing(tmp_path):
         ledger.append("drop", reason="stale", text="")
     ledger.flush()
     assert ledger.lost == 3
+
+
+def test_what_a_full_disk_refused_is_written_when_there_is_room_again(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append("drop", reason="before", text="x" * 100)
+    ledger.flush()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for a part of the next event only.
+    limit = ledger.path.stat().st_size + 30
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, unlimited[1]))
+    try:
+        for number in range(3):
+            ledger.append("drop", reason="full", text=f"{number}")
+        ledger.flush()
+        assert ledger.lost == 3
+        assert ledger.path.stat().st_size == limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    ledger.append("drop", reason="after", text="")
+    ledger.flush()
+    events = read_events(ledger.path)
+    assert (events.unreadable, ledger.lost) == (0, 0)
+    assert [row["n"] for row in events.rows] == [0, 1, 2, 3, 4]
+
+
+def test_a_ledger_deleted_under_its_writer_goes_on_in_a_new_file(tmp_path, caplog):
+    ledger = Ledger(tmp_path / "here" / "ledger.jsonl")
+    ledger.append("drop", reason="gone", text="")
+    ledger.flush()
+    shutil.rmtree(tmp_path / "here")
+    ledger.append("drop", reason="kept", text="")
+    ledger.flush()
+    assert [row["n"] for row in read_events(ledger.path).rows] == [1]
+    assert "was deleted" in caplog.text
+
+
+def test_numbers_go_on_behind_the_last_one_written(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"event": "drop", "n": 0}\n{"event": "drop", "n": 7}\n')
+    assert Ledger(path).next == 8
+    path.write_text('{"event": "drop", "n": 7}\n{"event": "dr')
+    assert Ledger(path).next == 9
+    assert [row["n"] for row in read_events(path).rows] == [7, 8]
 
 
 def test_a_missing_ledger_is_named(tmp_path):

@@ -3,8 +3,8 @@
     python experiments/faults/run.py --out OUT [--cases node,driver]
 
 A head and three worker nodes with fake GPUs run on this machine (`ray.cluster_utils.Cluster`).
-Writes ``matrix.md`` and ``matrix.json`` into OUT, beside one folder a fault with ledger, transcript,
-results and logs. Exits with 1 if anything was lost.
+Writes ``matrix.md`` and ``matrix.json`` into OUT, beside one folder a fault with ledger,
+transcript, results and logs. Exits with 1 if anything was lost.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from typing import Any
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the cluster ends with us
     out = options.out.resolve()
     temporary = Path(tempfile.mkdtemp(prefix="faults-"))
     (temporary / "ray").mkdir()

@@ -96,7 +96,12 @@ class _Reader:
 
     def _end(self, row: Mapping[str, Any]) -> None:
         proposal = self._running.pop(row["trial_id"], None)
-        if proposal is None and row["event"] == "evaluated":
+        before = self._ended.get(row["trial_id"])
+        if before is not None:  # run again after a restore: what came of it now counts
+            proposal = Proposal(
+                before.config, before.rationale, before.source, before.expected, before.repairs
+            )
+        elif proposal is None and row["event"] == "evaluated":
             config, _ = self._space.check(row["config"])
             proposal = Proposal(config, row["rationale"], "user")
         if proposal is not None:
