@@ -4,6 +4,7 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
 
     search    a run begins: space, metric, mode, advisor, budget, instruction, seed
     lessons   what an earlier search learnt was given: file name, its text, whether it fits
+    asked     a gateway starts a call: what it may take at most ("asked" of its call is this n)
     call      one call to a language model: model, status, tokens, seconds, cost, transcript
     proposal  a configuration enters the queue: id, source, rationale, expectation, repairs
     drop      a configuration was thrown away, and why
@@ -20,7 +21,9 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     outcome   a trial ended: status, score, diagnosis, error, curve
     evaluated a trial from elsewhere was added as evidence
     lost      a started trial died with the driver; its proposal is queued again
+    unfinished  a trial was under way when the run ended (its time was up, Ctrl-C): its curve so far
     error     the text of a trial's error, where Tune gave it
+    fault     raymimic itself failed in one of Tune's hooks: which, and its error
     summary   the search in plain words
     run        a modulated training begins: advisor, metric, knobs, instruction (run_id as in those
                that follow)
@@ -28,6 +31,8 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     verdict    what an adjustment's interval did to the metric, against the curve's noise; with a
                trial_id what a redirect did, against pace and forecast before it
     rollback   a training was put back to the start of an interval
+    resumed    a training goes on from a checkpoint of this epoch: what its run_id wrote before of
+               later epochs did not last
     torn      a half-written last line of an earlier process was cut off
 
 Every line is valid JSON: non-finite floats are written as the strings "NaN", "Infinity" and

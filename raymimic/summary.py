@@ -62,6 +62,8 @@ class Tally:
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
+    faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: str, row: Mapping[str, Any]) -> None:
         """Count one event as the ledger holds it; unknown kinds are ignored."""
@@ -89,7 +91,11 @@ class Tally:
         if proposal is not None:
             self.started[proposal["source"]] -= 1
 
+    def _on_unfinished(self, row: Mapping[str, Any]) -> None:
+        self.unfinished.add(row["trial_id"])
+
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
+        self.unfinished.discard(row["trial_id"])
         earlier = self.outcomes.get(row["trial_id"])
         if earlier is not None:  # run again after a restore: counted once
             self.ended[earlier] -= 1
@@ -140,6 +146,9 @@ class Tally:
 
     def _on_verdict(self, row: Mapping[str, Any]) -> None:
         self.redirects[row["verdict"]] += "trial_id" in row  # others are a modulator's
+
+    def _on_fault(self, row: Mapping[str, Any]) -> None:
+        self.faults[row["hook"]] += 1
 
     def _on_call(self, row: Mapping[str, Any]) -> None:
         self.calls[row["status"]] += 1
@@ -198,8 +207,9 @@ class Tally:
         seconds = (self.last_t or 0.0) - (self.first_t or 0.0)
         goal = {"min": "lower", "max": "higher"}[self.mode]
         trials = _plural(sum(self.ended.values()), "trial")
+        under_way = f", {len(self.unfinished)} under way" if self.unfinished else ""
         return (
-            f"raymimic: {trials} ended ({_counts(self.ended)}) in {duration(seconds)}, "
+            f"raymimic: {trials} ended ({_counts(self.ended)}){under_way} in {duration(seconds)}, "
             f"for {self.metric} ({goal} is better)."
         )
 
@@ -214,6 +224,8 @@ class Tally:
             parts.append(
                 f" Slots the advisor left empty: {_counts(self.fallbacks)} (filled by {by})."
             )
+        if self.faults:
+            parts.append(f" Faults inside raymimic: {_counts(self.faults)}.")
         return "".join(parts)
 
 

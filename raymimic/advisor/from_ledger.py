@@ -18,8 +18,8 @@ from raymimic.space import SearchSpace
 def evidence_from_ledger(events: Events) -> SearchEvidence:
     """Return what was known when the ledger's last event was written.
 
-    Partial curves of running trials are not in a ledger. Raises `LedgerError` for a file that
-    records no search.
+    Of running trials a ledger holds the curve only if the run was ended under them. Raises
+    `LedgerError` for a file that records no search.
     """
     searches = events.of("search")
     if not searches:
@@ -68,6 +68,7 @@ class _Reader:
         self._queued: dict[int, Proposal] = {}
         self._running: dict[str, Proposal] = {}
         self._ended: dict[str, TrialRecord] = {}
+        self._partial: dict[str, Curve] = {}
         self._drops: list[str] = []
         self._lessons: Lessons | None = None
         self._started = 0
@@ -90,6 +91,8 @@ class _Reader:
             self._lessons = parse_lessons(row["text"], row["name"])
         elif event in ("outcome", "evaluated"):
             self._end(row)
+        elif event == "unfinished" and row["curve"] is not None:
+            self._partial[row["trial_id"]] = Curve.from_json(row["curve"])
         elif event == "error" and row["trial_id"] in self._ended:
             record = self._ended[row["trial_id"]]
             self._ended[row["trial_id"]] = replace(record, error=row["text"])
@@ -110,7 +113,10 @@ class _Reader:
 
     def evidence(self, now: float) -> SearchEvidence:
         """Put together what was read; ``now`` is the last event's time."""
-        running = (TrialRecord.begun(*begun) for begun in self._running.items())
+        running = (
+            replace(TrialRecord.begun(trial_id, proposal), curve=self._partial.get(trial_id))
+            for trial_id, proposal in self._running.items()
+        )
         return SearchEvidence(
             space=self._space,
             metric=self._metric,

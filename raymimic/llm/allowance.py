@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from raymimic.errors import BudgetError, LLMError, LLMSetupError
+from raymimic.ledger import to_float
 from raymimic.llm.base import LLM, Reply, Request
 from raymimic.llm.prices import cost, estimate_tokens, find_price
 
@@ -110,7 +113,31 @@ class Allowance:
     def settle(self, need: Need, outcome: Reply | LLMError) -> None:
         """Replace what was set aside by what the call took."""
         self._reserved.remove(need)
-        tokens_in, tokens_out, usd = outcome.tokens_in, outcome.tokens_out, outcome.cost
+        self._add(
+            outcome.tokens_in,
+            outcome.tokens_out,
+            outcome.cost,
+            failed=isinstance(outcome, LLMError),
+        )
+
+    def take_up(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Set what is spent to what a transcript's events say.
+
+        A call that was announced ("asked") and never told of was under way when its process died:
+        it may have taken all that was set aside for it, and so much is counted.
+        """
+        self.spent, under_way = Spent(), dict[int, Mapping[str, Any]]()
+        for row in rows:
+            if row["event"] == "asked":
+                under_way[row["n"]] = row
+            elif row["event"] == "call":
+                under_way.pop(row.get("asked", -1), None)
+                usd = to_float(row["cost"])
+                self._add(row["tokens_in"], row["tokens_out"], usd, failed=row["status"] != "ok")
+        for row in under_way.values():
+            self._add(row["tokens"], 0, to_float(row["usd"]), failed=True)
+
+    def _add(self, tokens_in: int, tokens_out: int, usd: float | None, *, failed: bool) -> None:
         if usd is None:
             usd = cost(self._model, tokens_in, tokens_out, prices=self._prices)
         spent = self.spent
@@ -120,7 +147,7 @@ class Allowance:
             tokens_in=spent.tokens_in + tokens_in,
             tokens_out=spent.tokens_out + tokens_out,
             usd=spent.usd + (usd or 0.0),
-            failed=spent.failed + isinstance(outcome, LLMError),
+            failed=spent.failed + failed,
             unpriced=spent.unpriced + (usd is None),
         )
 

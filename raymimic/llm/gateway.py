@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from raymimic.errors import BudgetError, LLMCallError, LLMError, LLMSetupError
-from raymimic.ledger import Ledger
+from raymimic.ledger import Ledger, read_events
 from raymimic.llm.allowance import Allowance, Need, Spent
 from raymimic.llm.auto import describe, require_key
 from raymimic.llm.base import LLM, Reply, Request
@@ -20,6 +20,8 @@ from raymimic.llm.pace import Breaker, Pace
 from raymimic.llm.replay import request_key
 
 Outcome = Reply | LLMError
+
+_WRITTEN_S = 1.0  # for the announcement of a call: a slow disk must not eat its deadline
 
 # Failures of an asker that ran out of time; one that shares its call may have more.
 _OUT_OF_TIME = {"timeout", "rate_limit", "busy"}
@@ -39,7 +41,10 @@ class Gateway:
         per_minute: Calls that may start within a minute. A request waits for its turn, or raises
             `LLMCallError` (status "rate_limit") where its deadline comes first.
         in_flight: Calls that may run side by side.
-        transcript: A ledger file that gets an event "call" for each.
+        transcript: A ledger file that gets an event "asked" before each call and "call" after it.
+            What a file that is there already says was spent counts: a guide started again, or a
+            restored search, goes on with the budget that is left. Of calls that were under way
+            when a process died the most they can have taken is counted.
 
     After three calls in a row that failed on their way, requests raise at once (status
     "circuit_open") for 2, 4, ... 60 s. A pickled copy keeps what is spent and spends on its own
@@ -79,6 +84,8 @@ class Gateway:
         self._asked: dict[str, Future[Outcome]] = {}
         self._pace = Pace(self.per_minute)
         self._breaker = Breaker()
+        if self.transcript is not None and self.transcript.path.exists():
+            self._allowance.take_up(read_events(self.transcript.path).rows)
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and what is spent; locks, calls under way, pace and breaker begin anew."""
@@ -161,9 +168,10 @@ class Gateway:
             probe = self._admit(need, end)
         except LLMError as refusal:
             return refusal
-        begun = time.monotonic()
+        begun, asked = time.monotonic(), None
         outcome: Outcome = _interrupted()
         try:
+            asked = self._announce(need)
             outcome = self._call(replace(request, deadline=max(0.0, end - begun)))
         finally:
             with self._changed:
@@ -176,8 +184,17 @@ class Gateway:
                 self._changed.notify_all()
         if self.transcript is not None:
             call = call_record(self.model, request, outcome, time.monotonic() - begun)
-            self.transcript.append("call", **call_fields(call))
+            self.transcript.append("call", asked=asked, **call_fields(call))
         return outcome
+
+    def _announce(self, need: Need) -> int | None:
+        """Write that a call starts, and wait until it is written: a kill must not hide it."""
+        if self.transcript is None:
+            return None
+        row = self.transcript.append("asked", tokens=need.tokens, usd=need.usd)
+        self.transcript.flush(_WRITTEN_S)
+        number: int = row["n"]
+        return number
 
     def _call(self, request: Request) -> Outcome:
         try:

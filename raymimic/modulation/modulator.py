@@ -240,6 +240,7 @@ class Modulator:
         """Go on where `state_dict` was made; load model and optimizer first."""
         self._record.load_state_dict(state["record"])
         self._steering.load_state_dict(state["steering"])
+        self._note("resumed", epoch=self._record.epoch)
 
     # -- at an epoch's end ---------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -53,6 +54,7 @@ class RaymimicCallback(Callback):
         self._total: int | None = None
         self._ended = 0
         self._best: float | None = None
+        self._looked = False
         self._begun = time.time()
 
     def setup(
@@ -66,8 +68,22 @@ class RaymimicCallback(Callback):
         total = total_num_samples or num_samples
         self._total = total if total and 0 < total < 2**31 else None
         self._begun = time.time()
+        self._looked = False
         if self._searcher:
             self._searcher.attended = True
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Count, once, what a restored run had ended before."""
+        if self._looked:
+            return
+        self._looked = True
+        metric, mode = self._goal()
+        ended = [trial for trial in trials if trial.is_finished()]
+        self._ended = len(ended)
+        for trial in ended:
+            score = metrics_of(trial.last_result or {}).get(metric)
+            if score is not None and math.isfinite(score):
+                self._keep_best(score, mode)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -126,11 +142,15 @@ class RaymimicCallback(Callback):
         score = curve.final(metric)
         if score is None:
             return head + f"no finite {metric} after {len(curve)} epochs"
-        better = self._best is None or (score < self._best if mode == "min" else score > self._best)
-        self._best = score if better else self._best
+        better = self._keep_best(score, mode)
         diagnosis: Diagnosis = diagnose(curve, metric, mode)
         mark = " *best*" if better else ""
         return head + f"{metric} {show(score)}{mark}  {diagnosis.text}"
+
+    def _keep_best(self, score: float, mode: Mode) -> bool:
+        better = self._best is None or (score < self._best if mode == "min" else score > self._best)
+        self._best = score if better else self._best
+        return better
 
     def _meter(self) -> str:
         """How far the search is: trials, time and, with a model, money."""

@@ -157,7 +157,10 @@ class Feed:
         return self._fallback(session, state)
 
     def _fallback(self, session: Session, state: SearchState) -> Queued:
-        reason, text = self._why_empty()
+        return self.at_random(session, state, *self._why_empty())
+
+    def at_random(self, session: Session, state: SearchState, reason: str, text: str) -> Queued:
+        """Give a random proposal in the place of one that ``reason`` (a word) kept from coming."""
         session.journal.note("fallback", reason=reason, text=text, source="random")
         return Intake(state, session.journal, session.seed).random(f"random fallback: {text}")
 

@@ -71,6 +71,11 @@ class Journal:
             curve=record.curve.to_json() if record.curve is not None else None,
         )
 
+    def unfinished(self, record: TrialRecord) -> None:
+        """The run ended while a trial was under way."""
+        curve = record.curve.to_json() if record.curve is not None else None
+        self.note("unfinished", trial_id=record.trial_id, curve=curve)
+
     def evaluated(self, space: SearchSpace, record: TrialRecord) -> None:
         """A trial from elsewhere was added as evidence."""
         self.note(

@@ -37,6 +37,12 @@ def epoch_of(result: Mapping[str, Any]) -> int | None:
     return int(float(epoch)) if isinstance(epoch, Real) else None
 
 
+def seconds_of(result: Mapping[str, Any]) -> float:
+    """Return how long the trial has trained, over all its restarts; 0 where Tune does not say."""
+    seconds = result.get("time_total_s")
+    return float(seconds) if isinstance(seconds, Real) else 0.0
+
+
 def restarted(result: Mapping[str, Any]) -> bool:
     """Whether the trial has just been started anew (a retry or a restore): Tune says no more."""
     return bool(result.get("iterations_since_restore") == 1)

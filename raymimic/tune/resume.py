@@ -7,6 +7,7 @@ evidence again, and proposals whose trials died with the driver wait in the queu
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
@@ -23,6 +24,8 @@ from raymimic.ledger import read_events
 from raymimic.tune.journal import Journal
 from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -101,6 +104,7 @@ class _Tail:
 
     def replay(self, rows: list[dict[str, Any]]) -> None:
         """Apply the events in order; then queue again what had started and never ended."""
+        forgotten = 0
         for row in rows:
             if row["event"] == "proposal":
                 self._proposal(row)
@@ -112,6 +116,14 @@ class _Tail:
                     self._started[row["trial_id"]] = queued
             elif row["event"] == "outcome" and row["trial_id"] in self._started:
                 self._outcome(row, self._started.pop(row["trial_id"]))
+                forgotten += 1
+        if forgotten:
+            logger.info(
+                "raymimic: %d trials began and ended after Tune's last checkpoint, so Tune has "
+                "forgotten them; their results stay evidence. (TUNE_GLOBAL_CHECKPOINT_S=1 keeps "
+                "its checkpoints younger.)",
+                forgotten,
+            )
         for trial_id, queued in reversed(self._started.items()):
             self._journal.note("lost", trial_id=trial_id, proposal=queued.id)
             self._state.discard(queued, f"trial {trial_id} died with its driver; tried again")

@@ -38,11 +38,20 @@ from raymimic.llm import LLM
 from raymimic.records import Mode, Proposal
 from raymimic.summary import Tally
 from raymimic.tune import dry_run, resume
+from raymimic.tune.arguments import check_arguments
 from raymimic.tune.asking import Asking
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.feed import Feed
+from raymimic.tune.guarded import guarded
 from raymimic.tune.journal import Journal
-from raymimic.tune.results import ANONYMOUS_METRIC, config_of, epoch_of, metrics_of, restarted
+from raymimic.tune.results import (
+    ANONYMOUS_METRIC,
+    config_of,
+    epoch_of,
+    metrics_of,
+    restarted,
+    seconds_of,
+)
 from raymimic.tune.session import Session
 from raymimic.tune.state import Queued, SearchState
 
@@ -105,7 +114,7 @@ class LLMSearcher(Searcher):
         seed: int | None = None,
         ledger: str | None = None,
     ) -> None:
-        _check_arguments(metric, mode, batch_size, timeout, patience)
+        check_arguments(metric, mode, batch_size, timeout, patience)
         super().__init__(metric=metric, mode=mode)
         self._metric: str | None = metric
         self._mode: str | None = mode
@@ -182,13 +191,21 @@ class LLMSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Return the next configuration, or None while one is on its way."""
         state, session = self._ready(), self._session
-        queued = self._feed.next(session, state)
+        try:
+            queued = self._feed.next(session, state)
+        except Exception as error:  # noqa: BLE001 - raised, it would end the whole experiment
+            self.fault("suggest", error)
+            queued = self._feed.at_random(session, state, "crash", "the searcher failed")
         if queued is None:
             return None
         self._start(state, trial_id, queued)
-        self._feed.ask_if_low(session, state, due=False)
+        self._ask_ahead()
         assert session.ray_space is not None
         return session.ray_space.nest(queued.proposal.config)
+
+    @guarded
+    def _ask_ahead(self) -> None:
+        self._feed.ask_if_low(self._session, self._ready(), due=False)
 
     def _start(self, state: SearchState, trial_id: str, queued: Queued) -> None:
         state.start(trial_id, queued.proposal)
@@ -197,6 +214,7 @@ class LLMSearcher(Searcher):
 
     # -- results -------------------------------------------------------------------------------
 
+    @guarded
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep one epoch of a running trial."""
         state = self._ready()
@@ -215,6 +233,7 @@ class LLMSearcher(Searcher):
         self._start(state, trial_id, numbered)
         return True
 
+    @guarded
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
@@ -227,10 +246,11 @@ class LLMSearcher(Searcher):
         stopped = not error and (not result or (epoch_of(result) or 0) > state.epochs(trial_id))
         if result:
             _keep(state, trial_id, result)
-        begun = self._started_at.pop(trial_id, time.monotonic())
-        record = state.end(
-            trial_id, failed=error, seconds=time.monotonic() - begun, stopped=stopped
-        )
+        begun = self._started_at.pop(trial_id, None)
+        # One that began before a restore: Tune knows how long it trained.
+        trained = seconds_of(result or {})
+        seconds = trained if begun is None else time.monotonic() - begun
+        record = state.end(trial_id, failed=error, seconds=seconds, stopped=stopped)
         if record is not None:
             session.journal.outcome(record)
         if not error:  # after an error its text comes next (`note_error`): a question can wait
@@ -238,6 +258,7 @@ class LLMSearcher(Searcher):
         if session.all_started and not state.running and not self.attended:
             self.finish()
 
+    @guarded
     def note_error(self, trial_id: str, text: str) -> None:
         """Keep the text of a trial's error: a callback has it, Tune does not give it to searchers.
 
@@ -254,14 +275,27 @@ class LLMSearcher(Searcher):
         """Keep an event of the `LLMScheduler` that works beside this searcher."""
         self._session.journal.note(event, **fields)
 
+    def fault(self, hook: str, error: Exception) -> None:
+        """Keep that raymimic itself failed in a hook; the search goes on without what it did."""
+        self._session.journal.note("fault", hook=hook, text=f"{type(error).__name__}: {error}")
+        if self.tally.faults.total() == 1:
+            logger.warning(
+                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
+            )
+
     def finish(self) -> str:
         """Write the summary to the ledger and the log (once) and return it."""
+        session = self._session
+        if self._summarised:
+            return self.summary()
+        self._summarised = True
+        if session.state is not None:
+            for record in session.evidence(session.state).running:
+                session.journal.unfinished(record)
         text = self.summary()
-        if not self._summarised:
-            self._summarised = True
-            self._session.journal.note("summary", text=text)
-            self.ledger.flush()
-            logger.info("%s", text)
+        session.journal.note("summary", text=text)
+        self.ledger.flush()
+        logger.info("%s", text)
         return text
 
     def write_lessons(self, path: str | os.PathLike[str]) -> None:
@@ -340,6 +374,11 @@ class LLMSearcher(Searcher):
         """Write everything known to ``checkpoint_path``; called by Tune while it runs."""
         resume.save(checkpoint_path, self._session, self._metric, self._mode)
 
+    @guarded
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
+        super().save_to_dir(checkpoint_dir, session_str)
+
     def restore(self, checkpoint_path: str) -> None:
         """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too."""
         saved = resume.load(checkpoint_path)
@@ -360,23 +399,3 @@ def _keep(state: SearchState, trial_id: str, result: Mapping[str, Any]) -> None:
     """Add one result to a known trial's curve."""
     epoch = epoch_of(result) or state.epochs(trial_id) + 1
     state.record(trial_id, epoch, metrics_of(result), restarted(result))
-
-
-def _check_arguments(
-    metric: Any, mode: Any, batch_size: int | None, timeout: float, patience: float | None
-) -> None:
-    """Raise ValueError for arguments that cannot work."""
-    for name, value in (("metric", metric), ("mode", mode)):
-        if isinstance(value, (list, tuple)):
-            raise ValueError(
-                f"LLMSearcher optimises one metric, got {name}={value!r}; "
-                "combine several into one number in the trainable"
-            )
-    if mode not in (None, "min", "max"):
-        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1 or None, got {batch_size!r}")
-    if timeout <= 0 or (patience is not None and patience < 0):
-        raise ValueError(
-            f"timeout must be above 0 s and patience at least 0 s, got {timeout=}, {patience=}"
-        )

@@ -1,0 +1,25 @@
+"""What `LLMSearcher` may be given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def check_arguments(
+    metric: Any, mode: Any, batch_size: int | None, timeout: float, patience: float | None
+) -> None:
+    """Raise ValueError for arguments that cannot work."""
+    for name, value in (("metric", metric), ("mode", mode)):
+        if isinstance(value, (list, tuple)):
+            raise ValueError(
+                f"LLMSearcher optimises one metric, got {name}={value!r}; "
+                "combine several into one number in the trainable"
+            )
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1 or None, got {batch_size!r}")
+    if timeout <= 0 or (patience is not None and patience < 0):
+        raise ValueError(
+            f"timeout must be above 0 s and patience at least 0 s, got {timeout=}, {patience=}"
+        )
