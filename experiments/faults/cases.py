@@ -152,7 +152,7 @@ def interrupt(bench: Bench) -> Run:
 
 @case("raises", "exceptions in the trainable, two retries allowed")
 def raises(bench: Bench) -> Run:
-    run = bench.run("raises", task={"odd": "raises"}, max_failures=2)
+    run = bench.run("raises", task={"odd": "raises"}, max_failures=2, num_samples=5)
     run.start()
     return see_to_the_end(run)
 
@@ -173,14 +173,15 @@ def hyperband(bench: Bench) -> Run:
 
 @case("pbt", "PBT pauses trials and copies checkpoints (it takes no searcher)")
 def pbt(bench: Bench) -> Run:
-    run = bench.run("pbt", scheduler="pbt", llm="", advisor="guide", num_samples=4)
+    run = bench.run("pbt", scheduler="pbt", llm="", advisor="guide", num_samples=4,
+                    task={"epochs": 8})  # fmt: skip
     run.start()
     return see_to_the_end(run)
 
 
 @case("time_budget", "time_budget_s ends the run")
 def time_budget(bench: Bench) -> Run:
-    run = bench.run("time_budget", time_budget_s=9.0, num_samples=50, task={"epochs": 12})
+    run = bench.run("time_budget", time_budget_s=25.0, num_samples=200, task={"epochs": 12})
     run.start()
     return see_to_the_end(run)
 
@@ -202,7 +203,7 @@ def full_disk(bench: Bench) -> Run:
     return see_to_the_end(run)
 
 
-@case("gone_folder", "the ledger's folder is moved away")
+@case("gone_folder", "the ledger's folder is deleted")
 def gone_folder(bench: Bench) -> Run:
     run = bench.run("gone_folder", sabotage={"gone_folder": 14})
     run.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class Findings:
     """Everything that is left of a run, read from its files."""
 
     def __init__(self, run: Run) -> None:
-        self.settings, self.out = run.settings, run.out
+        self.settings, self.out, self.facts = run.settings, run.out, run.facts
         self.driver: dict[str, Any] = json.loads((run.out / "driver.json").read_text())
         self.trials = {trial["trial_id"]: trial for trial in self.driver["trials"]}
         self.truth = run.truth()
@@ -55,7 +54,7 @@ class Findings:
 def common(found: Findings, stub: StubModel) -> list[Check]:
     """The checks that hold for every fault."""
     return [*_trials(found), *_curves(found), *_weights(found), *_best(found), *_ledger(found),
-            *_budget(found, stub)]  # fmt: skip
+            *_steering(found), *_cut_off(found), *_budget(found, stub)]  # fmt: skip
 
 
 def _trials(found: Findings) -> Iterator[Check]:
@@ -71,6 +70,7 @@ def _trials(found: Findings) -> Iterator[Check]:
         evidence = found.driver["evidence"]
         known = {name for name, rows in found.evaluated().items() if rows}
         ended = {name for name, t in found.trials.items() if t["error"] or _whole(found, t)}
+        ended -= set(found.driver["unfinished"])  # its last epoch came when time was up
         yield Check("every ended trial is evidence", ended <= set(evidence), f"{len(ended)}")
         lost = {row["trial_id"] for row in found.events.of("lost")}
         strangers = set(evidence) - known - lost
@@ -83,7 +83,7 @@ def _whole(found: Findings, trial: dict[str, Any]) -> bool:
 
 def _curves(found: Findings) -> Iterator[Check]:
     """The ledger's curves against what the trainings wrote themselves."""
-    if not found.settings.llm or found.driver.get("ledger_lost"):
+    if not found.settings.llm or found.settings.case == "gone_folder":
         return
     outcomes, evaluated, bad = found.outcomes(), found.evaluated(), []
     for name, row in outcomes.items():
@@ -138,39 +138,35 @@ def _best(found: Findings) -> Iterator[Check]:
         for name, trial in found.trials.items()
         if not trial["error"] and (rows := found.evaluated().get(name)) and trial["epoch"] in rows
     }
+    if not scores:
+        return
     right = min(scores, key=lambda name: scores[name])
     best = found.driver["best"]
     yield Check("Tune's best is the right one", best == right, f"{best}, {scores[right]:.5f}")
-    if found.settings.llm and not found.driver["unfinished"]:
+    if found.settings.llm:
         outcomes = found.driver["evidence"]
         scored = {n: e["score"] for n, e in outcomes.items() if e["score"] is not None}
         winner = min(scored, key=lambda name: scored[name])
         said = found.driver["tally"]["best"]
         yield Check("the searcher's best is the right one", said == winner, f"{said}")
-        if winner not in found.trials:
-            yield Check("its best is among Tune's trials", False, f"{winner} is forgotten")
 
 
 def _ledger(found: Findings) -> Iterator[Check]:
-    if not found.settings.llm:
+    if not found.settings.llm or found.settings.case == "gone_folder":
         return
     events = found.events
     yield Check("ledger reads back whole", events.unreadable == 0, f"{len(events.rows)} events")
     numbers = [row["n"] for row in events.rows]
-    rising = all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
-    missing = numbers[-1] + 1 - len(numbers) if numbers else 0
-    lost = found.driver["ledger_lost"]
-    yield Check("event numbers rise, none missing but the counted", rising and missing == lost,
-                f"{missing} missing, {lost} counted as lost")  # fmt: skip
+    yield Check("no event is missing", numbers == list(range(len(numbers))), f"{len(numbers)}")
+    yield Check("no event was lost", found.driver["ledger_lost"] == 0)
     yield Check("one search event", len(events.of("search")) == 1)
-    if not lost:
-        tally = tally_of(events.rows)
-        told = {"started": +tally.started, "ended": +tally.ended, "calls": +tally.calls}
-        live = {name: +Counter(found.driver["tally"][name]) for name in told}
-        yield Check("the ledger tells the searcher's own story", told == live, f"{told}"[:90])
-        read = {trial.trial_id for trial in evidence_from_ledger(events).trials}
-        same = read == set(found.driver["evidence"])
-        yield Check("evidence read from the ledger is the searcher's", same, f"{len(read)} trials")
+    tally = tally_of(events.rows)
+    told = {"started": +tally.started, "ended": +tally.ended, "calls": +tally.calls}
+    live = {name: +Counter(found.driver["tally"][name]) for name in told}
+    yield Check("the ledger tells the searcher's own story", told == live, f"{told}"[:90])
+    read = {trial.trial_id for trial in evidence_from_ledger(events).trials}
+    same = read == set(found.driver["evidence"])
+    yield Check("evidence read from the ledger is the searcher's", same, f"{len(read)} trials")
     torn = [
         path.name for path in (found.out / "modulation").glob("*.jsonl")
         if read_events(path).unreadable
@@ -179,23 +175,65 @@ def _ledger(found: Findings) -> Iterator[Check]:
 
 
 def _budget(found: Findings, stub: StubModel) -> Iterator[Check]:
+    """Nothing the model was asked is missing from the bill, and nothing is on it twice."""
     spent, transcript = found.driver.get("spent"), found.out / "calls.jsonl"
     if spent is None:
         return
-    calls = read_events(transcript).of("call") if transcript.exists() else []
-    text = f"stub {stub.received}, transcript {len(calls)}, guide {spent}"
+    events = read_events(transcript) if transcript.exists() else Events(())
+    asked, calls = len(events.of("asked")), events.of("call")
+    under_way = asked - len(calls)
+    text = f"stub {stub.received}, announced {asked}, transcript {len(calls)}, guide {spent}"
+    killed = found.settings.case.startswith(("driver", "guide"))
+    whole = under_way == 0 and asked == stub.received
+    yield Check("every question to the model is in the transcript", whole or (
+        killed and 0 <= under_way <= 4 and len(calls) <= stub.received <= asked), text)  # fmt: skip
     if isinstance(spent, dict):
-        tokens = spent["tokens"]
-        exact = spent["calls"] == stub.received and len(calls) == stub.received
-        yield Check("calls: the stub's count, the guide's, the transcript's", exact, text)
-        price = (spent["calls"] - spent["failed"]) * (TOKENS_IN + TOKENS_OUT)
-        yield Check("tokens exact", tokens == price, f"{tokens}")
-    else:
-        under_way = stub.received - len(calls)
-        yield Check("a dead guide: all but the calls under way are known",
-                    0 <= under_way <= 4, text)  # fmt: skip
+        yield Check("the guide's count of calls is exact", spent["calls"] == asked, text)
+        tokens = sum(row["tokens_in"] + row["tokens_out"] for row in calls)
+        good = sum(row["status"] == "ok" for row in calls)
+        price = good * (TOKENS_IN + TOKENS_OUT)
+        exact = price == tokens and (spent["tokens"] == tokens or under_way > 0)
+        text = f"{spent['tokens']}, {tokens} in the transcript, {under_way} calls cut off"
+        yield Check("tokens exact, calls cut off counted in full",
+                    exact and spent["tokens"] >= tokens, text)  # fmt: skip
 
 
-def is_finite(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, (int, float)) and math.isfinite(value)
+def _steering(found: Findings) -> Iterator[Check]:
+    """Each training's own ledger: after every restart it goes on where its checkpoint was."""
+    if found.settings.scheduler == "pbt":
+        return
+    bad, resumed = [], 0
+    for path in (found.out / "modulation").glob("*.jsonl"):
+        epochs: list[int] = []
+        for row in read_events(path).rows:
+            if row["event"] == "run":
+                last = list(epochs)
+                epochs = []
+            elif row["event"] == "resumed":
+                resumed += 1
+                epochs = [epoch for epoch in last if epoch <= row["epoch"]]
+            elif row["event"] == "adjustment":
+                epochs.append(row["epoch"])
+        if epochs != sorted(set(epochs)):
+            bad.append(f"{path.stem}: {epochs}")
+    yield Check("adjustments: no epoch twice", not bad, f"{resumed} resumed {bad[:2]}")
+
+
+def _cut_off(found: Findings) -> Iterator[Check]:
+    """What was under way at the end is in the ledger, as far as it came."""
+    if not found.settings.llm:
+        return
+    kept = {row["trial_id"]: row["curve"] for row in found.events.of("unfinished")}
+    names = set(found.driver["unfinished"])
+    evaluated, bad = found.evaluated(), []
+    for name in names:
+        curve = kept.get(name)
+        epochs = curve["epochs"] if curve else []
+        told = found.trials.get(name, {}).get("epoch", 0)
+        if epochs != list(range(1, told + 1)):
+            bad.append(f"{name}: {epochs} of {told}")
+        for epoch, loss in zip(epochs, curve["columns"]["loss"] if curve else [], strict=True):
+            if evaluated[name][epoch]["loss"] != loss:
+                bad.append(f"{name}: epoch {epoch} is {loss}")
+    if names:
+        yield Check("trials cut off keep their curves", not bad, f"{len(names)} {bad[:3]}")

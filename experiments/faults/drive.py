@@ -79,7 +79,7 @@ def _tuner(settings: dict[str, Any], trainable: Any, guide: Guide | None) -> tun
         ),
         run_config=tune.RunConfig(
             storage_path=str(out / "tune"), name="run", verbose=0,
-            callbacks=[callback, Keep(searcher), *saboteurs(settings)],
+            callbacks=[callback, Keep(searcher, callback), *saboteurs(settings)],
             failure_config=tune.FailureConfig(max_failures=settings["max_failures"]),
         ),
     )  # fmt: skip
@@ -119,6 +119,9 @@ def _write(out: Path, grid: Any, searcher: LLMSearcher | None, guide: Guide | No
             for record in searcher.evidence().trials
         }
         found["unfinished"] = sorted(record.trial_id for record in searcher.evidence().running)
+    if Keep.callback is not None:
+        curves = Keep.callback.history
+        found["seen"] = {name: curves.curve(name).to_json() for name in curves.trial_ids}
     if guide is not None:
         try:
             spent = guide.spent()

@@ -119,12 +119,11 @@ class Run:
     def start(self, action: str = "fit") -> None:
         """Start the driver; "restore" takes up what is there."""
         environment = {**os.environ, **QUIET, **self.settings.environment}
-        log = open(self.out / f"driver-{action}.log", "ab")
-        self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "drive.py"), str(self.file), action],
-            env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-        log.close()
+        with open(self.out / f"driver-{action}.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "drive.py"), str(self.file), action],
+                env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
 
     def end(self, seconds: float = 150.0) -> int:
         """Wait for the driver; returns its exit status, or -99 for one that had to be killed."""

@@ -65,6 +65,7 @@ def _run_all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
 
 def _one(name: str, title: str, function: Any, bench: Any) -> dict[str, Any]:
     from checks import Check, Findings, common
+    from particular import particular
     from report import counts
 
     begun = time.monotonic()
@@ -74,7 +75,7 @@ def _one(name: str, title: str, function: Any, bench: Any) -> dict[str, Any]:
         row["happened"] = run.happened
         checks = [Check("the driver ends by itself", run.facts["exit"] == 0)]
         found = Findings(run)
-        checks += common(found, bench.stub)
+        checks += [*common(found, bench.stub), *particular(found)]
         row["counts"] = counts(found, bench.stub, run)
     except Exception:  # noqa: BLE001 - one broken run must not hide the others
         checks = [Check("the run can be read", False, traceback.format_exc())]

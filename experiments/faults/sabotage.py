@@ -6,15 +6,15 @@ another class.
 
 from __future__ import annotations
 
-import os
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
-from raymimic import LLMSearcher
+from raymimic import LLMSearcher, RaymimicCallback
 
 
 class KillGuide(tune.Callback):
@@ -47,7 +47,7 @@ class FullDisk(tune.Callback):
 
 
 class GoneFolder(tune.Callback):
-    """Moves the ledger's folder away while the search writes to it."""
+    """Deletes the ledger's folder while the search writes to it."""
 
     def __init__(self, folder: str, after: int) -> None:
         self.folder, self.left = folder, after
@@ -55,19 +55,20 @@ class GoneFolder(tune.Callback):
     def on_trial_result(self, *_: Any, **__: Any) -> None:
         self.left -= 1
         if self.left == 0:
-            os.rename(self.folder, self.folder + ".gone")
+            shutil.rmtree(self.folder)
 
 
 class Keep(tune.Callback):
-    """Gives us the searcher back after a restore: it is pickled with Tune's own."""
+    """Gives us searcher and callback back after a restore: they are pickled with Tune's own."""
 
     searcher: LLMSearcher | None = None
+    callback: RaymimicCallback | None = None
 
-    def __init__(self, searcher: LLMSearcher | None) -> None:
-        self._searcher = searcher
+    def __init__(self, searcher: LLMSearcher | None, callback: RaymimicCallback) -> None:
+        self._searcher, self._callback = searcher, callback
 
     def setup(self, **_: Any) -> None:
-        Keep.searcher = self._searcher
+        Keep.searcher, Keep.callback = self._searcher, self._callback
 
 
 def saboteurs(settings: dict[str, Any]) -> list[tune.Callback]:
