@@ -99,7 +99,7 @@ def _paused(found: Findings) -> Iterator[Check]:
 
 
 def _copied(found: Findings) -> Iterator[Check]:
-    yield from _paused(found, run)
+    yield from _paused(found)
     epochs, bad = list(range(1, found.settings.task["epochs"] + 1)), []
     for name, curve in found.driver["seen"].items():
         losses = [found.evaluated()[name][epoch]["loss"] for epoch in epochs]
