@@ -110,7 +110,7 @@ def trial_process(bench: Bench) -> Run:
 
 @case("guide", "the Guide actor is killed")
 def guide_actor(bench: Bench) -> Run:
-    run = bench.run("guide", advisor="guide", sabotage={"kill_guide": 14})
+    run = bench.run("guide", advisor="guide", num_samples=14, sabotage={"kill_guide": 8})
     run.start()
     return see_to_the_end(run)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raymimic.errors import LLMCallError, LLMError, LLMSetupError
@@ -42,8 +42,9 @@ class Guide:
 
     Made by `start` in the driver; give it to workers as any value (`tune.with_parameters`, a
     closure, a configuration) and to ``LLMSearcher(llm=guide)``. It pickles as a name, without key.
-    The actor ends with the driver's job or with `stop`. A dead one is not started again: its
-    budget would begin anew.
+    The actor ends with the driver's job or with `stop`. A dead one is not started again by itself;
+    start it under the same name, and handles find it. With the same ``transcript`` it goes on with
+    what is left of the budget (`Gateway`), without one its budget begins anew.
     """
 
     def __init__(self, name: str, model: str, described: str) -> None:
@@ -178,15 +179,20 @@ class Guide:
 
     def _ask(self, send: Callable[[Any, float], Any], seconds: float) -> Any:
         """Send something and wait for what comes back; raises `LLMCallError`, nothing else."""
-        end = time.monotonic() + seconds
-        try:
-            actor = self._find(seconds)
-            left = end - time.monotonic()
-            return ray.get(send(actor, left), timeout=max(0.0, left))
-        except GetTimeoutError:
-            reason = f"no answer within {seconds:g} s"
-        except Exception as error:  # noqa: BLE001 - Ray raises RayError, ValueError, RuntimeError, ...
-            reason = type(error).__name__
+        end, reason = time.monotonic() + seconds, ""
+        for known in (self._actor is not None, False):
+            try:
+                actor = self._find(end - time.monotonic())
+                left = end - time.monotonic()
+                return ray.get(send(actor, left), timeout=max(0.0, left))
+            except GetTimeoutError:
+                reason = f"no answer within {seconds:g} s"
+            except Exception as error:  # noqa: BLE001 - Ray raises RayError, ValueError, ...
+                reason = reason or type(error).__name__
+                if known and isinstance(error, RayActorError):
+                    self._actor = None  # it died; another may have been started under its name
+                    continue
+            break
         self._actor = None  # a new one may come under the same name
         raise LLMCallError(
             f"the guide {self.name!r} cannot be reached ({reason}): it ended with its driver, was "
