@@ -145,6 +145,20 @@ def driver_early(bench: Bench) -> Run:
     return _kill_and_restore(bench, bench.run("driver_early"), signal.SIGKILL, 1)
 
 
+@case("driver_first", "kill -9 of the driver while the model thinks about the first trial")
+def driver_first(bench: Bench) -> Run:
+    run, usual = bench.run("driver_first"), bench.stub.latency
+    bench.stub.latency = 5.0
+    run.start()
+    run.wait_for("the first question", lambda: bench.stub.received)
+    run.say("SIGKILL to the driver before its first trial")
+    run.signal(signal.SIGKILL)
+    run.facts["first_exit"] = run.end()
+    bench.stub.latency = usual
+    run.start("restore")
+    return see_to_the_end(run)
+
+
 @case("interrupt", "Ctrl-C (SIGINT) to the driver, Tuner.restore")
 def interrupt(bench: Bench) -> Run:
     return _kill_and_restore(bench, bench.run("interrupt", advisor="guide"), signal.SIGINT, 20)

@@ -355,6 +355,31 @@ def test_a_pickled_copy_keeps_what_is_spent_and_holds_no_key(
     assert (gateway.spent.calls, copy.spent.calls) == (1, 2)
 
 
+def test_a_budget_goes_on_from_its_transcript_and_what_was_cut_off_counts_in_full(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "calls.jsonl"
+    first = Gateway(ScriptedLLM(["one", LLMCallError("down", status="503")]), transcript=path)
+    assert [status(first), status(first)] == ["ok", "503"]
+    assert first.transcript is not None
+    first.transcript.append("asked", tokens=500, usd=0.0)  # its process died in mid-call
+    first.transcript.flush()
+    again = Gateway(ScriptedLLM(["two", "three"]), calls=4, transcript=path)
+    assert (again.spent.calls, again.spent.failed) == (3, 2)
+    assert again.spent.tokens_in == first.spent.tokens_in + 500
+    assert [status(again), status(again)] == ["ok", "budget"]
+
+
+def test_a_call_is_in_the_transcript_before_the_model_hears_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+
+    def look(request: Request) -> str:
+        return str(len(read_events(path).of("asked")))
+
+    gateway = Gateway(ScriptedLLM([look, look]), transcript=path)
+    assert [gateway.complete(ASK).text, gateway.complete(ASK).text] == ["1", "2"]
+
+
 def test_errors_pickle_with_their_fields() -> None:
     error = LLMCallError("down", status="503", retryable=False, retry_after=3.0)
     error.failed_tries, error.cost = ("503",), 0.5

@@ -295,6 +295,25 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened():
     assert modulator.metrics() == resumed.metrics()
 
 
+def test_the_ledger_says_from_where_a_killed_training_goes_on(tmp_path):
+    path, saved = tmp_path / "ledger.jsonl", {}
+    for life in range(2):
+        moves = [Adjustment({"lr": 0.02}), Adjustment({"lr": 0.03}), Adjustment({"lr": 0.04})]
+        model, optimizer, _, modulator = begun(*moves[life:], ledger=path, run_id="a")
+        if life:
+            modulator.load_state_dict(saved)
+        run(modulator, model, optimizer, [1.0], first=life)
+        saved = modulator.state_dict()
+        run(modulator, model, optimizer, [0.9], first=life + 1)  # lost with its process
+        modulator._ledger.flush()
+    kinds = ("run", "resumed", "adjustment")
+    told = [(row["event"], row.get("epoch")) for row in read_events(path).rows]
+    assert [(kind, epoch) for kind, epoch in told if kind in kinds] == [
+        ("run", None), ("adjustment", 1), ("adjustment", 2),
+        ("run", None), ("resumed", 1), ("adjustment", 2), ("adjustment", 3),
+    ]  # fmt: skip
+
+
 def test_an_answer_that_comes_with_the_breakdown_is_counted_all_the_same():
     model = network()
     optimizer, slow = Adam(model.parameters(), 1e-2), Slow(DOWN)
