@@ -31,7 +31,6 @@ from raymimic.advisor import (
     write_lessons_file,
 )
 from raymimic.curves import Curve
-from raymimic.errors import ConfigError
 from raymimic.foreign import without_secrets
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
@@ -218,20 +217,12 @@ class LLMSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep one epoch of a running trial."""
         state = self._ready()
-        if state.knows(trial_id) or self._adopt(state, trial_id, result):
-            _keep(state, trial_id, result)
-
-    def _adopt(self, state: SearchState, trial_id: str, result: Mapping[str, Any]) -> bool:
-        """Take on a trial that Tune restarted under a new id; False if it is none of ours."""
-        try:
-            config = self._session.config_of(config_of(result))
-        except ConfigError:
-            return False
-        proposal = Proposal(config, "restarted by Tune under a new id", "user")
-        numbered = state.number(proposal, len(state.ended))
-        self._session.journal.proposal(state.space, numbered)
-        self._start(state, trial_id, numbered)
-        return True
+        if not state.knows(trial_id):
+            adopted = self._session.adopt(state, config_of(result))
+            if adopted is None:
+                return
+            self._start(state, trial_id, adopted)
+        _keep(state, trial_id, result)
 
     @guarded
     def on_trial_complete(

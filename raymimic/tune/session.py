@@ -18,7 +18,7 @@ from raymimic.space import SearchSpace
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.evaluated import evaluated_record
 from raymimic.tune.journal import Journal
-from raymimic.tune.state import SearchState
+from raymimic.tune.state import Queued, SearchState
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,24 @@ class Session:
         if repairs:
             raise ConfigError(list(repairs))
         return config
+
+    def adopt(self, state: SearchState, nested: Mapping[str, Any]) -> Queued | None:
+        """Find or make a proposal for a trial that Tune knows and we do not; None: not ours.
+
+        It was restarted under a new id, or began after a checkpoint of ours that was not the last:
+        then its proposal waits in the queue again.
+        """
+        try:
+            config = self.config_of(nested)
+        except ConfigError:
+            return None
+        waiting = state.take(config)
+        if waiting is not None:
+            return waiting
+        proposal = Proposal(config, "restarted by Tune under a new id", "user")
+        numbered = state.number(proposal, len(state.ended))
+        self.journal.proposal(state.space, numbered)
+        return numbered
 
     def add_evaluated(
         self, state: SearchState, parameters: Mapping[str, Any], **outcome: Any

@@ -139,6 +139,15 @@ class SearchState:
         (self.queue.appendleft if first else self.queue.append)(queued)
         return queued
 
+    def take(self, config: Config) -> Queued | None:
+        """Take a waiting proposal of this very configuration out of the queue, if there is one."""
+        key = self.space.key(config)
+        for queued in self.queue:
+            if self.space.key(queued.proposal.config) == key:
+                self.queue.remove(queued)
+                return queued
+        return None
+
     def discard(self, queued: Queued, reason: str) -> None:
         """Note that a proposal taken from the queue was thrown away."""
         self._note(queued.proposal.config, -1)

@@ -100,6 +100,22 @@ def test_a_trial_that_runs_again_counts_by_its_last_outcome(make, tmp_path):
     assert known == {"a": 3.0, "b": 2.0}
 
 
+def test_a_trial_that_tune_still_knows_is_not_proposed_again(make, tmp_path):
+    searcher = make(llm=CountingAdvisor(), batch_size=4)
+    suggest(searcher, "a")
+    searcher.save(str(tmp_path / "state.pkl"))  # the last that the disk took
+    suggest(searcher, "b")
+    searcher.ledger.flush()
+
+    restored = make(llm=CountingAdvisor(), batch_size=4)
+    restored.restore(str(tmp_path / "state.pkl"))
+    result = {"loss": 1.0, "training_iteration": 3, "config/x": 0.02}
+    restored.on_trial_result("b", result)
+    assert restored.trial("b").source == "llm"
+    assert suggest(restored, "c")["x"] == 0.03
+    assert restored.tally.started == {"llm": 3}
+
+
 def test_the_meter_goes_on_counting_after_a_restore(capsys):
     callback = RaymimicCallback(metric="loss", mode="min")
     callback.setup(total_num_samples=3)
