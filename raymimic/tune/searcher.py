@@ -34,7 +34,7 @@ from raymimic.curves import Curve
 from raymimic.foreign import without_secrets
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
-from raymimic.records import Mode, Proposal
+from raymimic.records import Mode
 from raymimic.summary import Tally
 from raymimic.tune import dry_run, resume
 from raymimic.tune.arguments import check_arguments
