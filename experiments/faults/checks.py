@@ -133,16 +133,17 @@ def _best(found: Findings) -> Iterator[Check]:
     """The winner, recomputed from the trainings' own files."""
     if found.settings.task["odd"] == "values":
         return
-    scores = {
+    scores = {  # Tune counts a failed trial by its last report, the searcher does not
         name: rows[trial["epoch"]]["loss"]
         for name, trial in found.trials.items()
-        if not trial["error"] and (rows := found.evaluated().get(name)) and trial["epoch"] in rows
+        if (rows := found.evaluated().get(name)) and trial["epoch"] in rows
     }
     if not scores:
         return
     right = min(scores, key=lambda name: scores[name])
     best = found.driver["best"]
-    yield Check("Tune's best is the right one", best == right, f"{best}, {scores[right]:.5f}")
+    equal = best in scores and scores[best] == scores[right]
+    yield Check("Tune's best is the right one", equal, f"{best}, {scores[right]:.5f}")
     if found.settings.llm:
         outcomes = found.driver["evidence"]
         scored = {n: e["score"] for n, e in outcomes.items() if e["score"] is not None}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from raymimic.tune import Guide
 
 SPACE = {"lr": tune.loguniform(1e-3, 1e-1), "weight_decay": tune.loguniform(1e-5, 1e-2)}
 METRIC, MODE = "loss", "min"
+# In the result of a trial that copied another's last checkpoint stands the other's id.
+_TRIAL = re.compile(r"/train_([0-9a-f]{8}|[0-9a-f]{5}_[0-9]{5})_")
 
 
 def main(settings_file: str, action: str) -> None:
@@ -89,7 +92,7 @@ def _scheduler(name: str, searcher: LLMSearcher | None, epochs: int) -> Any:
     if name == "asha":
         return ASHAScheduler(max_t=epochs, grace_period=1, reduction_factor=2)
     if name == "hyperband":
-        return HyperBandScheduler(max_t=epochs, reduction_factor=2)
+        return HyperBandScheduler("training_iteration", max_t=epochs, reduction_factor=2)
     if name == "pbt":
         return PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=2, quantile_fraction=0.34,
@@ -101,8 +104,8 @@ def _scheduler(name: str, searcher: LLMSearcher | None, epochs: int) -> Any:
 def _write(out: Path, grid: Any, searcher: LLMSearcher | None, guide: Guide | None) -> None:
     found: dict[str, Any] = {"trials": [_trial(result) for result in grid]}
     try:
-        found["best"] = grid.get_best_result(METRIC, MODE).metrics["trial_id"]
-    except (RuntimeError, KeyError) as error:
+        found["best"] = _TRIAL.search(grid.get_best_result(METRIC, MODE).path)[1]
+    except RuntimeError as error:
         found["best"] = f"none: {error}"
     if searcher is not None:
         searcher.ledger.flush()
@@ -136,7 +139,7 @@ def _write(out: Path, grid: Any, searcher: LLMSearcher | None, guide: Guide | No
 def _trial(result: Any) -> dict[str, Any]:
     metrics = result.metrics or {}
     return {
-        "trial_id": Path(result.path).name.split("_")[1] if not metrics else metrics["trial_id"],
+        "trial_id": _TRIAL.search(result.path)[1],
         "config": result.config,
         "error": repr(result.error) if result.error else "",
         "path": result.path,

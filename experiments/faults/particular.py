@@ -119,7 +119,7 @@ def _odd_values(found: Findings) -> Iterator[Check]:
         columns = row["curve"]["columns"]
         small = found.trials[name]["config"]["lr"] < 0.01
         loss = columns.get("loss", [])
-        if [loss[0], loss[1]] != ["NaN", "NaN"]:  # gaps: nothing that is a number came
+        if [loss[0], loss[1]] != [None, None]:  # gaps: nothing that is a number came
             bad.append(f"{name}: {loss}")
         if small and row["score"] is not None and row["curve"]["epochs"][-1] == 4:
             bad.append(f"{name}: score {row['score']} after NaN")
