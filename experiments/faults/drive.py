@@ -98,7 +98,7 @@ def _scheduler(name: str, searcher: LLMSearcher | None, epochs: int) -> Any:
             time_attr="training_iteration", perturbation_interval=2, quantile_fraction=0.34,
             hyperparam_mutations={"lr": tune.loguniform(1e-3, 1e-1)},
         )  # fmt: skip
-    return LLMScheduler(searcher=searcher, price=0.03) if name == "llm" else None
+    return LLMScheduler(searcher=searcher) if name == "llm" else None
 
 
 def _write(out: Path, grid: Any, searcher: LLMSearcher | None, guide: Guide | None) -> None:
