@@ -185,7 +185,8 @@ def _budget(found: Findings, stub: StubModel) -> Iterator[Check]:
     under_way = asked - len(calls)
     text = f"stub {stub.received}, announced {asked}, transcript {len(calls)}, guide {spent}"
     killed = found.settings.case.startswith(("driver", "guide"))
-    whole = under_way == 0 and asked == stub.received
+    reached = 0 if found.settings.case == "dead_model" else asked
+    whole = under_way == 0 and reached == stub.received
     yield Check("every question to the model is in the transcript", whole or (
         killed and 0 <= under_way <= 4 and len(calls) <= stub.received <= asked), text)  # fmt: skip
     if isinstance(spent, dict):
