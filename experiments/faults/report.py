@@ -8,6 +8,8 @@ from checks import Findings
 from harness import Run
 from stub import StubModel
 
+from raymimic import read_events
+
 
 def counts(found: Findings, stub: StubModel, run: Run) -> dict[str, Any]:
     """The numbers of one run."""
@@ -26,6 +28,10 @@ def counts(found: Findings, stub: StubModel, run: Run) -> dict[str, Any]:
         "repeated_epochs": len(lines) - len(distinct),
         "restarts": resumed,
         "forgotten_by_tune": len(set(found.driver.get("evidence", {})) - set(found.trials)),
+        "failed_questions": sum(
+            len(read_events(path).of("fallback"))
+            for path in (found.out / "modulation").glob("*.jsonl")
+        ),
         "unfinished": len(found.driver.get("unfinished", [])),
         "started": tally.get("started", {}),
         "fallbacks": tally.get("fallbacks", {}),
@@ -37,24 +43,36 @@ def counts(found: Findings, stub: StubModel, run: Run) -> dict[str, Any]:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """The matrix as a table, and every failed check below it."""
+    """The matrix as a table."""
     lines = [
-        "| fault | what happened | trials | epochs (repeated) | model calls: stub / guide | lost |",
-        "|---|---|---|---|---|---|",
+        "| fault | what happened | trials (failed) | restarts | epochs trained (of them twice) "
+        "| model calls: stub / guide | checks | lost |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         found = row["counts"]
         happened = "; ".join(text.partition(": ")[2] for text in row["happened"]) or "-"
         guide = found.get("guide")
         known = guide["calls"] if isinstance(guide, dict) else guide or "-"
+        epochs = found.get("epochs", 0) + found.get("repeated_epochs", 0)
         lost = "nothing" if not row["failed"] else "**" + "; ".join(row["failed"]) + "**"
+        for name, words in _BESIDES.items():
+            if found.get(name):
+                happened += f"; {found[name]} {words}"
         lines.append(
-            f"| {row['fault']} | {happened} | {found.get('trials')} "
-            f"| {found.get('epochs')} ({found.get('repeated_epochs')}) "
-            f"| {found.get('stub_calls')} / {known} | {lost} |"
+            f"| {row['fault']} | {happened} | {found.get('trials')} ({found.get('errors')}) "
+            f"| {found.get('restarts')} | {epochs} ({found.get('repeated_epochs')}) "
+            f"| {found.get('stub_calls')} / {known} | {len(row['checks'])} | {lost} |"
         )
     done = sum(len(row["checks"]) for row in rows)
     failed = sum(len(row["failed"]) for row in rows)
     seconds = sum(row["seconds"] for row in rows)
     lines += ["", f"{len(rows)} runs, {done} checks, {failed} failed, {seconds:.0f} s."]
     return "\n".join(lines) + "\n"
+
+
+_BESIDES = {
+    "forgotten_by_tune": "trials that Tune forgot are kept as evidence",
+    "unfinished": "trials cut off, their curves kept",
+    "failed_questions": "questions of trainings without an answer",
+}

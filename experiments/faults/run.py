@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import shutil
 import signal
@@ -48,6 +49,7 @@ def _run_all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
     from harness import Lab
     from stub import StubModel
 
+    logging.getLogger("raymimic").setLevel(logging.WARNING)
     names = options.cases.split(",") if options.cases else list(CASES)
     lab, rows = Lab(workers=3), []
     try:
