@@ -145,7 +145,9 @@ def driver_early(bench: Bench) -> Run:
     return _kill_and_restore(bench, bench.run("driver_early"), signal.SIGKILL, 1)
 
 
-@case("driver_first", "kill -9 of the driver while the model thinks about the first trial")
+@case(
+    "driver_first", "kill -9 before the first trial and Tune's first checkpoint: Tune starts over"
+)
 def driver_first(bench: Bench) -> Run:
     run, usual = bench.run("driver_first"), bench.stub.latency
     bench.stub.latency = 5.0

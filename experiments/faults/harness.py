@@ -125,7 +125,7 @@ class Run:
                 env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
-    def end(self, seconds: float = 150.0) -> int:
+    def end(self, seconds: float = 300.0) -> int:
         """Wait for the driver; returns its exit status, or -99 for one that had to be killed."""
         assert self.process is not None
         try:
@@ -166,7 +166,7 @@ class Run:
         epochs = self.settings.task["epochs"]
         return {name: row for name, row in last.items() if 1 <= row.get("epoch", 0) < epochs - 1}
 
-    def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 90.0) -> Any:
+    def wait_for(self, what: str, condition: Callable[[], Any], seconds: float = 180.0) -> Any:
         """Wait until something is true of the run."""
         assert self.process is not None
         end = time.monotonic() + seconds

@@ -64,6 +64,13 @@ def _restored(found: Findings) -> Iterator[Check]:
     yield Check("what Tune forgot is evidence all the same", kept, f"{len(forgotten)} trials")
 
 
+def _begun_anew(found: Findings) -> Iterator[Check]:
+    """Tune has no checkpoint yet; it restores what it has: one trial, whatever was asked for."""
+    yield Check("the driver was killed", found.facts["first_exit"] == -9)
+    yield Check("Tune starts over", "Failed to restore the run state" in _log(found))
+    yield Check("raymimic says so", "nothing was restored" in _log(found), f"{len(found.trials)}")
+
+
 def _interrupted(found: Findings) -> Iterator[Check]:
     yield Check("the driver ended by itself after SIGINT", found.facts["first_exit"] == 0)
     yield Check("it was restored", "raymimic: restored" in _log(found))
@@ -152,6 +159,7 @@ CHECKS: dict[str, Particular] = {
     "driver": _restored,
     "driver_often": _restored,
     "driver_early": _restored,
+    "driver_first": _begun_anew,
     "interrupt": _interrupted,
     "raises": _raises,
     "asha": _stopped,

@@ -38,6 +38,7 @@ def main() -> int:
         shutil.rmtree(temporary, ignore_errors=True)
     from report import markdown
 
+    rows = _with_earlier(rows, out / "matrix.json")
     (out / "matrix.json").write_text(json.dumps(rows, indent=1))
     (out / "matrix.md").write_text(text := markdown(rows))
     print(text)
@@ -63,6 +64,15 @@ def _run_all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
     finally:
         lab.shutdown()
     return rows
+
+
+def _with_earlier(rows: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
+    """The rows of an earlier call, too, where this one ran other cases."""
+    from cases import CASES
+
+    earlier = json.loads(file.read_text()) if file.exists() else []
+    known = {row["case"]: row for row in (*earlier, *rows)}
+    return [known[name] for name in CASES if name in known]
 
 
 def _one(name: str, title: str, function: Any, bench: Any) -> dict[str, Any]:
@@ -94,7 +104,9 @@ def _one(name: str, title: str, function: Any, bench: Any) -> dict[str, Any]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="a folder for everything")
-    parser.add_argument("--cases", default="", help="comma separated; default: all")
+    parser.add_argument(
+        "--cases", default="", help="comma separated; default: all; the others keep their rows"
+    )
     return parser.parse_args()
 
 

@@ -84,6 +84,14 @@ class Session:
     def begin(self, metric: str, mode: Mode, advisor: Advisor, batch: int) -> SearchState:
         """Begin the search: write its first event, queue the points, take in the given trials."""
         space = self._known_space().space
+        if self.journal.ledger.next:
+            logger.warning(
+                "raymimic: the ledger %s holds an earlier search of which nothing was restored: "
+                "this one begins anew, with num_samples=%s. If you restored a run, its driver died "
+                "before Tune's first checkpoint: start it again instead.",
+                self.journal.ledger.path,
+                self.trials_total,
+            )
         self.state = SearchState(space, metric, mode, self.lessons)
         self.journal.note(
             "search",

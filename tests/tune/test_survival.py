@@ -116,6 +116,14 @@ def test_a_trial_that_tune_still_knows_is_not_proposed_again(make, tmp_path):
     assert restored.tally.started == {"llm": 3}
 
 
+def test_a_search_that_begins_on_the_ledger_of_another_says_so(make, caplog):
+    suggest(make(), "a")
+    assert "begins anew" not in caplog.text
+    make.made[0].ledger.flush()
+    suggest(make(), "b")  # what Tune makes of a restore without any checkpoint
+    assert "nothing was restored: this one begins anew" in caplog.text
+
+
 def test_the_meter_goes_on_counting_after_a_restore(capsys):
     callback = RaymimicCallback(metric="loss", mode="min")
     callback.setup(total_num_samples=3)
