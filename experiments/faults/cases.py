@@ -182,7 +182,7 @@ def asha(bench: Bench) -> Run:
 
 @case("hyperband", "HyperBand pauses trials and takes them up again")
 def hyperband(bench: Bench) -> Run:
-    run = bench.run("hyperband", scheduler="hyperband")
+    run = bench.run("hyperband", scheduler="hyperband", num_samples=14)
     run.start()
     return see_to_the_end(run)
 
