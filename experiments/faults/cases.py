@@ -180,7 +180,14 @@ def asha(bench: Bench) -> Run:
     return see_to_the_end(run)
 
 
-@case("hyperband", "HyperBand pauses trials and takes them up again")
+@case("pause", "a scheduler pauses every trial and takes it up again")
+def pause(bench: Bench) -> Run:
+    run = bench.run("pause", scheduler="pause", advisor="guide")
+    run.start()
+    return see_to_the_end(run)
+
+
+@case("hyperband", "HyperBand pauses trials and stops them in their pause")
 def hyperband(bench: Bench) -> Run:
     run = bench.run("hyperband", scheduler="hyperband", num_samples=14)
     run.start()

@@ -17,7 +17,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
-from sabotage import Keep, saboteurs
+from sabotage import Keep, PauseOnce, saboteurs
 from training import EachEpoch, Task, train
 
 from raymimic import LLMScheduler, LLMSearcher, OpenAILLM, RaymimicCallback
@@ -93,6 +93,8 @@ def _scheduler(name: str, searcher: LLMSearcher | None, epochs: int) -> Any:
         return ASHAScheduler(max_t=epochs, grace_period=1, reduction_factor=2)
     if name == "hyperband":
         return HyperBandScheduler("training_iteration", max_t=epochs, reduction_factor=2)
+    if name == "pause":
+        return PauseOnce()
     if name == "pbt":
         return PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=2, quantile_fraction=0.34,

@@ -105,6 +105,12 @@ def _paused(found: Findings) -> Iterator[Check]:
     yield Check("trials were paused and taken up again", bool(restarts), f"{restarts}")
 
 
+def _ended_in_pause(found: Findings) -> Iterator[Check]:
+    """Tune gives no result with the end of a paused trial: its curve was there before."""
+    stopped = [row for row in found.events.of("outcome") if row["stopped"]]
+    yield Check("trials were stopped by the scheduler", bool(stopped), f"{len(stopped)}")
+
+
 def _copied(found: Findings) -> Iterator[Check]:
     yield from _paused(found)
     epochs, bad = list(range(1, found.settings.task["epochs"] + 1)), []
@@ -163,7 +169,8 @@ CHECKS: dict[str, Particular] = {
     "interrupt": _interrupted,
     "raises": _raises,
     "asha": _stopped,
-    "hyperband": _paused,
+    "pause": _paused,
+    "hyperband": _ended_in_pause,
     "pbt": _copied,
     "time_budget": _out_of_time,
     "values": _odd_values,

@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 
 from raymimic import LLMSearcher, RaymimicCallback
 
@@ -27,6 +28,20 @@ class KillGuide(tune.Callback):
         self.left -= 1
         if self.left == 0:
             ray.kill(ray.get_actor(self.name, namespace="raymimic"))
+
+
+class PauseOnce(FIFOScheduler):
+    """Pauses every trial at its third epoch; it goes on when a slot is free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._paused: set[str] = set()
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if result["training_iteration"] < 3 or trial.trial_id in self._paused:
+            return FIFOScheduler.CONTINUE
+        self._paused.add(trial.trial_id)
+        return FIFOScheduler.PAUSE
 
 
 class FullDisk(tune.Callback):
