@@ -38,6 +38,7 @@ class PauseOnce(FIFOScheduler):
         self._paused: set[str] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        del tune_controller
         if result["training_iteration"] < 3 or trial.trial_id in self._paused:
             return FIFOScheduler.CONTINUE
         self._paused.add(trial.trial_id)
