@@ -55,7 +55,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         guide = found.get("guide")
         known = guide["calls"] if isinstance(guide, dict) else guide or "-"
         epochs = found.get("epochs", 0) + found.get("repeated_epochs", 0)
-        lost = "nothing" if not row["failed"] else "**" + "; ".join(row["failed"]) + "**"
+        lost = _LOST.get(row["case"], "nothing")
+        lost = "**" + "; ".join(row["failed"]) + "**" if row["failed"] else lost
         for name, words in _BESIDES.items():
             if found.get(name):
                 happened += f"; {found[name]} {words}"
@@ -75,4 +76,11 @@ _BESIDES = {
     "forgotten_by_tune": "trials that Tune forgot are kept as evidence",
     "unfinished": "trials cut off, their curves kept",
     "failed_questions": "questions of trainings without an answer",
+}
+
+# What no check of ours can save: Tune's own gaps, and the fault's own damage.
+_LOST = {
+    "driver": "nothing evaluated; Tune's grid lacks the trials that it forgot",
+    "driver_first": "nothing evaluated; Tune runs one trial in the place of 8, raymimic warns",
+    "gone_folder": "the ledger's events before the deletion",
 }
