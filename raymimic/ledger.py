@@ -15,9 +15,11 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
     judgement what a judge said of a running trial in doubt: action, reason, the epoch it was asked
               at and that it acted at, and whether it was applied, stale (the trial had ended or
               started again) or outdated (it was in doubt no more); model and tokens of the question
-    unjudged  a question to the judge failed (the rules decide alone), or parts of its answer were
-              rejected: reason, text, the trials it was about
+    unjudged  a question to the judge failed or came too "late" (the rules decide alone), or parts
+              of its answer were rejected: reason, text, the trials it was about
     redirect  a running trial was sent new knob values: each from -> to, the metric before, why
+    clone     a running trial that the rules would have stopped was sent the checkpoint of a better
+              one: from (trial_id of that one), from_epoch, from_value, otherwise as a redirect
     outcome   a trial ended: status, score, diagnosis, error, curve
     evaluated a trial from elsewhere was added as evidence
     lost      a started trial died with the driver; its proposal is queued again
@@ -29,7 +31,8 @@ One event a line, each with "event", its number "n" and "t" (Unix seconds). The 
                that follow)
     adjustment what the advisor said, what was applied, what was dropped; empty: nothing to change
     verdict    what an adjustment's interval did to the metric, against the curve's noise; with a
-               trial_id what a redirect did, against pace and forecast before it
+               trial_id what a redirect or a clone did, against pace and forecast before it;
+               "unheard": the trial did not take it over, "lost": the checkpoint was gone
     rollback   a training was put back to the start of an interval
     resumed    a training goes on from a checkpoint of this epoch: what its run_id wrote before of
                later epochs did not last

@@ -18,6 +18,7 @@ from raymimic.advisor.judge_evidence import (
     JudgeAdvice,
     JudgeEvidence,
     Judgement,
+    Leader,
     PastRedirect,
 )
 from raymimic.advisor.judge_prompt import MOST_CASES
@@ -66,6 +67,7 @@ __all__ = [
     "KnobState",
     "LLMAdvisor",
     "LayerState",
+    "Leader",
     "Lessons",
     "MOST_CASES",
     "MixtureAdvisor",

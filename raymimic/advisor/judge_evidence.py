@@ -10,7 +10,7 @@ from raymimic.advisor.run_evidence import KnobState, VerdictKind
 from raymimic.curves import Curve, Diagnosis
 from raymimic.records import Call, Mode, Source
 
-Action = Literal["continue", "stop", "redirect"]
+Action = Literal["continue", "stop", "redirect", "clone"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class PastRedirect:
     ``changed`` holds each knob's value before and after. ``before`` is the metric when they were
     turned and ``after`` that up to ``ended`` (means of three epochs), ``expected`` what pace and
     forecast before it gave for then, ``margin`` how far from it counts as luck; None while unknown.
+    ``cloned``: it went on from the checkpoint of that trial, empty if it kept its own weights.
     """
 
     epoch: int
@@ -32,6 +33,22 @@ class PastRedirect:
     margin: float | None = None
     ended: int | None = None
     verdict: VerdictKind = "unknown"
+    cloned: str = ""
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A better trial whose checkpoint a hopeless one may go on from.
+
+    ``value`` is what it reported last, after ``epoch`` epochs; ``knobs`` the live knobs' values
+    then, ``config`` what the search chose for it.
+    """
+
+    trial_id: str
+    value: float
+    epoch: int
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,7 +58,8 @@ class Case:
     ``curve`` is None where no epoch is kept. ``standing`` says its place, chances and forecast in
     words. ``may_stop``: a verdict "stop" will be heard. ``knobs`` are those that may be turned now,
     none where a redirect is still acting or none was declared. ``config`` holds what the search
-    chose for it.
+    chose for it. With a ``leader`` the rules find it hopeless or diverged: they stop it unless it
+    is told to "clone" or "redirect".
     """
 
     trial_id: str
@@ -53,6 +71,7 @@ class Case:
     config: Mapping[str, Any] = field(default_factory=dict)
     knobs: tuple[KnobState, ...] = ()
     redirects: tuple[PastRedirect, ...] = ()
+    leader: Leader | None = None
 
     def knob(self, name: str) -> KnobState | None:
         """The knob of that name, if it may be turned."""
@@ -64,7 +83,8 @@ class JudgeEvidence:
     """The running trials in doubt, and what finished ones reached.
 
     ``length`` is the epochs of a full training, 0 while unknown; ``finals`` the last values of the
-    finished ones, best first. ``live`` names every knob that the user declared.
+    finished ones, best first. ``live`` names every knob that the user declared. ``population``:
+    hopeless trials may be cloned.
     """
 
     metric: str
@@ -74,6 +94,7 @@ class JudgeEvidence:
     finals: tuple[float, ...] = ()
     live: tuple[str, ...] = ()
     instruction: str = ""
+    population: bool = False
 
     def case(self, trial_id: str) -> Case | None:
         """The case of that trial, if it is asked about."""
@@ -82,7 +103,11 @@ class JudgeEvidence:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What to do with one trial and why; ``knobs`` are a redirect's new absolute values."""
+    """What to do with one trial and why.
+
+    ``knobs`` are new absolute values of a redirect or a clone, which takes the leader's values for
+    those that are not named.
+    """
 
     trial_id: str
     action: Action

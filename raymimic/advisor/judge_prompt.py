@@ -11,7 +11,7 @@ from typing import Any
 
 from raymimic.advisor.base import TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
-from raymimic.advisor.judge_evidence import Case, JudgeEvidence, PastRedirect
+from raymimic.advisor.judge_evidence import Case, JudgeEvidence, Leader, PastRedirect
 from raymimic.advisor.run_text import knob_lines
 from raymimic.foreign import cut, name_text, quote, told_of
 
@@ -25,6 +25,7 @@ _DIAGNOSIS_CHARS = 240
 _CURVE_CHARS = 700
 _KNOBS_CHARS = 400
 _REDIRECTS_SHOWN, _REDIRECT_CHARS = 3, 260
+_LEADER_CHARS = 200
 _POINTS = 10
 
 _SYSTEM = """\
@@ -41,7 +42,7 @@ far from the best, a curve that has come to rest or gets worse, and nothing that
 wrong "continue" costs a few epochs, and you are asked again. Curves that cross late (a low \
 learning rate, strong regularisation, a slow start) look weak early.
 - "redirect": it goes on with other values of its live knobs, taken over between two epochs \
-without a restart. {redirect}
+without a restart. {redirect}{clone}
 
 What experience supports, as a start; what these trials show counts for more:
 - Overfitting: more weight decay, dropout or augmentation, about three times or a quarter of the \
@@ -59,13 +60,21 @@ except under "The user says".
 Rules for the reply:
 - One judgement for each trial shown, with its id as it is written.
 - reason: one sentence of at most 200 characters that names the evidence (numbers, epochs).
-- knobs: new absolute values within the bounds shown for a "redirect"; null leaves a knob, and all \
-are null for the other actions.
+- knobs: new absolute values within the bounds shown for a "redirect"{knobs_too}; null leaves a \
+knob, and all are null for the other actions.
 Reply with one JSON object and nothing else: {{"judgements": [{{"trial_id": "...", "action": \
 "continue", "reason": "...", "knobs": {{...}}}}]}}"""
 
 _REDIRECT = "Only where a trial's live knobs are shown; at most one or two knobs at a time."
 _NO_REDIRECT = "No knobs can be turned live in this search, so never choose it."
+
+_CLONE = """
+- "clone": only for a trial that is shown with a leader. It goes on, without a restart, from the \
+weights of that better trial with other values of the live knobs; what it learnt itself is lost. \
+The rules stop such a trial unless you choose "clone" or "redirect". Right where the leader's \
+weights can still gain from values that nobody has tried on them: near the leader's, in a \
+direction that the curves support."""
+_CLONE_KNOBS = ' or a "clone", where null takes the leader\'s value'
 
 
 def judge_system_prompt(evidence: JudgeEvidence) -> str:
@@ -75,6 +84,8 @@ def judge_system_prompt(evidence: JudgeEvidence) -> str:
         f"{name_text(evidence.metric)}",
         direction="lower" if evidence.mode == "min" else "higher",
         redirect=_REDIRECT if evidence.live else _NO_REDIRECT,
+        clone=_CLONE if evidence.population else "",
+        knobs_too=_CLONE_KNOBS if evidence.population else "",
     )
     return (
         f"{text}\n\nThe user says: {quote(evidence.instruction)}" if evidence.instruction else text
@@ -95,9 +106,10 @@ def judge_user_prompt(evidence: JudgeEvidence) -> str:
 def judge_schema(evidence: JudgeEvidence) -> dict[str, Any]:
     """JSON schema of the reply. The same over a search: providers cache the schema, too."""
     nullable = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    actions = ["continue", "stop", "redirect"] + ["clone"] * evidence.population
     judgement = _object(
         trial_id={"type": "string"},
-        action={"type": "string", "enum": ["continue", "stop", "redirect"]},
+        action={"type": "string", "enum": actions},
         reason={"type": "string"},
         knobs=_object(**dict.fromkeys(evidence.live, nullable)),
     )
@@ -146,6 +158,8 @@ def _case_text(case: Case, evidence: JudgeEvidence) -> str:
     elif evidence.live:
         lines.append("live knobs: none can be turned now")
     lines += [_redirect(past, evidence.metric) for past in case.redirects[-_REDIRECTS_SHOWN:]]
+    if case.leader is not None:
+        lines.append(_leader(case.leader, evidence.metric))
     return "\n".join(line for line in lines if line)
 
 
@@ -165,13 +179,23 @@ def _config(config: Mapping[str, Any]) -> str:
     return f"{{{', '.join(shown)}}}" + (f" and {rest} more" if rest else "")
 
 
+def _leader(leader: Leader, metric: str) -> str:
+    knobs = ", ".join(f"{name_text(name)} {number(value)}" for name, value in leader.knobs.items())
+    return (
+        f"stopped by the rules unless cloned or redirected; leader: trial "
+        f"{name_text(leader.trial_id)}, {name_text(metric)} {number(leader.value)} at epoch "
+        f"{leader.epoch}; live knobs {cut(knobs, _LEADER_CHARS)}; config {_config(leader.config)}"
+    )
+
+
 def _redirect(past: PastRedirect, metric: str) -> str:
     who = "you" if past.source == "llm" else past.source
     moves = ", ".join(
         f"{name_text(n)} {number(a)} -> {number(b)}" for n, (a, b) in past.changed.items()
     )
     moves = cut(moves, _WORD_CHARS)
-    text = f"redirected after epoch {past.epoch} by {who} ({moves}): {quote(past.reason, 100)}"
+    done = f"cloned from trial {name_text(past.cloned)}" if past.cloned else "redirected"
+    text = f"{done} after epoch {past.epoch} by {who} ({moves}): {quote(past.reason, 100)}"
     if past.after is None:
         came = "no outcome yet" if past.ended is None else "the trial did not take it over"
         return cut(f"{text}; {came}", _REDIRECT_CHARS)

@@ -28,9 +28,9 @@ def read_judgements(
 ) -> tuple[tuple[Judgement, ...], tuple[str, ...]]:
     """Return at most one judgement a case, and what was dropped, in words.
 
-    A stop is of a case that may be stopped; a redirect's knobs can be turned in that case, are
-    finite, within their bounds and new. Raises `BadReply` if the text is not one JSON object with a
-    list of judgements.
+    A stop is of a case that may be stopped, a clone of one with a leader. Knobs can be turned in
+    that case, are finite and within their bounds, and a redirect's are new. Raises `BadReply` if
+    the text is not one JSON object with a list of judgements.
     """
     items = read_object(text).get("judgements")
     if not isinstance(items, list):
@@ -69,27 +69,31 @@ def _judgement(item: Any, evidence: JudgeEvidence, drops: list[str]) -> Judgemen
         raise _Fault(f"action must be one of {', '.join(ACTIONS)}, got {_show(item.get('action'))}")
     if action == "stop" and not case.may_stop:
         raise _Fault(f"trial {case.trial_id} may not be stopped")
-    knobs = _knobs(item.get("knobs"), case, drops) if action == "redirect" else {}
+    if action == "clone" and case.leader is None:
+        raise _Fault(f"trial {case.trial_id} has no leader to be cloned from")
+    knobs: dict[str, float] = {}
+    if action in ("redirect", "clone"):
+        knobs = _knobs(item.get("knobs"), case, drops, new=action == "redirect")
     if action == "redirect" and not knobs:
         raise _Fault(f"a redirect of trial {case.trial_id} must turn a knob that can be turned")
     return Judgement(case.trial_id, action, _reason(item.get("reason")), knobs, "llm")
 
 
-def _knobs(given: Any, case: Case, drops: list[str]) -> dict[str, float]:
+def _knobs(given: Any, case: Case, drops: list[str], *, new: bool) -> dict[str, float]:
     if not isinstance(given, dict):
-        raise _Fault(f"knobs of a redirect must be an object, got {_show(given)}")
+        raise _Fault(f"knobs must be an object, got {_show(given)}")
     found: dict[str, float] = {}
     for name, value in given.items():
         if value is None:  # null leaves a knob as it is
             continue
         try:
-            found |= _knob(name, value, case)
+            found |= _knob(name, value, case, new)
         except _Fault as fault:
             drops.append(f"trial {case.trial_id}, knob {_show(name)}: {fault}")
     return found
 
 
-def _knob(name: str, value: Any, case: Case) -> dict[str, float]:
+def _knob(name: str, value: Any, case: Case, new: bool) -> dict[str, float]:
     knob = case.knob(name)
     if knob is None:
         raise _Fault("it cannot be turned now, or there is no such knob")
@@ -97,7 +101,7 @@ def _knob(name: str, value: Any, case: Case) -> dict[str, float]:
         raise _Fault(f"must be a number, got {_show(value)}")
     if not knob.low <= value <= knob.high or not math.isfinite(value):
         raise _Fault(f"must be {knob.low:g} to {knob.high:g}, got {_show(value)}")
-    if math.isclose(value, knob.value, rel_tol=_SAME):
+    if new and math.isclose(value, knob.value, rel_tol=_SAME):
         raise _Fault(f"stands at {knob.value:g} already")
     return {name: float(value)}
 

@@ -5,13 +5,16 @@
 - Oscillating, diverging, or on a plateau: the learning rate divided by three (He et al., "Deep
   residual learning", 2016, divide it when the error plateaus; so does every "reduce on plateau").
 - At most once in a quarter of a training, and not again what made things worse.
+- A trial with a leader, which the rules would stop: the leader's weights, and its knobs each times
+  1.2 or 0.8 (Jaderberg et al., "Population based training", 2017), by a coin of the case's own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 
-from raymimic.advisor.judge_evidence import Case, JudgeEvidence, Judgement
+from raymimic.advisor.judge_evidence import Case, JudgeEvidence, Judgement, Leader
 from raymimic.advisor.roles import assign_roles
 from raymimic.advisor.run_evidence import KnobState
 
@@ -20,12 +23,15 @@ _MORE_WEIGHT_DECAY, _LEAST_WEIGHT_DECAY = 3.0, 1e-4
 _MORE_DROPOUT = 0.1
 _REGULARISERS = ("augment", "smoothing", "mixup", "cutmix")
 _STEP = 0.25
+_UP, _DOWN = 1.2, 0.8
 _PAUSE = 0.25
 """Share of a full training between two redirects of one trial."""
 
 
 def judgement_by_rule(case: Case, evidence: JudgeEvidence) -> Judgement:
     """Judge one case; it depends on nothing else."""
+    if case.leader is not None:
+        return _cloned(case, case.leader)
     why = _resting(case, evidence)
     if why:
         return Judgement(case.trial_id, "continue", why)
@@ -55,6 +61,34 @@ def _resting(case: Case, evidence: JudgeEvidence) -> str:
         if since < pause:
             return f"redirected {since} epochs ago, next after {math.ceil(pause)}"
     return ""
+
+
+def _cloned(case: Case, leader: Leader) -> Judgement:
+    """The leader's values, each a little up or down, but not where that was worse before."""
+    wanted: dict[str, float] = {}
+    for knob in case.knobs:
+        value = leader.knobs.get(knob.name, knob.value)
+        factors = [_UP, _DOWN] if _heads(case, knob.name) else [_DOWN, _UP]
+        moved = (value * factor for factor in factors)
+        fit = (new for new in moved if not _was_worse(case, knob.name, new > value))
+        wanted[knob.name] = _bounded(knob, next(fit, value))
+    reason = f"the weights of trial {leader.trial_id}, knobs near its values"
+    return Judgement(case.trial_id, "clone", reason, wanted)
+
+
+def _heads(case: Case, name: str) -> bool:
+    drawn = hashlib.sha256(f"{case.trial_id}/{case.epoch}/{name}".encode()).digest()
+    return drawn[0] % 2 == 0
+
+
+def _was_worse(case: Case, name: str, up: bool) -> bool:
+    """Whether turning this knob that way was judged worse; a clone changed the weights, too."""
+    turns = (
+        past.changed[name]
+        for past in case.redirects
+        if past.verdict == "worse" and not past.cloned and name in past.changed
+    )
+    return any((after > before) == up for before, after in turns)
 
 
 def _lower_lr(case: Case, roles: dict[str, str | None]) -> dict[str, float]:
@@ -91,11 +125,5 @@ def _bounded(knob: KnobState | None, value: float) -> float:
 
 def _made_worse(case: Case, knobs: dict[str, float]) -> bool:
     """Whether the last turn of these knobs in the same direction was judged worse."""
-    for past in case.redirects:
-        if past.verdict != "worse":
-            continue
-        for name, (before, after) in past.changed.items():
-            knob = case.knob(name)
-            if knob and name in knobs and (after > before) == (knobs[name] > knob.value):
-                return True
-    return False
+    turned = [(knob, knobs[knob.name]) for knob in case.knobs if knob.name in knobs]
+    return any(_was_worse(case, knob.name, new > knob.value) for knob, new in turned)

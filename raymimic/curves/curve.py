@@ -91,6 +91,16 @@ class Curve:
                 return value if np.isfinite(value) else None
         return None
 
+    def since(self, epoch: int) -> Curve:
+        """The part from ``epoch`` on."""
+        kept = self.epochs >= epoch
+        columns = {name: values[kept] for name, values in self.columns.items()}
+        nans = {
+            name: frozenset(nan for nan in epochs if nan >= epoch)
+            for name, epochs in self.nan_epochs.items()
+        }
+        return Curve(self.epochs[kept], columns, nans)
+
     def rows(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Each epoch with the metrics reported there, as `CurveHistory.append` takes them."""
         for row, epoch in enumerate(self.epochs.tolist()):

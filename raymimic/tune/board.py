@@ -1,11 +1,13 @@
-"""The board: a tiny actor where the scheduler leaves a running trial's new knob values."""
+"""The board: a tiny actor where the scheduler leaves what a running trial shall take over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.tune import Checkpoint
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raymimic.tune.actors import NAMESPACE
@@ -15,19 +17,43 @@ from raymimic.tune.actors import NAMESPACE
 _kept: dict[str, Any] = {}
 
 
+@dataclass(frozen=True)
+class Handover:
+    """Another trial's checkpoint to go on from; the trial answers with ``serial``."""
+
+    checkpoint: Checkpoint
+    serial: int
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What waits for a trial; values that come with a handover belong to it."""
+
+    values: Mapping[str, float]
+    handover: Handover | None = None
+
+
 class Board:
     """A pigeonhole for each trial. What was taken is gone: each value is taken over once."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, dict[str, float]] = {}
+        self._waiting: dict[str, Parcel] = {}
 
-    def push(self, trial_id: str, values: Mapping[str, float]) -> None:
-        """Leave new values for a trial; later ones for the same knob replace earlier ones."""
-        self._waiting[trial_id] = {**self._waiting.get(trial_id, {}), **values}
+    def push(
+        self, trial_id: str, values: Mapping[str, float], handover: Handover | None = None
+    ) -> None:
+        """Leave new values for a trial; later ones for the same knob replace earlier ones.
 
-    def take(self, trial_id: str) -> dict[str, float]:
+        Those of a handover replace all that waited.
+        """
+        before = self._waiting.get(trial_id)
+        if before is not None and handover is None:
+            values, handover = {**before.values, **values}, before.handover
+        self._waiting[trial_id] = Parcel(values, handover)
+
+    def take(self, trial_id: str) -> Parcel:
         """Give what waits for a trial, and forget it."""
-        return self._waiting.pop(trial_id, {})
+        return self._waiting.pop(trial_id, Parcel({}))
 
     def forget(self, trial_id: str) -> None:
         """Throw away what waits for a trial that ended or starts again."""

@@ -101,6 +101,8 @@ class RaymimicCallback(Callback):
         if self._scheduler is not None:
             verdict = self._scheduler.verdict(trial.trial_id)
             result["raymimic/decision"] = verdict.text if verdict is not None else "continue"
+            if verdict is not None and verdict.clone and verdict.epoch == epoch:
+                _write(f"{self._meter()}  trial {trial.trial_id}  {verdict.clone}")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print the ended trial."""

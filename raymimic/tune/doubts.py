@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from raymimic.advisor import Case, JudgeEvidence, KnobState, PastRedirect
+from raymimic.advisor import Case, JudgeEvidence, KnobState, Leader, PastRedirect
 from raymimic.curves import Curve, Diagnosis, diagnose
 from raymimic.records import Mode
 from raymimic.tune.stopping import Reading
@@ -53,6 +53,9 @@ class Doubt:
     config: Mapping[str, Any] = field(default_factory=dict)
     knobs: tuple[KnobState, ...] = ()
     redirects: tuple[PastRedirect, ...] = ()
+    leader: Leader | None = None
+    since: int = 0
+    """Its first epoch with the weights it has now, 0 if they always were its own."""
 
 
 def borderline(reading: Reading) -> bool:
@@ -79,6 +82,7 @@ def evidence_of(
     finals: Sequence[float],
     live: tuple[str, ...],
     instruction: str,
+    population: bool,
 ) -> Callable[[], JudgeEvidence]:
     """Take what is known now; the function returned makes evidence of it, on another thread.
 
@@ -96,6 +100,7 @@ def evidence_of(
             finals=tuple(sorted(finals, reverse=mode == "max")),
             live=live,
             instruction=instruction,
+            population=population,
         )
 
     return build
@@ -104,7 +109,7 @@ def evidence_of(
 def _case(one: Doubt, curve: Curve | None, metric: str, mode: Mode) -> Case:
     found = one.found
     if found is None:
-        found = diagnose(curve, metric, mode) if curve is not None else Diagnosis()
+        found = diagnose(curve.since(one.since), metric, mode) if curve is not None else Diagnosis()
     return Case(
         trial_id=one.trial_id,
         epoch=one.epoch,
@@ -115,4 +120,5 @@ def _case(one: Doubt, curve: Curve | None, metric: str, mode: Mode) -> Case:
         config=one.config,
         knobs=one.knobs,
         redirects=one.redirects,
+        leader=one.leader,
     )

@@ -9,18 +9,23 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow.fs
 import ray
 from ray import tune
+from ray.tune import Checkpoint
 
 from raymimic.advisor import KnobState
 from raymimic.records import Knob
 from raymimic.tune.actors import find_actor
-from raymimic.tune.board import board_name
+from raymimic.tune.board import Handover, Parcel, board_name
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "raymimic/live/"
 """Of the knobs' names in a trial's results."""
+
+TAKEN, LOST = "raymimic/clone/taken", "raymimic/clone/lost"
+"""The serial of the last clone that a trial took over, or whose checkpoint it found gone."""
 
 _TAKE_S = 5.0  # longest wait for the board at an epoch's start; a millisecond or two is usual
 _PAUSE_S = 60.0  # before a board that could not be reached is tried again
@@ -37,6 +42,8 @@ class LiveKnobs:
             knobs = live.start({"lr": config["lr"], "dropout": 0.1})
             for epoch in range(30):
                 knobs.update()  # between two epochs
+                if knobs.checkpoint is not None:  # only with LLMScheduler(population=True)
+                    ...  # go on from a better trial's weights
                 ...  # use knobs["lr"] and knobs["dropout"]
                 tune.report({"loss": loss, **knobs.metrics()})
 
@@ -73,6 +80,10 @@ class LiveKnobs:
         found = {name: result.get(PREFIX + name) for name in self.declared}
         return {name: float(value) for name, value in found.items() if value is not None}
 
+    def serials_in(self, result: Mapping[str, Any]) -> tuple[int, int]:
+        """The serials of the last clone that a trial took over, and that it found gone; 0: none."""
+        return int(result.get(TAKEN) or 0), int(result.get(LOST) or 0)
+
 
 class TrialKnobs(Mapping[str, float]):
     """The knobs of one trial with their present values; they change in `update` alone."""
@@ -83,11 +94,13 @@ class TrialKnobs(Mapping[str, float]):
         self._set(values)
         self._trial_id = trial_id
         self._board: Any = None
-        self._said = False
+        self._handover: Handover | None = None
+        self._serials: dict[str, float] = {}
+        self._said = self._said_gone = False
         self._retry_at = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_board": None, "_retry_at": 0.0}
+        return {**self.__dict__, "_board": None, "_handover": None, "_retry_at": 0.0}
 
     def __getitem__(self, name: str) -> float:
         return self._values[name]
@@ -101,25 +114,46 @@ class TrialKnobs(Mapping[str, float]):
     def update(self) -> dict[str, float]:
         """Take over what was pushed since the last call and return it: call it once an epoch.
 
+        Look at ``checkpoint`` afterwards, if the scheduler clones.
+
         Takes 1-2 ms, at most 5 s. Where nothing can be reached the values stay: said once, tried
         again after a minute.
         """
+        self._handover = None
         if self._trial_id is None or time.monotonic() < self._retry_at:
             return {}
         try:
             if self._board is None:
                 self._board = find_actor(board_name(), _TAKE_S)
-            taken = ray.get(self._board.take.remote(self._trial_id), timeout=_TAKE_S)
+            parcel: Parcel = ray.get(self._board.take.remote(self._trial_id), timeout=_TAKE_S)
         except Exception as error:  # noqa: BLE001 - Ray raises RayError, ValueError, RuntimeError, ...
             self._lost(error)
             return {}
-        new = {name: self._bounded(name, taken[name]) for name in taken if name in self._declared}
+        if parcel.handover is not None and not self._is_there(parcel.handover):
+            return {}
+        self._handover = parcel.handover
+        new = {
+            name: self._bounded(name, value)
+            for name, value in parcel.values.items()
+            if name in self._declared
+        }
         self._values.update(new)
         return new
 
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """A better trial's checkpoint that the last `update` brought with its knob values, or None.
+
+        Load it at once: its trial goes on and may replace it. Who never looks here is stopped.
+        """
+        if self._handover is None:
+            return None
+        self._serials[TAKEN] = float(self._handover.serial)
+        return self._handover.checkpoint
+
     def metrics(self) -> dict[str, float]:
         """What to report beside the training's own metrics, so that the scheduler knows them."""
-        return {PREFIX + name: value for name, value in self._values.items()}
+        return {PREFIX + name: value for name, value in self._values.items()} | self._serials
 
     def state_dict(self) -> dict[str, float]:
         """The values; save them with the training's checkpoint."""
@@ -137,6 +171,27 @@ class TrialKnobs(Mapping[str, float]):
             if not math.isfinite(value):
                 raise ValueError(f"live knob {name!r} must start at a finite number, got {value!r}")
             self._values[name] = float(value)
+
+    def _is_there(self, handover: Handover) -> bool:
+        """Whether the checkpoint was not replaced (``num_to_keep``) since it was sent."""
+        found = handover.checkpoint
+        try:
+            info = found.filesystem.get_file_info(found.path)
+            there = info.type == pyarrow.fs.FileType.Directory
+        except (OSError, ValueError):  # pyarrow's errors are these
+            there = False
+        if there:
+            return True
+        self._serials[LOST] = float(handover.serial)
+        if not self._said_gone:
+            logger.warning(
+                "raymimic: trial %s was sent checkpoint %s, which is gone (said once); it goes on "
+                "with its own weights. A CheckpointConfig with a larger num_to_keep helps.",
+                self._trial_id,
+                found.path,
+            )
+        self._said_gone = True
+        return False
 
     def _bounded(self, name: str, value: float) -> float:
         knob = self._declared[name]

@@ -1,4 +1,4 @@
-"""Redirects: knobs of running trials that are turned live, and what came of it."""
+"""Redirects and clones: knobs of running trials turned live, and what came of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raymimic.advisor import Judgement, KnobState, PastRedirect, VerdictKind
-from raymimic.tune.board import open_board
+from ray.tune import Checkpoint
+
+from raymimic.advisor import Judgement, KnobState, Leader, PastRedirect, VerdictKind
+from raymimic.tune.board import Handover, open_board
 from raymimic.tune.doubts import Search
 from raymimic.tune.effect import Outlook, outlook, place
 from raymimic.tune.live import LiveKnobs
@@ -31,12 +33,13 @@ class _Acting:
     target: Mapping[str, float]
     span: int
     outlook: Outlook
+    serial: int = 0  # of a clone
     since: int | None = None
     recent: list[tuple[int, float]] = field(default_factory=list)
 
 
 class Redirects:
-    """Pushes knob values to running trials, sees them arrive, and measures their effect.
+    """Pushes knob values and checkpoints to running trials, sees them arrive, measures the effect.
 
     All on the scheduler's thread; a push is sent and not waited for. A live handle, the board's, is
     dropped by pickling and found again at the next push.
@@ -49,6 +52,8 @@ class Redirects:
         self._acting: dict[str, _Acting] = {}
         self._past: dict[str, list[PastRedirect]] = {}
         self._deaf: set[str] = set()
+        self._moved: dict[str, int] = {}
+        self._serial = 0
         self._said = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,8 +75,24 @@ class Redirects:
         return self.live.states(values)
 
     def acts(self, trial_id: str) -> bool:
-        """Whether a redirect of this trial is still to be measured."""
+        """Whether a redirect or a clone of this trial is still to be measured."""
         return trial_id in self._acting
+
+    def clones(self, trial_id: str) -> bool:
+        """Whether what acts on this trial is a clone."""
+        acting = self._acting.get(trial_id)
+        return acting is not None and bool(acting.past.cloned)
+
+    def arrives(self, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Whether this result is the first with a better trial's weights."""
+        acting = self._acting.get(trial_id)
+        if acting is None or not acting.past.cloned or acting.since is not None:
+            return False
+        return self.live.serials_in(result)[0] == acting.serial
+
+    def moved(self, trial_id: str) -> int:
+        """The first epoch with the weights that a trial has now, 0 if they always were its own."""
+        return self._moved.get(trial_id, 0)
 
     def push(
         self,
@@ -81,21 +102,41 @@ class Redirects:
         value: float,
         values: Mapping[str, float],
         reading: Reading | None,
+        origin: tuple[Leader, Checkpoint] | None = None,
     ) -> PastRedirect:
-        """Send a redirect's values to the trial, which reported ``value`` and ``values`` now."""
+        """Send a redirect's values to the trial, which reported ``value`` and ``values`` now.
+
+        With an ``origin`` it is a clone: the trial is sent that leader's checkpoint, too.
+        """
         self.open()
         trial_id, (metric, mode), length = judgement.trial_id, search.goal, search.length
-        self._board.push.remote(trial_id, dict(judgement.knobs))
+        handover, source = None, {}
+        if origin is not None:
+            self._serial += 1
+            leader, handover = origin[0], Handover(origin[1], self._serial)
+            source = {"from": leader.trial_id, "from_epoch": leader.epoch}
+            source["from_value"] = leader.value
+        self._board.push.remote(trial_id, dict(judgement.knobs), handover)
         changed = {name: (values[name], new) for name, new in judgement.knobs.items()}
-        ahead = outlook(search.curve(trial_id), metric, mode, (epoch, value), reading)
-        past = PastRedirect(epoch, changed, judgement.reason, judgement.source, before=ahead.level)
+        curve = search.curve(trial_id)
+        own = curve.since(self.moved(trial_id)) if curve is not None else None
+        ahead = outlook(own, metric, mode, (epoch, value), reading)
+        past = PastRedirect(
+            epoch,
+            changed,
+            judgement.reason,
+            judgement.source,
+            before=ahead.level,
+            cloned=leader.trial_id if origin is not None else "",
+        )
         span = max(_LEAST, (length or epoch) // _SHARE)
-        self._acting[trial_id] = _Acting(past, dict(judgement.knobs), span, ahead)
+        self._acting[trial_id] = _Acting(past, dict(judgement.knobs), span, ahead, self._serial)
         self._past.setdefault(trial_id, []).append(past)
         search.note(
-            "redirect",
+            "redirect" if origin is None else "clone",
             trial_id=trial_id,
             epoch=epoch,
+            **source,
             knobs={name: list(pair) for name, pair in changed.items()},
             before=ahead.level,
             reason=judgement.reason,
@@ -104,20 +145,36 @@ class Redirects:
         return past
 
     def hear(
-        self, search: Search, trial_id: str, epoch: int, value: float, values: Mapping[str, float]
-    ) -> None:
-        """Take in an epoch: a redirect has arrived, its effect can be measured, or neither."""
+        self, search: Search, trial_id: str, epoch: int, value: float, result: Mapping[str, Any]
+    ) -> bool:
+        """Take in an epoch: a redirect has arrived, its effect can be measured, or neither.
+
+        Returns whether the trial found the checkpoint of a clone gone.
+        """
         acting = self._acting.get(trial_id)
         if acting is None or epoch <= acting.past.epoch:
-            return
-        if acting.since is None and _same(values, acting.target):
+            return False
+        taken, lost = self.live.serials_in(result)
+        if acting.past.cloned and acting.since is None and lost == acting.serial:
+            self._acting.pop(trial_id)
+            self._concluded(search, trial_id, replace(acting.past, ended=epoch), "lost")
+            return True
+        if acting.since is None and self._arrived(acting, result, taken):
             acting.since = epoch
+            if acting.past.cloned:
+                self._moved[trial_id] = epoch
         if acting.since is not None:
             acting.recent.append((epoch, value))
             if epoch >= acting.since + acting.span - 1:
                 self._measured(search, trial_id)
         elif epoch > acting.past.epoch + acting.span:
             self._unheard(search, trial_id, epoch)
+        return False
+
+    def _arrived(self, acting: _Acting, result: Mapping[str, Any], taken: int) -> bool:
+        if acting.past.cloned:
+            return taken == acting.serial
+        return _same(self.live.values_in(result), acting.target)
 
     def end(self, search: Search, trial_id: str) -> None:
         """The trial ended or starts again: what acts is judged by the epochs that it had."""
@@ -126,6 +183,7 @@ class Redirects:
             self._measured(search, trial_id)
         self._acting.pop(trial_id, None)
         self._deaf.discard(trial_id)
+        self._moved.pop(trial_id, None)
         if self._past.pop(trial_id, None) and self._board is not None:
             self._board.forget.remote(trial_id)
 
@@ -135,7 +193,9 @@ class Redirects:
         expected, margin = acting.outlook.expected(at)
         gain = (expected - after) * (1.0 if mode == "min" else -1.0)
         verdict: VerdictKind = "within noise"
-        if not gain >= -margin:  # a NaN is worse, too
+        if not math.isfinite(expected) and math.isfinite(after):
+            verdict = "better"  # it had diverged
+        elif not gain >= -margin:  # a NaN is worse, too
             verdict = "worse"
         elif gain > margin:
             verdict = "better"
@@ -147,7 +207,7 @@ class Redirects:
             ended=acting.recent[-1][0],
             verdict=verdict,
         )
-        self._concluded(search, trial_id, past)
+        self._concluded(search, trial_id, past, past.verdict)
 
     def _unheard(self, search: Search, trial_id: str, epoch: int) -> None:
         self._deaf.add(trial_id)
@@ -156,23 +216,23 @@ class Redirects:
         if not self._said:
             logger.warning(
                 "raymimic: trial %s did not take over what it was sent after epoch %d (said once): "
-                "it must call knobs.update() once an epoch and report knobs.metrics().",
+                "it must call knobs.update() once an epoch, go on from knobs.checkpoint if it is "
+                "not None, and report knobs.metrics().",
                 trial_id,
                 acting.past.epoch,
             )
         self._said = True
-        self._concluded(search, trial_id, replace(acting.past, ended=epoch))
+        self._concluded(search, trial_id, replace(acting.past, ended=epoch), "unheard")
 
-    def _concluded(self, search: Search, trial_id: str, past: PastRedirect) -> None:
-        heard = past.after is not None
-        self.verdicts[past.verdict if heard else "unheard"] += 1
+    def _concluded(self, search: Search, trial_id: str, past: PastRedirect, came: str) -> None:
+        self.verdicts[came] += 1
         self._past[trial_id][-1] = past
         search.note(
             "verdict",
             trial_id=trial_id,
             epoch=past.epoch,
             ended=past.ended,
-            verdict=past.verdict if heard else "unheard",
+            verdict=came,
             before=past.before,
             after=past.after,
             expected=past.expected,

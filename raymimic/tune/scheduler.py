@@ -74,6 +74,11 @@ class LLMScheduler(FIFOScheduler):
             object as ``LLMSearcher(llm=...)`` and here.
         redirect: The knobs that the trainable lets be turned while it runs (`LiveKnobs`): trials in
             trouble go on with other values.
+        population: Clone hopeless and diverged trials instead of stopping them, where a clearly
+            better trial has a checkpoint: between two epochs such a trial is sent it with new knob
+            values, and goes on from there (``TrialKnobs.checkpoint``); at most once in a quarter of
+            a training. Needs ``redirect``. A searcher is told the score that a cloned trial ends
+            with under the configuration that it began with.
         instruction: What the advisor should know about the task, in your words.
         ledger: File for the verdicts; by default the searcher's, or a new one in
             ``~/ray_results/raymimic/``.
@@ -94,10 +99,16 @@ class LLMScheduler(FIFOScheduler):
         patience: float | None = None,
         advisor: str | LLM | Judge = "none",
         redirect: LiveKnobs | None = None,
+        population: bool = False,
         instruction: str = "",
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
         _check_arguments(mode, grace_period, max_t, patience)
+        if population and redirect is None:
+            raise ValueError(
+                "LLMScheduler(population=True) sends weights to running trials through live knobs; "
+                "got redirect=None: give it redirect=LiveKnobs(...)"
+            )
         super().__init__()
         self._metric = metric
         self._mode: str | None = mode
@@ -110,7 +121,7 @@ class LLMScheduler(FIFOScheduler):
         judge = choose_judge(advisor, timeout=_TIMEOUT_S)
         self._judging: Judging | None = None
         if judge.remote or redirect is not None:  # rules without knobs have nothing to say
-            self._judging = Judging(judge, redirect, instruction)
+            self._judging = Judging(judge, redirect, instruction, population=population)
             logger.info("raymimic: %s.", describe_judge(judge))
         self._verdicts: dict[str, Verdict] = {}
         self._looked: dict[str, tuple[int, Diagnosis | None]] = {}
@@ -141,8 +152,7 @@ class LLMScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Keep the epoch and say whether the trial goes on."""
-        del tune_controller
-        verdict = self._safely(lambda: self._judge(trial, result))
+        verdict = self._safely(lambda: self._judge(tune_controller, trial, result))
         stop = verdict is not None and verdict.stop
         return str(TrialScheduler.STOP if stop else TrialScheduler.CONTINUE)
 
@@ -215,7 +225,7 @@ class LLMScheduler(FIFOScheduler):
 
     # -- judging -------------------------------------------------------------------------------
 
-    def _judge(self, trial: Any, result: Mapping[str, Any]) -> Verdict | None:
+    def _judge(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> Verdict | None:
         trial_id = trial.trial_id
         metrics, epoch = metrics_of(result), epoch_of(result)
         value = metrics.get(str(self._metric))
@@ -223,26 +233,37 @@ class LLMScheduler(FIFOScheduler):
             return None  # the metric comes every few epochs
         if self._history is not None:
             self._history.append(trial_id, epoch, metrics, restarted=restarted(result))
+        if self._judging is not None and self._judging.arrives(trial_id, result):
+            self._stopping.clone(trial_id)
         self._stopping.add(trial_id, epoch, value if self._mode == "min" else -value)
         verdict = self._verdict(trial_id, epoch, value)
         if self._judging is not None:
-            verdict = self._judged(trial, result, epoch, value, verdict)
+            verdict = self._judged(controller, trial, result, epoch, value, verdict)
         self._verdicts[trial_id] = verdict
         if verdict.stop:
             self._note(trial_id, verdict)
         return verdict
 
     def _judged(
-        self, trial: Any, result: Mapping[str, Any], epoch: int, value: float, verdict: Verdict
+        self,
+        controller: Any,
+        trial: Any,
+        result: Mapping[str, Any],
+        epoch: int,
+        value: float,
+        verdict: Verdict,
     ) -> Verdict:
         judging = self._judging
-        if judging is None or (verdict.stop and not judging.spares(trial.trial_id, verdict)):
+        if judging is None:
             return verdict
-        verdict = going_on_redirected(verdict) if verdict.stop else verdict
+        if verdict.stop and judging.spares(trial.trial_id, verdict):
+            verdict = going_on_redirected(verdict)
+        if verdict.stop and not judging.clones(verdict):
+            return verdict
         looked, found = self._looked.get(trial.trial_id, (0, None))
         given = found if looked == epoch else None
         told: Verdict | None = self._safely(  # the rules' verdict stands whatever happens there
-            lambda: judging.consider(self, trial, result, epoch, value, verdict, given)
+            lambda: judging.consider(self, controller, trial, result, epoch, value, verdict, given)
         )
         return told or verdict
 
@@ -275,6 +296,8 @@ class LLMScheduler(FIFOScheduler):
         if epoch < 5 or epoch - looked < step:
             return None
         curve = self.curve(trial_id)
+        if curve is not None and self._judging is not None:
+            curve = curve.since(self._judging.moved(trial_id))
         found = diagnose(curve, *self.goal) if curve is not None else None
         self._looked[trial_id] = epoch, found
         return found

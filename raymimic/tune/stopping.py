@@ -67,7 +67,14 @@ class _Trial:
     epochs: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
     ended: bool = False
-    behind: int | None = None  # the epoch at which it was stopped or failed
+    behind: int | None = None  # the epoch at which it was stopped or failed, or took other weights
+    start: int = 0  # where the values with another's weights begin; 0 for a training from scratch
+
+    def now(self) -> tuple[array[int], array[float]]:
+        """The epochs and values with the weights that it has."""
+        if not self.start:
+            return self.epochs, self.values
+        return self.epochs[self.start :], self.values[self.start :]
 
 
 class Stopping:
@@ -84,6 +91,10 @@ class Stopping:
     *Forecast.* With a patience of at least 1 and six finished trainings, a trial that the
     `Extrapolator` gives 3% to beat the best of them (the second best from 100 trials on, and so
     forth) goes on whatever its rank.
+
+    *Clones.* A trial that took over another's weights is compared with the trainings from scratch,
+    but counts among them as one stopped there: nobody is measured against its later epochs, no
+    forecast is made from its curve, and its own curve begins anew.
 
     ``length`` None: the longest finished training tells. Cost per value: O(log n) and a forecast.
     """
@@ -102,11 +113,12 @@ class Stopping:
         self._at: dict[int, list[float]] = {}  # the values at an epoch, best first
         self._behind: list[int] = []  # the last epochs of stopped and failed trials, rising
         self._finals: list[float] = []
+        self._longest = 0  # epochs of a clone that ended whole
 
     @property
     def length(self) -> int:
         """Epochs of a full training as far as known, 0 before any."""
-        return self._length or self._field.length
+        return self._length or max(self._field.length, self._longest)
 
     @property
     def finished(self) -> int:
@@ -120,15 +132,27 @@ class Stopping:
         """Keep one reported value; an epoch not above the last drops those from it on first."""
         trial = self._trials.setdefault(trial_id, _Trial())
         while trial.epochs and trial.epochs[-1] >= epoch:
-            self._take_back(trial.epochs.pop(), trial.values.pop())
+            self._take_back(trial)
+        if len(trial.epochs) < trial.start:
+            trial.start = 0  # it starts again from before it was cloned
+        if trial.behind is not None and not trial.start:  # it was retried
+            self._behind.remove(trial.behind)
+            trial.behind = None
+        trial.ended = False
         trial.epochs.append(epoch)
         trial.values.append(value)
-        if trial.ended:  # it was retried
-            trial.ended = False
-            if trial.behind is not None:
-                self._behind.remove(trial.behind)
-                trial.behind = None
-        insort(self._at.setdefault(epoch, []), _worst_if_none(value))
+        if not trial.start:
+            insort(self._at.setdefault(epoch, []), _worst_if_none(value))
+
+    def clone(self, trial_id: str) -> None:
+        """From its next value on, a trial goes on with another's weights."""
+        trial = self._trials.get(trial_id)
+        if trial is None or not trial.epochs:
+            return
+        if not trial.start:
+            trial.behind = trial.epochs[-1]
+            insort(self._behind, trial.behind)
+        trial.start = len(trial.epochs)
 
     def read(self, trial_id: str) -> Reading | None:
         """What is thought of a trial at its last epoch; None in its grace and at its end."""
@@ -140,6 +164,8 @@ class Stopping:
         if epoch < grace or (self.length and epoch >= self.length):
             return None
         if (epoch - grace) % max(1, epoch // _LOOKS):
+            return None
+        if epoch not in self._at:  # no training from scratch came so far
             return None
         length = self.length or max(4 * epoch, max(self._at))
         reading = self._ranked(trial, epoch, length, grace)
@@ -153,11 +179,15 @@ class Stopping:
         trial.ended = True
         final = trial.values[-1]
         if not whole or not math.isfinite(final):
-            trial.behind = trial.epochs[-1]
-            insort(self._behind, trial.behind)
+            if trial.behind is None:
+                trial.behind = trial.epochs[-1]
+                insort(self._behind, trial.behind)
             return
         insort(self._finals, final)
-        self._field.add(trial_id, np.array(trial.epochs), np.array(trial.values))
+        if trial.start:
+            self._longest = max(self._longest, trial.epochs[-1])
+        else:
+            self._field.add(trial_id, np.array(trial.epochs), np.array(trial.values))
 
     def _ranked(self, trial: _Trial, epoch: int, length: int, grace: int) -> Reading:
         column = self._at[epoch]
@@ -166,11 +196,12 @@ class Stopping:
         place = bisect_left(column, _worst_if_none(trial.values[-1])) + 1
         reach = place
         if place > math.ceil(kept):
-            reach = min(place, bisect_left(column, _within_reach(trial, length)) + 1)
+            reach = min(place, bisect_left(column, _within_reach(*trial.now(), length)) + 1)
         return Reading(epoch, length, place, rivals, kept, reach, hopeless=reach > math.ceil(kept))
 
     def _forecast(self, trial: _Trial, reading: Reading) -> Reading:
-        forecast = self._field.forecast(np.array(trial.epochs), np.array(trial.values))
+        epochs, values = trial.now()
+        forecast = self._field.forecast(np.array(epochs), np.array(values))
         if forecast is None:
             return reading
         bar = self._finals[min(len(self._trials) // _CROWD, len(self._finals) - 1)]
@@ -179,14 +210,16 @@ class Stopping:
         hopeless = reading.hopeless and not (sparing and beats >= _ABLE)
         return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)
 
-    def _take_back(self, epoch: int, value: float) -> None:
+    def _take_back(self, trial: _Trial) -> None:
+        epoch, value = trial.epochs.pop(), trial.values.pop()
+        if trial.start and len(trial.epochs) >= trial.start:
+            return  # no training from scratch was compared with it
         column = self._at[epoch]
         del column[bisect_right(column, _worst_if_none(value)) - 1]
 
 
-def _within_reach(trial: _Trial, length: int) -> float:
-    """The value that the trial's best, its pace in logarithmic time or its noise allow it now."""
-    epochs, values = trial.epochs, trial.values
+def _within_reach(epochs: array[int], values: array[float], length: int) -> float:
+    """The value that its best, its pace in logarithmic time or its noise allow a trial now."""
     last, epoch = _worst_if_none(values[-1]), epochs[-1]
     best = min((value for value in values if not math.isnan(value)), default=math.inf)
     if len(values) < 2 or not math.isfinite(last):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from raymimic.advisor import Judgement
+from raymimic.advisor import Judgement, Leader
 from raymimic.curves import Diagnosis
 from raymimic.records import Mode
 from raymimic.summary import show
@@ -27,6 +27,8 @@ class Verdict:
     epoch: int
     text: str
     reading: Reading | None = None
+    clone: str = ""
+    """At this very epoch it was sent another trial's weights: whose, and with which knobs."""
 
     @property
     def stop(self) -> bool:
@@ -95,14 +97,43 @@ def judged(
     judgement: Judgement, reading: Reading, mode: Mode, epoch: int, age: int, who: str
 ) -> Verdict:
     """A judge stops it: the numbers, and the judge's own sentence on what it saw ``age`` ago."""
-    said = f'{who}, {_ago(age)}: "{judgement.reason}"'
-    return Verdict("judged", epoch, f"judged: {numbers(reading, mode)}{_REMARK}{said}", reading)
+    said = f"{_REMARK}{saying(judgement, age, who)}"
+    return Verdict("judged", epoch, f"judged: {numbers(reading, mode)}{said}", reading)
 
 
 def remarked(verdict: Verdict, judgement: Judgement, age: int, who: str, done: str = "") -> Verdict:
     """It goes on; the judge's sentence, and what was ``done``, stand behind the numbers."""
     said = f'{who}, {_ago(age)}: {done or "continue"}: "{judgement.reason}"'
     return replace(verdict, text=f"{verdict.text.partition(_REMARK)[0]}{_REMARK}{said}")
+
+
+def awaited(verdict: Verdict, epoch: int, leader: Leader, who: str) -> Verdict:
+    """The rules would stop it; the judge is asked whether it goes on from a leader's weights."""
+    text = f"continue until {who} says whether it is cloned from trial {leader.trial_id}, although "
+    return replace(verdict, kind="continue", epoch=epoch, text=text + verdict.text)
+
+
+def cloned(verdict: Verdict, epoch: int, done: str, said: str) -> Verdict:
+    """The rules would stop it; what was ``done`` instead, and who said why."""
+    text = f"continue: {done}, although {verdict.text}{_REMARK}{said}"
+    return replace(verdict, kind="continue", epoch=epoch, text=text, clone=done)
+
+
+def cloning(leader: Leader, metric: str, moves: str) -> str:
+    """Whose weights a trial was sent, and with which knobs."""
+    done = f"cloned trial {leader.trial_id} ({metric} {show(leader.value)} at epoch {leader.epoch})"
+    return f"{done}, {moves}" if moves else done
+
+
+def refused(verdict: Verdict, judgement: Judgement, epoch: int, age: int, who: str) -> Verdict:
+    """The judge leaves it to the rules, which stop it."""
+    text = f"{verdict.text}{_REMARK}{saying(judgement, age, who)}"
+    return replace(verdict, epoch=epoch, text=text)
+
+
+def saying(judgement: Judgement, age: int, who: str) -> str:
+    """Who said it, when, and why."""
+    return f'{who}, {_ago(age)}: "{judgement.reason}"'
 
 
 def _ago(age: int) -> str:

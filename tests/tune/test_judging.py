@@ -54,7 +54,7 @@ class FakeBoard:
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
-        self.push = SimpleNamespace(remote=lambda *sent: self.sent.append(("push", *sent)))
+        self.push = SimpleNamespace(remote=lambda *sent: self.sent.append(("push", *sent[:2])))
         self.forget = SimpleNamespace(remote=lambda *sent: self.sent.append(("forget", *sent)))
 
 

@@ -65,7 +65,7 @@ def test_what_is_pushed_is_taken_once_within_its_bounds_and_a_lost_board_changes
     gc.collect()
     time.sleep(0.5)
     board = open_board()
-    assert ray.get(board.take.remote("before")) == {"lr": 0.3}
+    assert ray.get(board.take.remote("before")).values == {"lr": 0.3}
     knobs = LIVE.start({"lr": 0.05}, trial_id="t1")
     other = LIVE.start({"lr": 0.05}, trial_id="t2")
     board.push.remote("t1", {"lr": 9.0, "unknown": 1.0})
