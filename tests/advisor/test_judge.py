@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trials_in_doubt import DECAY, DROPOUT, LR, case, evidence, flat, overfitting, past
+from trials_in_doubt import DECAY, DROPOUT, LEADER, LR, case, evidence, flat, overfitting, past
 
 from raymimic import HeuristicAdvisor, LLMAdvisor, ScriptedLLM
 from raymimic.advisor import MOST_CASES, Judge, JudgeAdvice, JudgeEvidence, build_judge_request
@@ -57,6 +57,20 @@ def test_the_system_part_and_the_schema_stay_the_same_over_a_search():
     one, two = build_judge_request(first), build_judge_request(later)
     assert (one.system, one.schema) == (two.system, two.schema)
     assert "never choose it" in build_judge_request(evidence(live=())).system
+
+
+def test_a_leader_is_shown_and_cloning_explained_only_in_population_training():
+    followed = case("t1", leader=LEADER, redirects=(past(cloned="cd34"),))
+    request = build_judge_request(evidence(followed, population=True))
+    assert (
+        'leader: trial "ab12", loss 0.21 at epoch 9; live knobs lr 0.01, dropout 0.5; config'
+        in (request.user)
+    )
+    assert 'cloned from trial "cd34" after epoch 10' in request.user
+    assert '- "clone": only for a trial that is shown with a leader' in request.system
+    assert '"clone"' in json.dumps(request.schema)
+    plain = build_judge_request(evidence())
+    assert "clone" not in plain.system + json.dumps(plain.schema)
 
 
 def test_foreign_text_arrives_quoted_and_the_question_is_bounded():
@@ -112,6 +126,7 @@ BAD = [
     (said("t2", "redirect", knobs={"lr": True}), "must be a number"),
     (said("t2", "redirect", knobs={"lr": 0.03}), "stands at 0.03 already"),
     (said("t2", "redirect", knobs={"warp": 1}), "no such knob"),
+    (said("t2", "clone"), "t2 has no leader"),
     (said("t1"), "a second one for trial t1"),
 ]
 
@@ -128,6 +143,16 @@ def test_one_bad_knob_leaves_the_others():
     advice = judge(reply(said("t1", "redirect", knobs={"lr": 9, "dropout": 0.3}), said("t2")))
     assert advice.judgements[0].knobs == {"dropout": 0.3}
     assert len(advice.drops) == 1
+
+
+def test_a_clone_may_leave_knobs_at_the_leaders_values_and_takes_none_out_of_bounds():
+    asked = evidence(case("t1", leader=LEADER), case("t2", leader=LEADER))
+    one = said("t1", "clone", knobs={"lr": 0.03, "dropout": None})  # its own value is new to it
+    advice = judge(reply(one, said("t2", "clone", knobs={"lr": 7, "warp": 1})), asked)
+    assert [(one.action, one.knobs) for one in advice.judgements] == [
+        ("clone", {"lr": 0.03}), ("clone", {}),
+    ]  # fmt: skip
+    assert len(advice.drops) == 2
 
 
 @pytest.mark.parametrize("bad", ["Stop them all.", {"verdicts": []}, {"judgements": {}}])
@@ -147,13 +172,13 @@ JUDGEMENT = st.fixed_dictionaries(
     {},
     optional={
         "trial_id": st.sampled_from(["t1", "t2", "t3"]) | JSON,
-        "action": st.sampled_from(["continue", "stop", "redirect"]) | JSON,
+        "action": st.sampled_from(["continue", "stop", "redirect", "clone"]) | JSON,
         "reason": JSON,
         "knobs": st.dictionaries(st.sampled_from(["lr", "dropout", "x"]), NUMBER) | JSON,
     },
 )
 REPLY = st.fixed_dictionaries({"judgements": st.lists(JUDGEMENT | JSON, max_size=5) | JSON}) | JSON
-ASKED = evidence()
+ASKED = evidence(case("t1"), case("t2", may_stop=False), case("t3", leader=LEADER))
 
 
 @given(value=REPLY)
@@ -169,7 +194,9 @@ def test_any_reply_gives_judgements_within_bounds_or_an_advisor_error(value):
         asked = ASKED.case(one.trial_id)
         assert asked is not None
         assert asked.may_stop or one.action != "stop"
-        assert bool(one.knobs) == (one.action == "redirect")
+        assert one.action != "clone" or asked.leader is not None
+        if one.action != "clone":
+            assert bool(one.knobs) == (one.action == "redirect")
         for name, new in one.knobs.items():
             knob = asked.knob(name)
             assert knob.low <= new <= knob.high
@@ -212,3 +239,29 @@ def test_rules_keep_to_bounds_and_rest_for_a_quarter_of_a_training():
     assert by_rule(flat(), knobs=()).action == "continue"
     falling = Curve(range(1, 25), {"loss": [1.0 / e for e in range(1, 25)]})
     assert by_rule(falling).action == "continue"
+
+
+def test_a_clone_by_rule_takes_the_leaders_knobs_a_little_up_or_down():
+    found = by_rule(flat(), leader=LEADER, knobs=(LR, DROPOUT))
+    assert found == by_rule(flat(), leader=LEADER, knobs=(LR, DROPOUT))  # no matter when
+    assert found.action == "clone"
+    assert "trial ab12" in found.reason
+    ways = {name: set() for name in ("lr", "dropout")}
+    for index in range(20):
+        one = by_rule(flat(), trial_id=f"t{index}", leader=LEADER, knobs=(LR, DROPOUT))
+        for name, value in one.knobs.items():
+            ways[name].add(round(value / LEADER.knobs[name], 6))
+    assert ways == {"lr": {0.8, 1.2}, "dropout": {0.8, 1.2}}
+    tight = tuple(type(LR)(knob.name, 0.1, 0.01, 0.1) for knob in (LR, DROPOUT))
+    assert all(
+        0.01 <= value <= 0.1 for value in by_rule(flat(), leader=LEADER, knobs=tight).knobs.values()
+    )
+    worse = past(changed={"lr": (0.03, 0.01)}, verdict="worse")
+    cloned = past(changed={"dropout": (0.3, 0.1)}, verdict="worse", cloned="cd34")
+    for index in range(20):  # down was worse; a clone's weights were others, too
+        one = by_rule(
+            flat(), trial_id=f"t{index}", leader=LEADER, knobs=(LR, DROPOUT),
+            redirects=(worse, cloned),
+        )  # fmt: skip
+        assert one.knobs["lr"] == pytest.approx(0.012)
+        assert one.knobs["dropout"] in (pytest.approx(0.4), pytest.approx(0.6))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from raymimic.advisor import Case, JudgeEvidence, KnobState, PastRedirect
+from raymimic.advisor import Case, JudgeEvidence, KnobState, Leader, PastRedirect
 from raymimic.curves import Curve, diagnose
 
 LR = KnobState("lr", 0.03, 1e-4, 0.1, "learning rate")
 DROPOUT = KnobState("dropout", 0.1, 0.0, 0.6)
+LEADER = Leader("ab12", 0.21, 9, {"lr": 0.01, "dropout": 0.5}, {"lr": 0.01, "name": "wide"})
 DECAY = KnobState("weight_decay", 0.001, 0.0, 0.1)
 
 
