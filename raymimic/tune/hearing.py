@@ -31,6 +31,11 @@ class Answer:
     asked: int
     about: Mapping[str, Any]
 
+    @property
+    def who(self) -> str:
+        """Who judged, as the user reads it."""
+        return str(self.about["model"])
+
 
 class Hearing:
     """One question at a time about at most `MOST_CASES` trials; pickles without it."""

@@ -122,17 +122,6 @@ class Population:
         return (trial_id for _, trial_id in sorted(costs))
 
 
-def knobs_of_clone(judgement: Judgement, plan: Plan) -> dict[str, float]:
-    """The values to send: the judge's, else the leader's, else its own, within their bounds."""
-    found = {}
-    for knob in plan.doubt.knobs:
-        value = float(judgement.knobs.get(knob.name, math.nan))
-        if not math.isfinite(value):
-            value = plan.leader.knobs.get(knob.name, knob.value)
-        found[knob.name] = min(max(value, knob.low), knob.high)
-    return found
-
-
 def _noise(search: Search, trial_id: str) -> float:
     metric, curve = search.goal[0], search.curve(trial_id)
     if curve is None or metric not in curve.columns:

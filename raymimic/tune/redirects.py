@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 _WINDOW = 3  # last values whose mean is compared
 _SHARE = 10  # a redirect is judged after this part of a full training ...
+_OLD = 4  # a redirect that comes later than this part of a full training is for another curve
 _LEAST = 2  # ... and so many epochs at least; within as many a trial takes it over
 
 
@@ -93,6 +94,31 @@ class Redirects:
     def moved(self, trial_id: str) -> int:
         """The first epoch with the weights that a trial has now, 0 if they always were its own."""
         return self._moved.get(trial_id, 0)
+
+    def turn(
+        self,
+        search: Search,
+        judgement: Judgement,
+        age: int,
+        epoch: int,
+        value: float,
+        values: Mapping[str, float],
+        reading: Reading | None,
+    ) -> PastRedirect | None:
+        """`push` what of a judgement can be turned, within its bounds; None if nothing can.
+
+        The trial was judged ``age`` epochs ago.
+        """
+        if age > max(2, (search.length or epoch) // _OLD):
+            return None
+        wanted = {
+            state.name: min(max(float(judgement.knobs[state.name]), state.low), state.high)
+            for state in self.knobs(judgement.trial_id, values)
+            if math.isfinite(judgement.knobs.get(state.name, math.nan))
+        }
+        if not wanted:
+            return None
+        return self.push(search, replace(judgement, knobs=wanted), epoch, value, values, reading)
 
     def push(
         self,
@@ -242,3 +268,9 @@ class Redirects:
 
 def _same(values: Mapping[str, float], target: Mapping[str, float]) -> bool:
     return all(math.isclose(values.get(name, math.nan), new) for name, new in target.items())
+
+
+def moves_of(past: PastRedirect) -> str:
+    """The knobs that were turned, in words."""
+    moves = (f"{name} {a:.4g} -> {b:.4g}" for name, (a, b) in past.changed.items() if a != b)
+    return ", ".join(moves)

@@ -122,7 +122,7 @@ class Run:
         """Wait until the question under way is answered; ``judge`` is let go for it."""
         if judge is not None:
             judge.go.set()
-        self.scheduler._judging._hearing._inquiry.wait(20)
+        self.scheduler._judging._docket.hearing._inquiry.wait(20)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         self.scheduler.ledger.flush()
@@ -285,12 +285,14 @@ def test_a_scripted_model_is_asked_with_its_calls_in_the_searchers_bill(make, ev
         trial = SimpleNamespace(trial_id=f"t{index}", config=config)
         scheduler.on_trial_add(None, trial)
         for epoch, loss in enumerate(curve(end), start=1):
-            scheduler._judging._hearing._inquiry._retry_at = 0.0  # no pause after the failure
+            scheduler._judging._docket.hearing._inquiry._retry_at = (
+                0.0  # no pause after the failure
+            )
             result = {"loss": loss, "training_iteration": epoch}
             if scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
                 break
             searcher.on_trial_result(trial.trial_id, result)
-            scheduler._judging._hearing._inquiry.wait(20)
+            scheduler._judging._docket.hearing._inquiry.wait(20)
         scheduler.on_trial_complete(None, trial, result)
         searcher.on_trial_complete(trial_id=trial.trial_id, result=result)
     (stop,) = events("stop")

@@ -284,7 +284,7 @@ def judged(run: Run, judge: Judge, loss: float = 0.9) -> Any:
     assert not run.report(poor, loss)  # it goes on meanwhile
     assert "until slow says whether it is cloned" in run.scheduler.verdict("poor").text
     judge.go.set()
-    run.scheduler._judging._hearing._inquiry.wait(20)
+    run.scheduler._judging._docket.hearing._inquiry.wait(20)
     return poor
 
 
@@ -348,7 +348,7 @@ def test_without_an_answer_in_time_the_rule_clones(start):
     assert (late["reason"], late["trials"]) == ("late", ["poor"])
     assert "unanswered 1" in run.scheduler.debug_string()
     judge.go.set()
-    run.scheduler._judging._hearing._inquiry.wait(20)
+    run.scheduler._judging._docket.hearing._inquiry.wait(20)
     assert not run.report(poor, 0.2)
     assert [row["outcome"] for row in run.events("judgement")] == ["outdated"]
     assert len(run.events("clone")) == 1
