@@ -33,7 +33,8 @@ class Tally:
     ``fallbacks`` counts slots that the advisor left empty by reason, ``stand_ins`` by the source
     that filled them. ``stops`` counts trials that a scheduler ended by kind, ``judgements`` those
     on running trials by what came of them, ``unjudged`` questions that failed or were rejected in
-    part by reason, ``redirects`` what turning live knobs did.
+    part by reason. ``clones`` counts trials that were sent a better one's weights by who said so,
+    ``redirects`` what that and turning live knobs did.
     """
 
     metric: str = ""
@@ -48,6 +49,7 @@ class Tally:
     judgements: Counter[str] = field(default_factory=Counter)
     unjudged: Counter[str] = field(default_factory=Counter)
     redirects: Counter[str] = field(default_factory=Counter)
+    clones: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     failed_tries: Counter[str] = field(default_factory=Counter)
     repaired: int = 0
@@ -144,6 +146,9 @@ class Tally:
     def _on_unjudged(self, row: Mapping[str, Any]) -> None:
         self.unjudged[row["reason"]] += 1
 
+    def _on_clone(self, row: Mapping[str, Any]) -> None:
+        self.clones[row["source"]] += 1
+
     def _on_verdict(self, row: Mapping[str, Any]) -> None:
         self.redirects[row["verdict"]] += "trial_id" in row  # others are a modulator's
 
@@ -199,8 +204,11 @@ class Tally:
             if self.unjudged:
                 text += f" Left to the rules: {_counts(self.unjudged)}."
             lines.append(text)
+        if self.clones:
+            lines.append(f"Sent the weights of better trials: {_counts(self.clones)}.")
         if +self.redirects:
-            lines.append(f"What redirects did: {_counts(+self.redirects)}.")
+            what = "redirects and clones" if self.clones else "redirects"
+            lines.append(f"What {what} did: {_counts(+self.redirects)}.")
         return lines
 
     def _trials_line(self) -> str:

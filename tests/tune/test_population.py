@@ -18,6 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from raymimic import Knob, LLMScheduler, RaymimicCallback, read_events
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
+from raymimic.summary import Tally
 from raymimic.tune import LiveKnobs
 from raymimic.tune import redirects as redirects_room
 from raymimic.tune.board import Board, Handover, open_board
@@ -168,6 +169,10 @@ def test_what_is_said_of_a_clone(start, capsys):
     callback.on_trial_result(1, run.trials, poor, result)
     assert result["raymimic/decision"] == text
     assert "trial poor  cloned trial ab12 (loss 0.21 at epoch 2), lr" in capsys.readouterr().out
+    tally = Tally(metric="loss")
+    for row in [*run.events("clone"), *run.events("verdict")]:
+        tally.add(row["event"], row)
+    assert "Sent the weights of better trials: heuristic 1." in tally.text()
 
 
 def test_once_in_a_quarter_of_a_training_and_never_while_the_effect_is_measured(start):
