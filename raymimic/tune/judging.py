@@ -173,6 +173,8 @@ class Judging:
         reading = running.reading
         if reading is None or not self._docket.finals or not borderline(reading):
             return False
+        if self.redirects is not None and self.redirects.clones(trial_id):
+            return False  # what its new weights are good for is to be seen
         return not leads(reading) and self._best[1] != trial_id
 
     # -- answers -------------------------------------------------------------------------------

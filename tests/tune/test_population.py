@@ -33,14 +33,15 @@ LIVE = LiveKnobs({"lr": Knob(1e-4, 0.1, "learning rate"), "dropout": Knob(0.0, 0
 
 @pytest.fixture(autouse=True)
 def rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever stands above 0.6 is hopeless, from the second epoch on, at every epoch."""
+    """From the second epoch on whoever stands above 0.6 is hopeless, above 0.5 in doubt."""
 
     def read(self: Stopping, trial_id: str) -> Reading | None:
         trial = self._trials[trial_id]
         epoch, hopeless = trial.epochs[-1], not trial.values[-1] < 0.6
+        place = 1 if trial.values[-1] <= 0.5 else 3
         if not 1 < epoch < LENGTH:
             return None
-        return Reading(epoch, LENGTH, 3 if hopeless else 1, 4, 2.0, 3, hopeless=hopeless)
+        return Reading(epoch, LENGTH, place, 4, 2.0, place, hopeless=hopeless)
 
     monkeypatch.setattr(Stopping, "read", read)
 
@@ -308,6 +309,22 @@ def test_a_judge_chooses_the_knobs_of_a_clone(start):
     assert {name: pair[1] for name, pair in clone["knobs"].items()} == {"lr": 0.1, "dropout": 0.1}
     assert [row["outcome"] for row in run.events("judgement")] == ["applied"]
     assert "slow judged: clone 1" in run.scheduler.debug_string()
+
+
+def test_no_judge_stops_a_clone_while_its_effect_is_measured(start):
+    judge = Judge()
+    run = start(advisor=judge)
+    poor = judged(run, judge)
+    run.scheduler._judging.finished("leader", 0.2)
+    judge.action = "stop"
+    while poor.epoch < LENGTH:
+        run.take(poor)
+        if run.report(poor, 0.55 if poor.took else 0.9):
+            break
+        run.scheduler._judging._docket.hearing._inquiry.wait(20)
+    (clone,), (effect,), (stop,) = (run.events(kind) for kind in ("clone", "verdict", "stop"))
+    assert stop["kind"] == "judged"
+    assert stop["epoch"] > effect["ended"] == clone["epoch"] + SPAN
 
 
 @pytest.mark.parametrize("action", ["stop", "continue"])
