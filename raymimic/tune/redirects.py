@@ -34,6 +34,7 @@ class _Acting:
     target: Mapping[str, float]
     span: int
     outlook: Outlook
+    value: float  # when it was pushed
     serial: int = 0  # of a clone
     since: int | None = None
     recent: list[tuple[int, float]] = field(default_factory=list)
@@ -156,7 +157,8 @@ class Redirects:
             cloned=leader.trial_id if origin is not None else "",
         )
         span = max(_LEAST, (length or epoch) // _SHARE)
-        self._acting[trial_id] = _Acting(past, dict(judgement.knobs), span, ahead, self._serial)
+        target = dict(judgement.knobs)
+        self._acting[trial_id] = _Acting(past, target, span, ahead, value, self._serial)
         self._past.setdefault(trial_id, []).append(past)
         search.note(
             "redirect" if origin is None else "clone",
@@ -217,10 +219,12 @@ class Redirects:
         acting, mode = self._acting.pop(trial_id), search.goal[1]
         after, at = place(acting.recent[-_WINDOW:])
         expected, margin = acting.outlook.expected(at)
+        if not math.isfinite(acting.value):
+            expected = margin = math.nan  # nothing more was to be expected
         gain = (expected - after) * (1.0 if mode == "min" else -1.0)
         verdict: VerdictKind = "within noise"
-        if not math.isfinite(expected) and math.isfinite(after):
-            verdict = "better"  # it had diverged
+        if math.isnan(expected) and math.isfinite(after):
+            verdict = "better"
         elif not gain >= -margin:  # a NaN is worse, too
             verdict = "worse"
         elif gain > margin:

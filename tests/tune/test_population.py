@@ -215,9 +215,9 @@ def test_a_diverged_trial_is_cloned_and_its_past_is_forgotten(start):
     trial = run.add("lost")
     for loss in (0.5, 0.4):
         assert not run.report(trial, loss)
-    assert run.train(trial, own=float("nan"), cloned=0.19) == LENGTH
+    assert run.train(trial, own=float("nan"), cloned=0.45) == LENGTH
     (effect,) = run.events("verdict")
-    assert effect["verdict"] == "better"
+    assert effect["verdict"] == "better"  # than a NaN
     again = run.add("again")
     run.report(again, 0.5)
     ended = run.train(again, own=float("nan"), cloned=float("nan"))
@@ -263,10 +263,12 @@ def test_a_lost_checkpoint_is_sent_again_and_in_the_end_given_up(start):
 class Judge:
     """Answers when it is let go; every case of a question gets the same judgement."""
 
-    name, remote = "slow", True
+    name = "slow"
 
-    def __init__(self, action: str = "clone", knobs: dict[str, float] | None = None) -> None:
-        self.action, self.knobs = action, knobs or {}
+    def __init__(
+        self, action: str = "clone", knobs: dict[str, float] | None = None, remote: bool = True
+    ) -> None:
+        self.action, self.knobs, self.remote = action, knobs or {}, remote
         self.cases: list[Any] = []
         self.go = threading.Event()
 
@@ -337,6 +339,47 @@ def test_a_judge_that_does_not_clone_leaves_it_to_the_rules(start, action):
     assert stop["kind"] == "hopeless"
     assert stop["text"].endswith('slow, 1 epoch ago: "as it looks"')
     assert not run.board.sent
+
+
+def test_a_judge_at_hand_that_says_continue_leaves_it_to_the_rules_at_once(start):
+    judge = Judge("continue", remote=False)
+    judge.go.set()
+    run = start(advisor=judge)
+    run.report(run.add("leader", 0.01, "w"), 0.2)
+    assert run.train(run.add("poor"), own=0.9, cloned=0.1) == 2
+
+
+def test_an_older_answer_does_not_decide_on_a_clone(start):
+    judge = Judge("stop")
+    run = start(advisor=judge)
+    leader, poor = run.add("leader", 0.01, "w"), run.add("poor")
+    run.report(leader, 0.2)
+    run.scheduler._judging.finished("other", 0.2)
+    for loss in (0.55, 0.55, 0.9):  # asked when in doubt, then hopeless
+        assert not run.report(poor, loss)
+    judge.go.set()
+    run.scheduler._judging._docket.hearing._inquiry.wait(20)
+    judge.action = "clone"
+    assert not run.report(poor, 0.9)
+    run.scheduler._judging._docket.hearing._inquiry.wait(20)
+    assert not run.report(poor, 0.9)
+    outcomes = [(row["action"], row["outcome"]) for row in run.events("judgement")]
+    assert outcomes == [("stop", "outdated"), ("clone", "applied")]
+
+
+def test_a_redirect_after_a_clone_is_not_measured_against_the_jump(start):
+    judge = Judge(remote=False)
+    judge.go.set()
+    run = start(advisor=judge)
+    run.report(run.add("leader", 0.01, "w"), 0.2)
+    poor = run.add("poor")
+    run.train(poor, own=0.9, cloned=0.55, until=2)
+    judge.action, judge.knobs = "redirect", {"lr": 0.002}
+    run.scheduler._judging.finished("other", 0.2)
+    run.train(poor, own=0.9, cloned=0.55, until=9)
+    (redirect,) = run.events("redirect")
+    assert redirect["epoch"] == 2 + SPAN
+    assert [row["verdict"] for row in run.events("verdict")] == ["better", "within noise"]
 
 
 def test_a_judge_may_redirect_a_hopeless_trial(start):
