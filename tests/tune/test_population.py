@@ -376,7 +376,9 @@ def test_a_redirect_after_a_clone_is_not_measured_against_the_jump(start):
     run.train(poor, own=0.9, cloned=0.55, until=2)
     judge.action, judge.knobs = "redirect", {"lr": 0.002}
     run.scheduler._judging.finished("other", 0.2)
-    run.train(poor, own=0.9, cloned=0.55, until=10)
+    while poor.epoch < 10:
+        run.take(poor)
+        run.report(poor, 0.55 - 0.0001 * poor.epoch)
     redirect = run.events("redirect")[0]
     assert redirect["epoch"] == 2 + SPAN
     assert [row["verdict"] for row in run.events("verdict")] == ["better", "within noise"]
