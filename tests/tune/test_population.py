@@ -373,14 +373,15 @@ def test_a_redirect_after_a_clone_is_not_measured_against_the_jump(start):
     run = start(advisor=judge)
     run.report(run.add("leader", 0.01, "w"), 0.2)
     poor = run.add("poor")
-    run.train(poor, own=0.9, cloned=0.55, until=2)
+    for epoch in range(1, 11):
+        assert not run.report(poor, 0.45 - 0.0001 * epoch if epoch < 10 else 0.9)
     judge.action, judge.knobs = "redirect", {"lr": 0.002}
     run.scheduler._judging.finished("other", 0.2)
-    while poor.epoch < 10:
+    while poor.epoch < 18:
         run.take(poor)
         run.report(poor, 0.55 - 0.0001 * poor.epoch)
     redirect = run.events("redirect")[0]
-    assert redirect["epoch"] == 2 + SPAN
+    assert redirect["epoch"] == 10 + SPAN
     assert [row["verdict"] for row in run.events("verdict")] == ["better", "within noise"]
 
 
