@@ -62,11 +62,10 @@ def test_the_system_part_and_the_schema_stay_the_same_over_a_search():
 def test_a_leader_is_shown_and_cloning_explained_only_in_population_training():
     followed = case("t1", leader=LEADER, redirects=(past(cloned="cd34"),))
     request = build_judge_request(evidence(followed, population=True))
-    assert (
-        'leader: trial "ab12", loss 0.21 at epoch 9; live knobs lr 0.01, dropout 0.5; config'
-        in (request.user)
+    assert "leader: trial ab12, loss 0.21 at epoch 9; live knobs lr 0.01, dropout 0.5; config" in (
+        request.user
     )
-    assert 'cloned from trial "cd34" after epoch 10' in request.user
+    assert "cloned from trial cd34 after epoch 10" in request.user
     assert '- "clone": only for a trial that is shown with a leader' in request.system
     assert '"clone"' in json.dumps(request.schema)
     plain = build_judge_request(evidence())
