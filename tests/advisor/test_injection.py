@@ -23,6 +23,7 @@ from raymimic.advisor import (
     JudgeEvidence,
     KnobState,
     LayerState,
+    Leader,
     PastRedirect,
     SearchEvidence,
     TrialRecord,
@@ -91,10 +92,13 @@ def judged_evidence(text: str) -> JudgeEvidence:
         text, 3, curve, diagnose(curve, text, "min"), "place 3 of 9", config={text: text, "lr": 1},
         knobs=(KnobState(text, 0.5, 0.0, 1.0, text),),
         redirects=(
-            PastRedirect(2, {text: (0.1, 0.2)}, text, "llm", 1.0, 2.0, 3.0, 0.1, 3, "worse"),
+            PastRedirect(2, {text: (0.1, 0.2)}, text, "llm", 1.0, 2.0, 3.0, 0.1, 3, "worse", text),
         ),
+        leader=Leader(text, 0.5, 9, {text: 0.5}, {text: text}),
     )  # fmt: skip
-    return JudgeEvidence(text, "min", (case,), 9, (1.0, 2.0), live=(text,), instruction=text)
+    return JudgeEvidence(
+        text, "min", (case,), 9, (1.0, 2.0), live=(text,), instruction=text, population=True
+    )
 
 
 def assert_is_data(request: Request, plain: Request) -> None:
