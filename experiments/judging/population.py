@@ -1,6 +1,8 @@
 """What cloning is worth: hopeless trials stopped or cloned, Tune's PBT, or nothing at all.
 
-    python experiments/judging/population.py [--seeds 10] [--out results/population.json]
+    python experiments/judging/population.py [--seeds 12] [--arms stop pbt] [--out population.json]
+
+Rows of arms that are not run again are kept.
 
 A population of 8 small networks (64-64-10, numpy, momentum 0.9) on 300 of scikit-learn's digits for
 20 epochs, two at once in real Tune. Learning rate (1e-4 to 1) and dropout (0.01 to 0.8) are drawn
@@ -8,6 +10,7 @@ log-uniform, the same ones for every arm of a seed; validation is 700 other digi
 
 none        no scheduler
 stop        LLMScheduler(max_t=20)
+more        the same with 11 trials, three more draws: about the epochs that cloning spends
 population  LLMScheduler(max_t=20, redirect=live, population=True), keyless
 redirect    LLMScheduler(max_t=20, redirect=live), keyless: the knobs turned, no weights taken over
 pbt         Tune's PopulationBasedTraining(perturbation_interval=4), the same knobs and ranges
@@ -39,8 +42,8 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 from raymimic import Knob, LLMScheduler, read_events
 from raymimic.tune import LiveKnobs
 
-ARMS = ("none", "stop", "redirect", "population", "pbt")
-TRIALS, EPOCHS, BATCH, HIDDEN = 8, 20, 20, 64
+ARMS = ("none", "stop", "more", "redirect", "population", "pbt")
+TRIALS, MORE, EPOCHS, BATCH, HIDDEN = 8, 11, 20, 20, 64
 TRAIN, VALID = 300, 700
 LR, DROPOUT = (1e-4, 1.0), (0.01, 0.8)
 WORST = 100.0  # stands for a loss that is no number, in every arm
@@ -122,10 +125,10 @@ def digits(seed: int) -> tuple[Any, ...]:
     return x[:TRAIN], y[:TRAIN], x[TRAIN:], y[TRAIN:]
 
 
-def configs(seed: int) -> list[dict[str, Any]]:
+def configs(seed: int, count: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng([seed, 1])
     draws = [[float(np.exp(rng.uniform(*np.log(ends)))) for ends in (LR, DROPOUT)]
-             for _ in range(TRIALS)]  # fmt: skip
+             for _ in range(count)]  # fmt: skip
     return [{"lr": lr, "dropout": drop, "seed": i} for i, (lr, drop) in enumerate(draws)]
 
 
@@ -137,11 +140,12 @@ def scheduler_of(arm: str, ledger: Path) -> Any:
         return PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=4, hyperparam_mutations=ranges
         )
-    live = {} if arm == "stop" else {"redirect": LIVE}
+    live = {} if arm in ("stop", "more") else {"redirect": LIVE}
     return LLMScheduler(max_t=EPOCHS, ledger=str(ledger), population=arm == "population", **live)
 
 
 def run(arm: str, seed: int, folder: Path) -> dict[str, Any]:
+    count = MORE if arm == "more" else TRIALS
     seen, ledger = folder / "seen.jsonl", folder / "ledger.jsonl"
     given = tune.with_parameters(train, data=digits(seed), seen=str(seen), live=LIVE)
     tuner = tune.Tuner(
@@ -149,8 +153,10 @@ def run(arm: str, seed: int, folder: Path) -> dict[str, Any]:
         param_space={"lr": tune.loguniform(*LR), "dropout": tune.loguniform(*DROPOUT),
                      "seed": tune.choice([0])},
         tune_config=tune.TuneConfig(
-            metric="loss", mode="min", num_samples=TRIALS, scheduler=scheduler_of(arm, ledger),
-            search_alg=BasicVariantGenerator(points_to_evaluate=configs(seed), random_state=seed),
+            metric="loss", mode="min", num_samples=count, scheduler=scheduler_of(arm, ledger),
+            search_alg=BasicVariantGenerator(
+                points_to_evaluate=configs(seed, count), random_state=seed
+            ),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -202,8 +208,13 @@ def table(rows: list[dict[str, Any]]) -> str:
             total += Counter({k: n for k, n in by[arm, seed].get("events", {}).items()
                               if k in ("clone", "redirect", "stop")})  # fmt: skip
         lines.append(f"{arm}: " + ", ".join(f"{kind} {n}" for kind, n in total.most_common()))
-    wins = sum(by["population", s]["best"] < by["pbt", s]["best"] for s in whole)
-    lines.append(f"population better than pbt in {wins} of {len(whole)}")
+    for arm in (arm for arm in ARMS if arm != "population"):
+        gaps = [by["population", s]["best"] - by[arm, s]["best"] for s in whole]
+        wins, ties = sum(gap < 0 for gap in gaps), sum(gap == 0 for gap in gaps)
+        lines.append(
+            f"population against {arm}: median {statistics.median(gaps):+.4f}, better in {wins}, "
+            f"alike in {ties} of {len(whole)}"
+        )
     return "\n".join(lines)
 
 
@@ -214,7 +225,8 @@ def _spread(values: list[float], form: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "results" / "population.json"
     )
@@ -222,8 +234,12 @@ def main() -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     rows: list[dict[str, Any]] = []
+    if given.out.exists():
+        known = json.loads(given.out.read_text())["rows"]
+        rows = [row for row in known if row["arm"] not in given.arms]
     for seed in range(given.seeds):
-        turned = ARMS[seed % len(ARMS) :] + ARMS[: seed % len(ARMS)]  # nobody is always first
+        first = seed % len(given.arms)
+        turned = [*given.arms[first:], *given.arms[:first]]  # nobody is always first
         for arm in turned:
             with tempfile.TemporaryDirectory() as folder:
                 rows.append(run(arm, seed, Path(folder)))
