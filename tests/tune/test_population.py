@@ -486,7 +486,10 @@ def test_in_a_real_run_a_weak_trial_takes_the_good_ones_weights_without_a_restar
     seen, live = tmp_path / "seen.jsonl", LIVE
 
     def train(config: dict[str, Any]) -> None:
-        knobs, weight = live.start({"lr": config["lr"]}), 2.0
+        knobs, weight, end = live.start({"lr": config["lr"]}), 2.0, time.monotonic() + 60
+        while config["lr"] != 0.05 and not Path(tmp_path, "0.05-8").exists():
+            assert time.monotonic() < end  # the good one leads before a weak one is looked at
+            time.sleep(0.05)
         for epoch in range(1, EPOCHS + 1):
             knobs.update()
             if knobs.checkpoint is not None:
