@@ -149,7 +149,7 @@ def driver_early(bench: Bench) -> Run:
     "driver_first", "kill -9 before the first trial and Tune's first checkpoint: Tune starts over"
 )
 def driver_first(bench: Bench) -> Run:
-    run, usual = bench.run("driver_first"), bench.stub.latency
+    run, usual = bench.run("driver_first", patience=30.0), bench.stub.latency
     bench.stub.latency = 5.0
     run.start()
     run.wait_for("the first question", lambda: bench.stub.received)

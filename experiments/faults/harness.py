@@ -47,7 +47,7 @@ class Settings:
     scheduler: str = "llm"
     num_samples: int = 8
     concurrent: int = 4
-    patience: float = 30.0
+    patience: float | None = None
     time_budget_s: float | None = None
     max_failures: int = 3
     reuse_actors: bool = True
