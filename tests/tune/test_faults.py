@@ -69,6 +69,7 @@ def answer(request: Request) -> str:
 
 
 def fit(searcher: LLMSearcher, out: Path, trainable: Any, **config: Any) -> tune.ResultGrid:
+    stop = config.pop("stop", None)
     return tune.Tuner(
         trainable,
         param_space=SPACE,
@@ -77,7 +78,8 @@ def fit(searcher: LLMSearcher, out: Path, trainable: Any, **config: Any) -> tune
             max_concurrent_trials=2, **config,
         ),
         run_config=tune.RunConfig(
-            storage_path=str(out), name="run", verbose=0, callbacks=[RaymimicCallback(searcher)],
+            storage_path=str(out), name="run", verbose=0, stop=stop,
+            callbacks=[RaymimicCallback(searcher)],
             failure_config=tune.FailureConfig(max_failures=2),
         ),
     ).fit()  # fmt: skip
@@ -152,6 +154,21 @@ def _status(guide: Guide, request: Request) -> str:
     return "ok"
 
 
+class TimeIsUp(tune.Stopper):
+    """Ends the run as a time budget does, once two trials have come to their third epoch."""
+
+    def __init__(self) -> None:
+        self.far: set[str] = set()
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if result["training_iteration"] >= 3:
+            self.far.add(trial_id)
+        return False
+
+    def stop_all(self) -> bool:
+        return len(self.far) == 2
+
+
 def test_what_a_time_budget_cuts_off_keeps_its_curve(tmp_path):
     def endless(config: dict[str, Any]) -> None:
         for epoch in range(1, 1000):
@@ -159,7 +176,7 @@ def test_what_a_time_budget_cuts_off_keeps_its_curve(tmp_path):
             tune.report({"loss": config["x"] + 1 / epoch})
 
     searcher = LLMSearcher(llm="none", seed=0, ledger=str(tmp_path / "l.jsonl"))
-    grid = fit(searcher, tmp_path, endless, num_samples=2, time_budget_s=6)
+    grid = fit(searcher, tmp_path, endless, num_samples=2, stop=TimeIsUp())
     events = read_events(tmp_path / "l.jsonl")
     kept = {row["trial_id"]: row["curve"]["epochs"] for row in events.of("unfinished")}
     assert kept == {
