@@ -134,8 +134,9 @@ class Tally:
         self.proposals.pop(row.get("proposal", -1), None)
 
     def _on_fallback(self, row: Mapping[str, Any]) -> None:
-        self.fallbacks[row["reason"]] += 1
-        self.stand_ins[row.get("source", "random")] += 1
+        slots = row.get("slots", 1)
+        self.fallbacks[row["reason"]] += slots
+        self.stand_ins[row.get("source", "random")] += slots
 
     def _on_stop(self, row: Mapping[str, Any]) -> None:
         self.stops[row["kind"]] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import replace
 
 from raymimic.errors import ConfigError
@@ -15,29 +16,51 @@ from raymimic.tune.state import Queued, SearchState
 _DRAWS = 50
 
 
+class Delivery:
+    """An answer on its way into the queue; its maker knew ``made_from`` ended trials.
+
+    ``wanted`` bounds the replacements of what is refused: a model that sent too many is owed none.
+    ``owed`` says that a slot was promised a configuration of it, a random one at worst.
+    """
+
+    def __init__(self, advice: Advice, wanted: int, made_from: int, *, owed: bool = True) -> None:
+        self.made_from, self.owed = made_from, owed
+        self.left = deque(advice.proposals)
+        self.wanted, self.admitted = wanted, 0
+        self.refused = deque(("unused", text) for text in advice.drops)
+
+
 class Intake:
     """Checks, mends and queues proposals; a bad one costs only itself."""
 
     def __init__(self, state: SearchState, journal: Journal, seed: int) -> None:
         self._state, self._journal, self._seed = state, journal, seed
 
-    def admit(self, advice: Advice, wanted: int, made_from: int) -> None:
-        """Queue what fits the space and is new; replace each of the rest by a random one.
+    def admit(self, delivery: Delivery, limit: int) -> bool:
+        """Handle at most ``limit`` proposals of a delivery; whether that was all.
 
-        ``wanted`` bounds the replacements: a model that sent too many is owed nothing.
+        What fits the space and is new is queued, each of the rest replaced by a random one. The
+        controller waits meanwhile, about 50 us a proposal.
         """
-        refused = [("unused", text) for text in advice.drops]
-        admitted = 0
-        for proposal in advice.proposals:
-            fault = self._try(proposal, made_from)
-            if fault is None:
-                admitted += 1
+        for _ in range(limit):
+            if delivery.left:
+                fault = self._try(delivery.left.popleft(), delivery.made_from)
+                if fault is None:
+                    delivery.admitted += 1
+                else:
+                    delivery.refused.append(fault)
+            elif delivery.refused:
+                self._replace(delivery, *delivery.refused.popleft())
             else:
-                refused.append(fault)
-        for reason, text in refused:
-            self._state.drops.append(text)
-            self._journal.drop(reason, text)
-        for _, text in refused[: max(0, wanted - admitted)]:
+                break
+        return not delivery.left and not delivery.refused
+
+    def _replace(self, delivery: Delivery, reason: str, text: str) -> None:
+        """Note what was refused; a random configuration takes its place if one is owed."""
+        self._state.drops.append(text)
+        self._journal.drop(reason, text)
+        if delivery.admitted < delivery.wanted:
+            delivery.admitted += 1
             queued = self.random(f"random, in place of a proposal that was refused ({text})")
             self._state.queue.append(queued)
 
