@@ -97,7 +97,18 @@ class SearchEvidence:
     def with_pending(self, configs: Iterable[Config]) -> SearchEvidence:
         """The same evidence with more configurations waiting."""
         more = tuple(configs)
-        return replace(self, queued=(*self.queued, *more)) if more else self
+        return self._sharing(replace(self, queued=(*self.queued, *more))) if more else self
+
+    def for_run(self, count: int) -> SearchEvidence:
+        """The same evidence for a question of whose proposals ``count`` will be run."""
+        return self._sharing(replace(self, to_run=count))
+
+    def _sharing(self, other: SearchEvidence) -> SearchEvidence:
+        """``other`` with what was computed here of the ended trials, which are the same."""
+        for name in ("_forecasts", "_ranked"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other
 
     def better(self, a: float, b: float) -> bool:
         """Whether score ``a`` beats score ``b`` under the mode."""
@@ -111,7 +122,7 @@ class SearchEvidence:
         longest = max((int(curve.epochs[-1]) for _, curve in done), default=0)
         cut = {t.trial_id: c for t, c in done if t.stopped and int(c.epochs[-1]) < longest}
         field = Finished([curve for t, curve in done if t.trial_id not in cut], self.metric)
-        return {trial_id: field.forecast(curve) for trial_id, curve in cut.items()}
+        return dict(zip(cut, field.forecasts(list(cut.values())), strict=True))
 
     def value(self, trial: TrialRecord) -> float | None:
         """What an ended trial is worth: its score, for a stopped one the forecast of a full one's.
@@ -122,9 +133,13 @@ class SearchEvidence:
 
     def ranked(self) -> list[TrialRecord]:
         """Ended trials that have a score, best value first (ties: oldest first)."""
+        return list(self._ranked)
+
+    @cached_property
+    def _ranked(self) -> tuple[TrialRecord, ...]:
         scored = [trial for trial in self.trials if trial.score is not None]
         sign = 1.0 if self.mode == "min" else -1.0
-        return sorted(scored, key=lambda trial: sign * (self.value(trial) or 0.0))
+        return tuple(sorted(scored, key=lambda trial: sign * (self.value(trial) or 0.0)))
 
 
 @runtime_checkable

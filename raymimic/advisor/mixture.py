@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 
 from raymimic.advisor.base import Advisor, SearchEvidence
 from raymimic.advisor.credit import earned_share
@@ -81,7 +80,7 @@ class MixtureAdvisor:
         if not n:
             return [], [], ()
         over = n * _OVER if evidence.trials else n  # results can choose among more
-        advice = self.guide.propose(replace(evidence, to_run=n), over)
+        advice = self.guide.propose(evidence.for_run(n), over)
         sound, drops = _checked(evidence, advice.proposals)
         picked, set_aside = select(evidence, sound, n, stream(self.seed, "selection", evidence))
         drops += set_aside
@@ -98,7 +97,7 @@ def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[Sear
     At least one, though a whole batch may be the statistical proposer's.
     """
     guided = max(1, _slots(evidence, n, seed, "llm").count("guide"))
-    return replace(evidence, to_run=guided), guided * _OVER if evidence.trials else guided
+    return evidence.for_run(guided), guided * _OVER if evidence.trials else guided
 
 
 def _slots(evidence: SearchEvidence, n: int, seed: int, guide: Source) -> list[str]:

@@ -40,9 +40,9 @@ def select(
     draws = surrogate.improvement([evidence.space.sample(rng) for _ in range(_DRAWS)])
     yardstick = float(np.median(draws))
     ranks = len(evidence.trials) >= INFORMED
-    rest, picked = list(proposals), list[Proposal]()
+    rest, twins, picked = list(proposals), list[Proposal](), list[Proposal]()
     while rest and len(picked) < n:
-        offered = [p for p in rest if not _has_twin(evidence.space, p, picked)] or rest
+        offered = [p for p in rest if all(p is not twin for twin in twins)] or rest
         promise = surrogate.improvement([proposal.config for proposal in offered])
         sound = np.flatnonzero(promise >= yardstick)
         if not sound.size:
@@ -50,6 +50,7 @@ def select(
         chosen = offered[int(promise.argmax()) if ranks else int(sound[0])]
         rest.remove(chosen)
         picked.append(chosen)
+        twins += [p for p in rest if _twins(evidence.space, p, chosen)]
         surrogate.expect(chosen.config)
     if len(picked) == n:
         return picked, []
@@ -57,5 +58,5 @@ def select(
     return picked, [f"{shown(p.config)} promises less than a random draw" for p in rest]
 
 
-def _has_twin(space: SearchSpace, proposal: Proposal, picked: Sequence[Proposal]) -> bool:
-    return any(space.distance(proposal.config, p.config) < _TWINS for p in picked)
+def _twins(space: SearchSpace, a: Proposal, b: Proposal) -> bool:
+    return space.distance(a.config, b.config) < _TWINS

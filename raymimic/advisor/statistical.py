@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 import math
 import random
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.random import stream
 from raymimic.advisor.told import kept, told
 from raymimic.records import Advice, Config, Proposal
@@ -25,7 +24,13 @@ _GUIDES = ("llm", "heuristic")
 _GP_TRIALS = 200
 """A Gaussian process takes time with the cube of the trials; beyond so many, TPE takes over."""
 
+_GP_PENDING = 48
+"""Nor is there time for it where more configurations run, wait or are wanted: each takes seconds,
+and they are used up faster. TPE then looks at fewer trials and pending ones, too."""
+
 _TPE_TRIALS = 1000
+_TPE_TRIALS_HURRIED = 250
+_PENDING_HURRIED = 50
 _FEW = 16
 """Whole numbers with more values than this are as good as continuous, and much faster to search."""
 
@@ -62,10 +67,11 @@ class StatisticalAdvisor:
         if _informative(evidence) < STARTUP:
             why = f"drawn at random: a model of the scores needs {STARTUP} results"
             return _as_advice([(config, why) for config in _drawn(evidence, n, rng)])
-        with _quiet():
-            study, how = _study(evidence, rng.randrange(2**31))
+        with _QUIET:
+            study, how = _study(evidence, n, rng.randrange(2**31))
             asked = _asked(study, evidence, n)
-        found = [(config, how + _changes(evidence, config)) for config in asked]
+        best = next(iter(evidence.ranked()), None)
+        found = [(config, how + _changes(evidence, best, config)) for config in asked]
         rest = _drawn(evidence.with_pending(asked), n - len(asked), rng)
         why = "drawn at random: the samplers repeat what is known"
         return _as_advice(found + [(config, why) for config in rest])
@@ -91,27 +97,51 @@ def gp_available() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("torch", "scipy"))
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide what Optuna says of its own samplers and studies; the user's own studies speak again."""
-    import optuna  # heavy: only where a proposal is wanted, on the background thread
+class _Quiet:
+    """Hides what Optuna says of its own samplers and studies; the user's own studies speak again.
 
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
+    For several threads at once: the first to enter hushes, the last to leave gives back what it
+    found. Each on its own would give back the silence of another, for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._level, self._warnings = 0, warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        import optuna  # heavy: only where a proposal is wanted, on the background thread
+
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._level, self._warnings = (
+                    optuna.logging.get_verbosity(),
+                    warnings.catch_warnings(),
+                )
+                optuna.logging.set_verbosity(optuna.logging.ERROR)
+                self._warnings.__enter__()
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+
+    def __exit__(self, *raised: object) -> None:
+        import optuna
+
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._warnings.__exit__(None, None, None)
+                optuna.logging.set_verbosity(self._level)
 
 
-def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
+_QUIET = _Quiet()
+
+
+def _study(evidence: SearchEvidence, n: int, seed: int) -> tuple[Any, str]:
     """Give an in-memory study that knows the trials, and how it will choose in words."""
     import optuna
 
-    values = told(evidence)
-    use_gp = gp_available() and len(values) <= _GP_TRIALS
+    values, pending = told(evidence), evidence.pending
+    hurried = len(pending) + n > _GP_PENDING
+    use_gp = gp_available() and len(values) <= _GP_TRIALS and not hurried
     sampler = (
         optuna.samplers.GPSampler(seed=seed, n_startup_trials=0)
         if use_gp
@@ -121,7 +151,7 @@ def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
     )
     study = optuna.create_study(sampler=sampler)  # values are told so that lower is better
     distributions = distributions_of(evidence.space)
-    rows = kept(values, _TPE_TRIALS)
+    rows = kept(values, _TPE_TRIALS_HURRIED if hurried else _TPE_TRIALS)
     for row in rows:
         study.add_trial(
             optuna.trial.create_trial(
@@ -130,7 +160,7 @@ def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
                 value=values[row],
             )
         )
-    for config in evidence.pending[-_GP_TRIALS:]:
+    for config in pending[-(_PENDING_HURRIED if hurried else _GP_TRIALS) :]:
         study.add_trial(
             optuna.trial.create_trial(
                 state=optuna.trial.TrialState.RUNNING,
@@ -142,12 +172,10 @@ def _study(evidence: SearchEvidence, seed: int) -> tuple[Any, str]:
     return study, f"{model} over {len(rows)} results expects most improvement here"
 
 
-def _changes(evidence: SearchEvidence, config: Config) -> str:
+def _changes(evidence: SearchEvidence, best: TrialRecord | None, config: Config) -> str:
     """Say in words what is new against the best trial, the largest differences first."""
-    ranked = evidence.ranked()
-    if not ranked:
+    if best is None:
         return ""
-    best = ranked[0]
     before, after = evidence.space.show(best.config), evidence.space.show(config)
     units = zip(evidence.space.encode(best.config), evidence.space.encode(config), strict=True)
     moves = sorted(

@@ -7,6 +7,7 @@ configurations that somebody proposed look best, so a coarse fit of its length s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -53,10 +54,9 @@ class Surrogate:
         self.informed = bool(len(rows) > 1 and np.ptp(self._values) > 0)
         if self.informed:
             self._fit()
-            for config in evidence.pending[-_TRIALS:]:
-                self.expect(config)
+            self.expect(*evidence.pending[-_TRIALS:])
 
-    def _encode(self, configs: list[Config]) -> Floats:
+    def _encode(self, configs: Sequence[Config]) -> Floats:
         rows = [self._space.encode(config) for config in configs]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._unordered))
 
@@ -78,36 +78,49 @@ class Surrogate:
         self._solve()
 
     def _solve(self) -> None:
-        squared = _squared_gaps(self._units, self._units, self._unordered)
-        kernel = _kernel(squared, self._lengths)
-        kernel[np.diag_indices_from(kernel)] += self._noise + _JITTER
-        self._factor = np.linalg.cholesky(kernel)
+        self._factor = self._factorised()
         half = np.linalg.solve(self._factor, self._values)
         self._weights = np.linalg.solve(self._factor.T, half)
+        self._lowest = float(self._means(self._cross(self._units)).min())
 
-    def predict(self, configs: list[Config]) -> tuple[Floats, Floats]:
+    def _factorised(self) -> Floats:
+        kernel = self._cross(self._units)
+        kernel[np.diag_indices_from(kernel)] += self._noise + _JITTER
+        return np.asarray(np.linalg.cholesky(kernel))
+
+    def _cross(self, units: Floats) -> Floats:
+        return _kernel(_squared_gaps(units, self._units, self._unordered), self._lengths)
+
+    def _means(self, cross: Floats) -> Floats:
+        return np.asarray(cross @ self._weights)
+
+    def predict(self, configs: Sequence[Config]) -> tuple[Floats, Floats]:
         """Give mean and standard deviation of each configuration's noiseless score."""
-        squared = _squared_gaps(self._encode(configs), self._units, self._unordered)
-        cross = _kernel(squared, self._lengths)
+        cross = self._cross(self._encode(configs))
         half = np.linalg.solve(self._factor, cross.T)
         variance = np.maximum(1.0 - (half**2).sum(axis=0), 1e-12)
-        return cross @ self._weights, np.sqrt(variance)
+        return self._means(cross), np.sqrt(variance)
 
-    def improvement(self, configs: list[Config]) -> Floats:
+    def improvement(self, configs: Sequence[Config]) -> Floats:
         """Give each configuration's expected improvement over the best predicted known one."""
         mean, sd = self.predict(configs)
-        known = _kernel(_squared_gaps(self._units, self._units, self._unordered), self._lengths)
-        best = float((known @ self._weights).min())
-        z = (best - mean) / sd
+        z = (self._lowest - mean) / sd
         density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
         return np.asarray(sd * (z * _normal_cdf(z) + density))
 
-    def expect(self, config: Config) -> None:
-        """Take a configuration for tried, with its predicted mean as result (a fantasy)."""
-        mean, _ = self.predict([config])
-        self._units = np.vstack([self._units, self._encode([config])])
-        self._values = np.append(self._values, mean)
-        self._solve()
+    def expect(self, *configs: Config) -> None:
+        """Take configurations for tried, with their predicted means as results (fantasies).
+
+        A result that is just as predicted moves no mean, so its weight is 0: what changes is how
+        sure the model is around it.
+        """
+        if not configs:
+            return
+        units = self._encode(configs)
+        self._lowest = min(self._lowest, float(self._means(self._cross(units)).min()))
+        self._units = np.vstack([self._units, units])
+        self._weights = np.append(self._weights, np.zeros(len(units)))
+        self._factor = self._factorised()
 
 
 def _normal_scores(values: Floats) -> Floats:

@@ -36,14 +36,24 @@ class Finished:
         at that epoch went through from there to their end; that value itself where fewer than three
         went further. Raises ValueError for a curve without a finite value.
         """
+        return self.forecasts([curve])[0]
+
+    def forecasts(self, curves: Sequence[Curve]) -> list[float]:
+        """Give the `forecast` of each; of thousands in little more time than of a few."""
+        values = np.array([self._last(curve) for curve in curves], dtype=np.float64)
+        epochs = np.array([curve.epochs[-1] for curve in curves], dtype=np.int64)
+        for epoch in np.unique(epochs).tolist():
+            then, final = self._then_and_final(epoch)
+            if len(then) >= _LEAST:
+                rows = np.flatnonzero(epochs == epoch)
+                values[rows] += _changes(values[rows], then, final - then)
+        return list(map(float, values))
+
+    def _last(self, curve: Curve) -> float:
         value = curve.last(self._metric)
         if value is None:
             raise ValueError(f"a forecast needs a finite {self._metric!r}, the curve has none")
-        then, final = self._then_and_final(int(curve.epochs[-1]))
-        if len(then) < _LEAST:
-            return value
-        nearest = np.argsort(np.abs(then - value), kind="stable")[:_NEAREST]
-        return value + float(np.median(final[nearest] - then[nearest]))
+        return value
 
     def _then_and_final(self, epoch: int) -> tuple[Floats, Floats]:
         """Give the values at an epoch and at the end of all trainings that went further."""
@@ -57,6 +67,13 @@ class Finished:
             rows = np.array(pairs, dtype=np.float64).reshape(len(pairs), 2)
             self._at_epoch[epoch] = rows[:, 0], rows[:, 1]
         return self._at_epoch[epoch]
+
+
+def _changes(values: Floats, then: Floats, change: Floats) -> Floats:
+    """For each value the median change that those nearest to it went through."""
+    away = np.abs(then[None, :] - values[:, None])
+    nearest = np.argsort(away, axis=1, kind="stable")[:, :_NEAREST]
+    return np.asarray(np.median(change[nearest], axis=1))
 
 
 def _value_at(curve: Curve, metric: str, epoch: int) -> float | None:

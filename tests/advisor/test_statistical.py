@@ -6,9 +6,11 @@ import logging
 import pickle
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -232,3 +234,16 @@ def test_how_far_a_loss_diverged_changes_no_proposal(tpe: None) -> None:
 
     assert sum(bowl(config) > 0.7 for config in drawn(20)) in range(2, 5)
     assert ask(diverging(1e6), 2) == ask(diverging(1e30), 2)
+
+
+def test_where_many_run_or_are_wanted_nothing_slow_is_used() -> None:
+    assert "Gaussian" in ask(known(20))[0].rationale
+    assert "TPE" in ask(known(20).with_pending(drawn(60, seed=5)))[0].rationale
+    assert "TPE" in ask(known(20), 60)[0].rationale
+
+
+def test_two_threads_at_once_leave_the_users_own_studies_their_voice() -> None:
+    before = optuna.logging.get_verbosity()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: ask(known(1000), 2), range(12)))
+    assert optuna.logging.get_verbosity() == before
