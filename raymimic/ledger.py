@@ -50,6 +50,7 @@ import logging
 import math
 import os
 import queue
+import re
 import threading
 import time
 from collections import deque
@@ -72,10 +73,26 @@ _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _MOST_WAITING = 10_000  # events kept in memory while the disk takes none
 
+_NUMBERED = re.compile(rb'\{"event": "\w+", "n": (\d+),')
+
+
+@dataclass(frozen=True)
+class Later:
+    """A value that the ledger's writing thread makes: long data that changes no more.
+
+    ``make`` must return plain JSON data and raise nothing.
+    """
+
+    make: Callable[[], Any]
+
+
+def _made(value: Later) -> Any:
+    return value.make()
+
 
 def jsonable(value: Any) -> Any:
     """Return ``value`` as plain JSON data; what JSON cannot say is written as its repr."""
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int, str, Later)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else _NON_FINITE[str(value)]
@@ -155,7 +172,7 @@ class Ledger:
         while True:
             row = rows.get()
             if not isinstance(row, threading.Event):
-                line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+                line = json.dumps(row, ensure_ascii=False, allow_nan=False, default=_made) + "\n"
                 if len(waiting) < _MOST_WAITING:
                     waiting.append(line.encode("utf-8", "replace"))
                 else:
@@ -223,32 +240,43 @@ class Events:
         return frame
 
 
-def read_events(path: str | os.PathLike[str]) -> Events:
+def read_events(path: str | os.PathLike[str], first: int = 0) -> Events:
     """Read a ledger; unreadable lines are counted, not raised.
 
-    Raises `LedgerError` if there is no such file.
+    Events with a number below ``first`` are left out and cost next to nothing. Raises `LedgerError`
+    if there is no such file.
     """
+    rows, unreadable = [], 0
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as lines:
+            for line in lines:
+                if not line.strip() or (first and _number(line) < first):
+                    continue
+                row = _event(line)
+                if row is None:
+                    unreadable += 1
+                elif first == 0 or row.get("n", -1) >= first:
+                    rows.append(row)
     except OSError as error:
         raise LedgerError(
             f"a ledger must be a readable JSONL file, got {str(path)!r} ({error.strerror}); "
             "give the path printed at the start of the search"
         ) from error
-    rows, unreadable = [], 0
-    for line in data.splitlines():
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError:
-            unreadable += 1
-            continue
-        if isinstance(row, dict) and isinstance(row.get("event"), str):
-            rows.append(row)
-        else:
-            unreadable += 1
     return Events(tuple(rows), unreadable)
+
+
+def _number(line: bytes) -> float:
+    """The number of an event as we write it; infinite where only parsing can tell."""
+    found = _NUMBERED.match(line)
+    return int(found.group(1)) if found else math.inf
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
 
 
 def _open_to_append(path: Path) -> IO[bytes]:

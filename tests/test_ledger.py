@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from raymimic import Ledger, read_events
 from raymimic.errors import LedgerError
-from raymimic.ledger import jsonable, to_float
+from raymimic.ledger import Later, jsonable, to_float
 from raymimic.summary import tally_of
 
 ANYTHING = st.recursive(
@@ -175,3 +175,23 @@ def test_an_empty_search_has_a_summary():
 def test_a_folder_is_no_ledger(tmp_path: Path):
     with pytest.raises(LedgerError):
         read_events(tmp_path)
+
+
+def test_reading_on_leaves_out_what_came_before(tmp_path: Path):
+    ledger = Ledger(tmp_path / "l.jsonl")
+    for number in range(5):
+        ledger.append("start", trial_id='with "n": 9 in it', number=number)
+    ledger.flush()
+    with open(ledger.path, "a") as file:
+        file.write('{"n": 7, "event": "drop"}\n{"event": "drop"}\nno json\n')
+    read = read_events(ledger.path, first=3)
+    assert [row["n"] for row in read.rows] == [3, 4, 7]
+    assert read.unreadable == 1
+    assert len(read_events(ledger.path).rows) == 7
+
+
+def test_what_is_made_later_is_written_as_its_data(tmp_path: Path):
+    ledger = Ledger(tmp_path / "l.jsonl")
+    ledger.append("outcome", curve=Later(lambda: {"epochs": [1, 2]}))
+    ledger.flush()
+    assert read_events(ledger.path).rows[0]["curve"] == {"epochs": [1, 2]}

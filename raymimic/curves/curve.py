@@ -101,6 +101,15 @@ class Curve:
         }
         return Curve(self.epochs[kept], columns, nans)
 
+    def reported(self, name: str) -> Iterator[tuple[int, float]]:
+        """Each epoch at which the metric was reported, with its value."""
+        values = self.columns.get(name)
+        if values is not None:
+            nans = self.nan_epochs.get(name, frozenset())
+            for epoch, value in zip(self.epochs.tolist(), values.tolist(), strict=True):
+                if value == value or epoch in nans:
+                    yield epoch, value
+
     def rows(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Each epoch with the metrics reported there, as `CurveHistory.append` takes them."""
         for row, epoch in enumerate(self.epochs.tolist()):

@@ -14,6 +14,7 @@ from raymimic.curves.signals import Diagnosis, Signal
 from raymimic.curves.wording import average, best, number, path
 from raymimic.records import Mode
 
+_FEWEST = 5  # epochs: in fewer nothing below can be told from noise
 _FAR = 1.5  # diverged: worse than the start by this many times what had been gained
 _FAR_TRAIN = 1.0  # the same for a training reading, which has no innocent reason to end up worse
 _EXPLODED = 20.0  # diverged whatever else: this many times the range of everything before
@@ -53,6 +54,8 @@ def diagnose(curve: Curve, metric: str, mode: Mode) -> Diagnosis:
     lone = _broken(curve, metric, pair) or _exploded(target, pair) or _stuck(target, pair)
     if lone is not None:
         return Diagnosis((lone,))
+    if len(curve) < _FEWEST:
+        return Diagnosis(())
     fit = (_overfitting(pair) or _underfitting(pair)) if pair else None
     swing = swings(target)
     state = _oscillating(target, swing) if swing else _ending(target, pair, fit)

@@ -125,8 +125,9 @@ class RaymimicCallback(Callback):
     def _print(self, trial: Any, error: str) -> None:
         self._ended += 1
         metric, mode = self._goal()
-        lines = [self._headline(trial.trial_id, metric, mode, error)]
         record = self._searcher.trial(trial.trial_id) if self._searcher else None
+        known = record.diagnosis if record is not None else None
+        lines = [self._headline(trial.trial_id, metric, mode, error, known)]
         if record is not None and record.rationale:
             lines.append(f"      {record.source}: {_cut(record.rationale, _REASON_CHARS)}")
         verdict = self._scheduler.verdict(trial.trial_id) if self._scheduler else None
@@ -134,7 +135,9 @@ class RaymimicCallback(Callback):
             lines.append(f"      stopped: {_cut(verdict.text, _VERDICT_CHARS)}")
         _write("\n".join(lines))
 
-    def _headline(self, trial_id: str, metric: str, mode: Mode, error: str) -> str:
+    def _headline(
+        self, trial_id: str, metric: str, mode: Mode, error: str, known: Diagnosis | None
+    ) -> str:
         head = f"{self._meter()}  trial {trial_id}  "
         if error:
             return head + f"failed: {_cut(last_line(error), _ERROR_CHARS)}"
@@ -145,7 +148,7 @@ class RaymimicCallback(Callback):
         if score is None:
             return head + f"no finite {metric} after {len(curve)} epochs"
         better = self._keep_best(score, mode)
-        diagnosis: Diagnosis = diagnose(curve, metric, mode)
+        diagnosis = known or diagnose(curve, metric, mode)  # the searcher's, where it has one
         mark = " *best*" if better else ""
         return head + f"{metric} {show(score)}{mark}  {diagnosis.text}"
 

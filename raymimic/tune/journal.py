@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raymimic.advisor import Lessons, TrialRecord, lessons_note
-from raymimic.ledger import Ledger
+from raymimic.ledger import Later, Ledger
 from raymimic.llm import call_fields
 from raymimic.records import Call
 from raymimic.space import SearchSpace
@@ -68,7 +68,7 @@ class Journal:
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
             stopped=record.stopped,
-            curve=record.curve.to_json() if record.curve is not None else None,
+            curve=None if record.curve is None else Later(record.curve.to_json),
         )
 
     def unfinished(self, record: TrialRecord) -> None:
@@ -86,5 +86,5 @@ class Journal:
             config=space.show(record.config),
             rationale=record.rationale,
             stopped=record.stopped,
-            curve=record.curve.to_json() if record.curve is not None else None,
+            curve=None if record.curve is None else Later(record.curve.to_json),
         )

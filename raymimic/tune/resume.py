@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,9 @@ def default_ledger_path() -> Path:
 def save(path: str, session: Session, metric: str | None, mode: str | None) -> None:
     """Write the session; a reader never sees half of it."""
     part = f"{path}.part"
-    with open(part, "wb") as file:
-        cloudpickle.dump(Saved(session, metric, mode, session.journal.ledger.next), file)
+    # One write: at each of many, the controller would wait for whoever holds the interpreter.
+    data = cloudpickle.dumps(Saved(session, metric, mode, session.journal.ledger.next))
+    Path(part).write_bytes(data)
     os.replace(part, path)
 
 
@@ -86,10 +87,9 @@ def take_up(saved: Saved, offered: Session) -> Session:
 def _read_on(state: SearchState, journal: Journal, first: int) -> None:
     """Apply the ledger's events from number ``first`` on."""
     try:
-        events = read_events(journal.ledger.path)
+        rows = read_events(journal.ledger.path, first).rows
     except LedgerError:
         return  # restored on another machine: the checkpoint is all there is
-    rows = [row for row in events.rows if row.get("n", -1) >= first]
     for row in rows:
         journal.tally.add(row["event"], row)
     _Tail(state, journal).replay(rows)
@@ -102,7 +102,7 @@ class _Tail:
         self._state, self._journal = state, journal
         self._started: dict[str, Queued] = {}
 
-    def replay(self, rows: list[dict[str, Any]]) -> None:
+    def replay(self, rows: Sequence[dict[str, Any]]) -> None:
         """Apply the events in order; then queue again what had started and never ended."""
         forgotten = 0
         for row in rows:

@@ -34,6 +34,7 @@ from raymimic.tune.verdicts import (
     going_on,
     going_on_redirected,
     hopeless,
+    may_be_ill,
     overfitting,
     whole,
 )
@@ -279,7 +280,7 @@ class LLMScheduler(FIFOScheduler):
         reading = self._stopping.read(trial_id)
         if reading is not None and reading.hopeless:
             return hopeless(reading, metric, mode, value)
-        found = self._diagnosed(trial_id, epoch)
+        found = self._diagnosed(trial_id, epoch) if may_be_ill(reading) else None
         if found is not None:
             if "diverged" in found:
                 return Verdict("diverged", epoch, f"diverged: {found.text}")
@@ -348,9 +349,8 @@ class LLMScheduler(FIFOScheduler):
     def _take(
         self, trial_id: str, curve: Curve, metric: str, sign: float, ended: bool | None
     ) -> None:
-        for epoch, row in curve.rows():
-            if metric in row:
-                self._stopping.add(trial_id, epoch, sign * row[metric])
+        for epoch, value in curve.reported(metric):
+            self._stopping.add(trial_id, epoch, sign * value)
         if ended is not None:
             self._stopping.end(trial_id, whole=ended)
             final = curve.final(metric)

@@ -16,6 +16,7 @@ VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting"
 
 _PERSISTS = 5  # epochs that overfitting must have lasted, or a fifth of what was trained
 _REMARK = " | "  # between a verdict's numbers and what a judge said
+_FIELD = 8  # with fewer rivals a leader may be as ill as they are
 _LEADS = 0.25  # a trial in the best quarter at its epoch is not stopped for overfitting
 
 
@@ -80,6 +81,17 @@ def going_on_redirected(verdict: Verdict) -> Verdict:
     )
 
 
+def may_be_ill(reading: Reading | None) -> bool:
+    """Whether a diagnosis could end the trial at this look: not if it leads enough others."""
+    if reading is None:
+        return False
+    return reading.rivals < _FIELD or not _leads(reading)
+
+
+def _leads(reading: Reading) -> bool:
+    return reading.place <= max(1, _LEADS * reading.rivals)
+
+
 def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdict | None:
     """It has been overfitting for long and does not lead; None otherwise."""
     signal = next((signal for signal in found.signals if signal.kind == "overfitting"), None)
@@ -87,7 +99,7 @@ def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdic
         return None
     if epoch - signal.onset < max(_PERSISTS, epoch / 5):
         return None
-    if reading.place <= max(1, _LEADS * reading.rivals):
+    if _leads(reading):
         return None
     text = f"{signal.text}; place {reading.place} of {reading.rivals} at epoch {epoch}"
     return Verdict("overfitting", epoch, text, reading)
