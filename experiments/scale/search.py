@@ -1,0 +1,45 @@
+"""Makes one search with everything real but the trials and the model, and runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from clock import Clock
+from controller import Controller, Plan
+from stub import StubLLM
+from world import METRIC, MODE, SPACE
+
+from raymimic import Gateway, LLMScheduler, LLMSearcher
+
+LATENCY_S = 2.0
+BAD = 0.01
+_ENDLESS = 1e9
+
+
+def run_search(plan: Plan, folder: Path) -> Controller:
+    """Run it; ``plan.faults`` is also whether the scheduler may stop what cannot win.
+
+    Without, it looks at every trial all the same and finds none hopeless: its patience is endless.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = Clock()
+    llm = StubLLM(LATENCY_S, BAD, plan.seed, clock.sleep)
+    with clock.installed(), _silence():
+        ledger = str(folder / "ledger.jsonl")
+        searcher = LLMSearcher(SPACE, METRIC, MODE, llm=Gateway(llm), seed=plan.seed, ledger=ledger)
+        searcher.set_search_properties(METRIC, MODE, {}, num_samples=plan.trials)
+        searcher.set_max_concurrency(plan.in_flight)
+        patience = {} if plan.faults else {"patience": _ENDLESS}
+        scheduler = LLMScheduler(METRIC, MODE, searcher=searcher, max_t=plan.epochs, **patience)
+        controller = Controller(plan, searcher, scheduler, llm, clock, folder)
+        controller.run()
+    return controller
+
+
+@contextlib.contextmanager
+def _silence():
+    """The callback prints a line for each ended trial: to nowhere, but it prints."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
