@@ -12,6 +12,7 @@ from stub import StubLLM
 from world import METRIC, MODE, SPACE
 
 from raymimic import Gateway, LLMScheduler, LLMSearcher
+from raymimic.tune.stopping import EAGER
 
 LATENCY_S = 2.0
 BAD = 0.01
@@ -21,7 +22,8 @@ _ENDLESS = 1e9
 def run_search(plan: Plan, folder: Path) -> Controller:
     """Run it; ``plan.faults`` is also whether the scheduler may stop what cannot win.
 
-    Without, it looks at every trial all the same and finds none hopeless: its patience is endless.
+    With, it stops as eagerly as where time limits a search; without, it looks at every trial all
+    the same and finds none hopeless.
     """
     folder.mkdir(parents=True, exist_ok=True)
     clock = Clock()
@@ -31,8 +33,10 @@ def run_search(plan: Plan, folder: Path) -> Controller:
         searcher = LLMSearcher(SPACE, METRIC, MODE, llm=Gateway(llm), seed=plan.seed, ledger=ledger)
         searcher.set_search_properties(METRIC, MODE, {}, num_samples=plan.trials)
         searcher.set_max_concurrency(plan.in_flight)
-        patience = {} if plan.faults else {"patience": _ENDLESS}
-        scheduler = LLMScheduler(METRIC, MODE, searcher=searcher, max_t=plan.epochs, **patience)
+        patience = EAGER if plan.faults else _ENDLESS
+        scheduler = LLMScheduler(
+            METRIC, MODE, searcher=searcher, max_t=plan.epochs, patience=patience
+        )
         controller = Controller(plan, searcher, scheduler, llm, clock, folder)
         controller.run()
     return controller

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,13 @@ class CurveHistory:
     def curve(self, trial_id: str) -> Curve:
         """A snapshot of one trial's rows. Raises KeyError for an unknown trial."""
         return self._trials[trial_id].snapshot()
+
+    def only(self, trial_ids: Iterable[str]) -> CurveHistory:
+        """The history of some trials alone, to be pickled: it shares their rows."""
+        part = CurveHistory()
+        part._trials = {name: self._trials[name] for name in trial_ids if name in self._trials}
+        part._rows = sum(map(len, part._trials.values()))
+        return part
 
     @property
     def trial_ids(self) -> tuple[str, ...]:

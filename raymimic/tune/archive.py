@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from raymimic.advisor import TrialRecord
 from raymimic.errors import ConfigError
@@ -30,20 +31,28 @@ class Archive:
 
     def blocks(self, ended: Sequence[TrialRecord], space: SearchSpace) -> list[bytes]:
         """Return all ended trials as pickled blocks."""
-        packed = []
+        found = []
         for number in range(-(-len(ended) // _BLOCK)):
             part = ended[number * _BLOCK : (number + 1) * _BLOCK]
             block = self._blocks.get(number)
             if block is None:
-                block = pickle.dumps([_shown(record, space) for record in part])
+                block = packed(shown(part, space))
                 if len(part) == _BLOCK:
                     self._blocks[number] = block
-            packed.append(block)
-        return packed
+            found.append(block)
+        return found
 
 
-def unpack(blocks: Iterable[bytes]) -> list[TrialRecord]:
-    """Return the trials of pickled blocks, their configurations still as the space showed them."""
+def packed(items: Sequence[Any]) -> bytes:
+    """Pickle plain data by itself: the pickler of the whole search asks Python about every object.
+
+    While it does, other threads take the interpreter, and the controller waits for each in turn.
+    """
+    return pickle.dumps(list(items))
+
+
+def unpack(blocks: Iterable[bytes]) -> list[Any]:
+    """Return the items of pickled blocks; configurations are still as the space showed them."""
     return [record for block in blocks for record in pickle.loads(block)]
 
 

@@ -16,7 +16,7 @@ from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
 from raymimic.records import Budget, Config, Mode, Proposal
 from raymimic.space import SearchSpace
-from raymimic.tune.archive import Archive, fitting, shown, unpack
+from raymimic.tune.archive import Archive, fitting, packed, shown, unpack
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,9 @@ class SearchState:
         state = {
             **self.__dict__,
             "ended": self._archive.blocks(self.ended, self.space),
-            "running": shown(running, self.space),
+            "running": packed(shown(running, self.space)),
             "queue": [_shown(queued, self.space) for queued in self.queue],
-            "history": {
-                record.trial_id: self.history.curve(record.trial_id)
-                for record in running
-                if record.trial_id in self.history
-            },
+            "history": packed([self.history.only(record.trial_id for record in running)]),
         }
         for derived in ("_archive", "_ended_at", "_seen"):
             del state[derived]
@@ -82,10 +78,9 @@ class SearchState:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.history = CurveHistory()
-        for trial_id, curve in state["history"].items():
-            self._remember(trial_id, curve)
-        self._settle(unpack(state["ended"]), state["running"], state["queue"], self.space)
+        (self.history,) = unpack([state["history"]])
+        running = unpack([state["running"]])
+        self._settle(unpack(state["ended"]), running, state["queue"], self.space)
 
     def move_to(self, space: SearchSpace) -> None:
         """Give everything known the value objects of ``space``; what does not fit is forgotten."""
