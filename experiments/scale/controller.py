@@ -260,6 +260,7 @@ class Controller:
         return {
             "save_wall_ms_median": 1e3 * float(np.median(wall)),
             "save_wall_ms_max": 1e3 * max(wall),
+            "save_cpu_ms_median": 1e3 * float(np.median(cpu)),
             "save_cpu_ms_max": 1e3 * max(cpu),
             "save_mb": size[-1] / 1e6,
         }
