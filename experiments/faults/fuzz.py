@@ -40,7 +40,7 @@ from raymimic.modulation.guard import Limits
 from raymimic.modulation.record import Record
 from raymimic.modulation.steering import Steering
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
-from raymimic.tune.intake import Intake
+from raymimic.tune.intake import Delivery, Intake
 from raymimic.tune.journal import Journal
 from raymimic.tune.state import SearchState
 
@@ -109,7 +109,9 @@ class Fuzz:
             return
         self.counts["propose read"] += 1
         self.check(len(advice.proposals) <= 4 and len(advice.drops) <= 17, "more than asked for")
-        self.intake.admit(advice, 4, 0)
+        delivery = Delivery(advice, 4, 0)
+        while not self.intake.admit(delivery, 16):
+            pass
         for queued in self.state.queue:
             self.admitted(queued.proposal)
         admitted = sum(queued.proposal.source == "llm" for queued in self.state.queue)
