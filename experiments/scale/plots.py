@@ -54,13 +54,14 @@ def curves(arms: dict[str, list[Row]], path: Path) -> None:
                 )  # fmt: skip
         if aim is not None:
             axes.axhline(aim, color="grey", linewidth=1)
+        axes.margins(y=0.6)  # room for the legend
         if log:
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
         axes.set_title(title)
         axes.set_xlabel("ended trials")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="upper left")
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
