@@ -385,6 +385,26 @@ def test_a_redirect_after_a_clone_is_not_measured_against_the_jump(start):
     assert [row["verdict"] for row in run.events("verdict")] == ["better", "within noise"]
 
 
+def test_the_jump_to_another_trials_curve_is_no_pace_of_the_own(start):
+    judge = Judge(remote=False)
+    judge.go.set()
+    run = start(advisor=judge)
+    run.report(run.add("leader", 0.01, "w"), 0.2)
+    poor = run.add("poor")
+    for epoch in range(1, 11):
+        assert not run.report(poor, 0.45 - 0.0001 * epoch if epoch < 10 else 0.9)
+    judge.action, judge.knobs = "continue", {"lr": 0.002}
+    run.scheduler._judging.finished("other", 0.2)
+    while poor.epoch < 24:
+        run.take(poor)
+        run.report(poor, 0.55 - 0.0001 * poor.epoch)
+        if poor.epoch == 15:
+            judge.action = "redirect"
+    redirect = run.events("redirect")[0]
+    assert redirect["epoch"] in range(16, 19)  # late enough for the noise not to hold the jump
+    assert [row["verdict"] for row in run.events("verdict")] == ["better", "within noise"]
+
+
 def test_a_judge_may_redirect_a_hopeless_trial(start):
     judge = Judge("redirect", {"lr": 0.005})
     run = start(advisor=judge)
