@@ -9,10 +9,7 @@ from typing import Any, Protocol
 from raymimic.advisor import Case, JudgeEvidence, KnobState, Leader, PastRedirect
 from raymimic.curves import Curve, Diagnosis, diagnose
 from raymimic.records import Mode
-from raymimic.tune.stopping import Reading
-
-_SLIM = 0.03  # a forecast chance below this speaks against a trial ...
-_ENOUGH = 6  # ... with so many finished trainings behind it
+from raymimic.tune.stopping import ABLE, TRUSTED, Reading
 
 
 class Search(Protocol):
@@ -66,8 +63,8 @@ def borderline(reading: Reading) -> bool:
     """
     if reading.hopeless:
         return False
-    known = reading.forecast is not None and reading.forecast.support >= _ENOUGH
-    slim = known and reading.beats is not None and reading.beats < _SLIM
+    known = reading.forecast is not None and reading.forecast.support >= TRUSTED
+    slim = known and reading.beats is not None and reading.beats < ABLE
     return reading.borderline or slim
 
 

@@ -51,11 +51,12 @@ _TIMEOUT_S = 60.0  # longest answer of a judge
 class LLMScheduler(FIFOScheduler):
     """Stops diverged, hopeless and persistently overfitting trials, under any searcher.
 
-    A trial is hopeless if neither its place among all trials, nor its pace, nor its noise, nor a
-    forecast of its curve from the finished ones leaves it a chance to end as the best (`Stopping`
-    has the rules). It needs no grace period and no eta. Give the same object to
-    ``RaymimicCallback(scheduler=...)`` to have each verdict in the results ("raymimic/decision")
-    and on the screen. Without ``max_t`` the longest finished training tells how long one is.
+    A trial is hopeless if neither its place among all trials nor its best, its pace or its noise
+    keeps it among those that go on, and, with a patience of 1 or more, no forecast of its curve
+    from the finished ones spares it (`Stopping` has the rules). It needs no grace period and no
+    eta. Give the same object to ``RaymimicCallback(scheduler=...)`` to have each verdict in the
+    results ("raymimic/decision") and on the screen. Without ``max_t`` the longest finished training
+    tells how long one is.
 
     Args:
         metric: Name of the metric; usually left to Tune.

@@ -21,10 +21,14 @@ CAREFUL = 2.0
 EAGER = 0.25
 """Patience where time is the limit: what a stopped trial would have cost starts new ones."""
 
+TRUSTED = 6
+"""With so many finished trainings a forecast counts ..."""
+
+ABLE = 0.03
+"""... and speaks for a trial from this chance on to beat the best of them, against it below."""
+
 _NOISE = 2.0  # so many usual steps from one value to the next may be chance
 _RECENT = 6  # values that the usual step is taken from
-_TRUSTED = 6  # with so many finished trainings a forecast may spare a trial of poor rank ...
-_ABLE = 0.03  # ... if it gives it this chance to beat the best of them
 _SPARING = 1.0  # the least patience with which forecasts spare
 _LOOKS = 9  # from this epoch on a trial is looked at again a ninth later
 _GRACE = 50  # without a grace period every trial gets this part of a full training
@@ -206,8 +210,8 @@ class Stopping:
             return reading
         bar = self._finals[min(len(self._trials) // _CROWD, len(self._finals) - 1)]
         beats = forecast.probability_below(bar)
-        sparing = self.patience >= _SPARING and len(self._finals) >= _TRUSTED
-        hopeless = reading.hopeless and not (sparing and beats >= _ABLE)
+        sparing = self.patience >= _SPARING and len(self._finals) >= TRUSTED
+        hopeless = reading.hopeless and not (sparing and beats >= ABLE)
         return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)
 
     def _take_back(self, trial: _Trial) -> None:

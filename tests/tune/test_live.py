@@ -47,7 +47,8 @@ def test_wrong_knobs_are_refused():
         LIVE.start({"lr": float("nan")})
 
 
-def test_without_a_board_the_trial_goes_on_and_says_so_once(caplog):
+def test_without_a_board_the_trial_goes_on_and_says_so_once(caplog, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # other tests may have left it up
     knobs = LIVE.start({"lr": 0.05}, trial_id="lonely")
     with caplog.at_level("WARNING", logger="raymimic"):
         for _ in range(3):
