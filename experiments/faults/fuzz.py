@@ -39,10 +39,10 @@ from raymimic.ledger import Ledger
 from raymimic.modulation.guard import Limits
 from raymimic.modulation.record import Record
 from raymimic.modulation.steering import Steering
+from raymimic.search.admission import Delivery, Intake
+from raymimic.search.journal import Journal
+from raymimic.search.state import SearchState
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
-from raymimic.tune.intake import Delivery, Intake
-from raymimic.tune.journal import Journal
-from raymimic.tune.state import SearchState
 
 KERNEL = object()
 SPACE = SearchSpace(

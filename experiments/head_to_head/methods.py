@@ -156,7 +156,7 @@ def _heuristic(task: Task, seed: int) -> Advisor:
 def _statistical(task: Task, seed: int) -> Advisor:
     del task
     try:
-        from raymimic.advisor.statistical import StatisticalAdvisor
+        from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor
     except ImportError as error:
         raise NotApplicable(f"raymimic has no statistical advisor here: {error}") from None
     return StatisticalAdvisor(seed)

@@ -34,9 +34,9 @@ from ray.tune.schedulers import TrialScheduler
 from raymimic import Knob, LLMScheduler, LLMSearcher, Reply, Request
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
 from raymimic.errors import LLMCallError
+from raymimic.scheduling import redirects as redirects_room
 from raymimic.tune import LiveKnobs
-from raymimic.tune import redirects as redirects_room
-from raymimic.tune.board import open_board
+from raymimic.tune.mailbox import open_board
 
 EPOCHS, SIDE_BY_SIDE = 50, 50
 LATENCY_S = 2.0

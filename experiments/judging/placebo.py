@@ -29,8 +29,8 @@ import tables
 from ray.tune.schedulers import TrialScheduler
 
 from raymimic import Knob, LLMScheduler, read_events
+from raymimic.scheduling import redirects as redirects_room
 from raymimic.tune import LiveKnobs
-from raymimic.tune import redirects as redirects_room
 
 TASKS = ("ts_gru", "ts_lstm", "ts_irnn", "ts_vrnn_relu", "digits_noisy")
 LIVE = LiveKnobs({"lr": Knob(1e-9, 1.0), "weight_decay": Knob(0.0, 1.0)})

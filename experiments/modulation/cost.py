@@ -30,7 +30,7 @@ from torch.nn import functional
 from transformer import Transformer
 
 from raymimic import Modulator
-from raymimic.advisor.run_evidence import Adjustment, AdjustmentAdvice, Operation, RunEvidence
+from raymimic.advisor.adjust.evidence import Adjustment, AdjustmentAdvice, Operation, RunEvidence
 
 LANES = ("plain", "plain again", "idle", "active", "active, average kept")
 _EMA = 0.99

@@ -12,7 +12,7 @@ from stub import StubLLM
 from world import METRIC, MODE, SPACE
 
 from raymimic import Gateway, LLMScheduler, LLMSearcher
-from raymimic.tune.stopping import EAGER
+from raymimic.scheduling.rank_rule import EAGER
 
 LATENCY_S = 2.0
 BAD = 0.01

@@ -1,39 +1,6 @@
 """Advisors: plain evidence in, proposals with reasons out. No Ray, no network code."""
 
-from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialRecord
-from raymimic.advisor.choose import (
-    choose_adjuster,
-    choose_advisor,
-    choose_judge,
-    describe_adjuster,
-    describe_advisor,
-    describe_judge,
-)
-from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
-from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.judge_evidence import (
-    Action,
-    Case,
-    Judge,
-    JudgeAdvice,
-    JudgeEvidence,
-    Judgement,
-    Leader,
-    PastRedirect,
-)
-from raymimic.advisor.judge_prompt import MOST_CASES
-from raymimic.advisor.lesson_guesses import lessons_note
-from raymimic.advisor.lessons import Lessons, read_lessons, write_lessons_file
-from raymimic.advisor.lessons_text import lessons_text
-from raymimic.advisor.llm import (
-    LLMAdvisor,
-    build_adjust_request,
-    build_judge_request,
-    build_request,
-)
-from raymimic.advisor.mixture import MixtureAdvisor, question_to_guide
-from raymimic.advisor.random import RandomAdvisor
-from raymimic.advisor.run_evidence import (
+from raymimic.advisor.adjust.evidence import (
     AMOUNTS,
     RAW_LIMIT,
     Adjuster,
@@ -47,7 +14,40 @@ from raymimic.advisor.run_evidence import (
     RunEvidence,
     VerdictKind,
 )
-from raymimic.advisor.statistical import StatisticalAdvisor
+from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialRecord
+from raymimic.advisor.choose import (
+    choose_adjuster,
+    choose_advisor,
+    choose_judge,
+    describe_adjuster,
+    describe_advisor,
+    describe_judge,
+)
+from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
+from raymimic.advisor.heuristic import HeuristicAdvisor
+from raymimic.advisor.judge.evidence import (
+    Action,
+    Case,
+    Judge,
+    JudgeAdvice,
+    JudgeEvidence,
+    Judgement,
+    Leader,
+    PastRedirect,
+)
+from raymimic.advisor.judge.prompt import MOST_CASES
+from raymimic.advisor.lessons.reading import Lessons, read_lessons, write_lessons_file
+from raymimic.advisor.lessons.writing import lessons_text
+from raymimic.advisor.llm import (
+    LLMAdvisor,
+    build_adjust_request,
+    build_judge_request,
+    build_request,
+)
+from raymimic.advisor.propose.lesson_guesses import lessons_note
+from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
+from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor
+from raymimic.advisor.propose.random import RandomAdvisor
 
 __all__ = [
     "AMOUNTS",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from raymimic.advisor.lessons import Lessons
+from raymimic.advisor.lessons.reading import Lessons
 from raymimic.curves import Curve, Diagnosis, Finished
 from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from raymimic.advisor.adjust.evidence import Adjuster
 from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.judge_evidence import Judge
+from raymimic.advisor.judge.evidence import Judge
 from raymimic.advisor.llm import LLMAdvisor
-from raymimic.advisor.mixture import MixtureAdvisor
-from raymimic.advisor.run_evidence import Adjuster
+from raymimic.advisor.propose.mixture import MixtureAdvisor
 from raymimic.llm import LLM, describe, require_key, resolve_llm
 
 

@@ -6,17 +6,17 @@ import random
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from raymimic.advisor.adjust.evidence import AdjustmentAdvice, RunEvidence
+from raymimic.advisor.adjust.rules import adjustment_of
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.edits import Edit, edits_of, repairs_of_trial
-from raymimic.advisor.field import Field
-from raymimic.advisor.first_guesses import Guess, first_guesses
-from raymimic.advisor.judge_evidence import JudgeAdvice, JudgeEvidence
-from raymimic.advisor.judging_rules import judgement_by_rule
-from raymimic.advisor.lesson_guesses import lesson_guesses
-from raymimic.advisor.moves import coverage, crossovers, leftovers, refinements
-from raymimic.advisor.random import stream
-from raymimic.advisor.run_evidence import AdjustmentAdvice, RunEvidence
-from raymimic.advisor.steering_rules import adjustment_of
+from raymimic.advisor.judge.evidence import JudgeAdvice, JudgeEvidence
+from raymimic.advisor.judge.rules import judgement_by_rule
+from raymimic.advisor.propose.edits import Edit, edits_of, repairs_of_trial
+from raymimic.advisor.propose.first_guesses import Guess, first_guesses
+from raymimic.advisor.propose.known_trials import Field
+from raymimic.advisor.propose.lesson_guesses import lesson_guesses
+from raymimic.advisor.propose.moves import coverage, crossovers, leftovers, refinements
+from raymimic.advisor.propose.random import stream
 from raymimic.records import Advice, Proposal
 
 _GUESSES = 3

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from raymimic.advisor.adjust_prompt import adjust_schema, adjust_system_prompt, adjust_user_prompt
-from raymimic.advisor.adjust_reply import read_adjustment
+from raymimic.advisor.adjust.evidence import AdjustmentAdvice, RunEvidence
+from raymimic.advisor.adjust.prompt import adjust_schema, adjust_system_prompt, adjust_user_prompt
+from raymimic.advisor.adjust.reply import read_adjustment
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.judge_evidence import JudgeAdvice, JudgeEvidence
-from raymimic.advisor.judge_prompt import (
+from raymimic.advisor.judge.evidence import JudgeAdvice, JudgeEvidence
+from raymimic.advisor.judge.prompt import (
     MOST_CASES,
     judge_schema,
     judge_system_prompt,
     judge_user_prompt,
 )
-from raymimic.advisor.judge_reply import read_judgements
-from raymimic.advisor.prompt import reply_schema, system_prompt, user_prompt
-from raymimic.advisor.reply import read_proposals
-from raymimic.advisor.run_evidence import AdjustmentAdvice, RunEvidence
+from raymimic.advisor.judge.reply import read_judgements
+from raymimic.advisor.propose.prompt import reply_schema, system_prompt, user_prompt
+from raymimic.advisor.propose.reply import read_proposals
 from raymimic.errors import AdvisorError, BadReply, LLMCallError, LLMError, LLMSetupError
 from raymimic.foreign import quote
 from raymimic.llm import LLM, Reply, Request, call_record

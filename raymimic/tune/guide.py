@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from raymimic.errors import LLMCallError, LLMError, LLMSetupError
 from raymimic.llm import LLM, Gateway, Reply, Request, Spent, require_key, resolve_llm
 from raymimic.tune.actors import NAMESPACE, find_actor
-from raymimic.tune.desk import MOST_ASKERS, Desk
+from raymimic.tune.guide_actor import MOST_ASKERS, Desk
 
 _START_S = 60.0
 _CONTROL_S = 10.0

@@ -17,7 +17,7 @@ from ray.tune import Checkpoint
 from raymimic.advisor import KnobState
 from raymimic.records import Knob
 from raymimic.tune.actors import find_actor
-from raymimic.tune.board import Handover, Parcel, board_name
+from raymimic.tune.mailbox import Handover, Parcel, board_name
 
 logger = logging.getLogger(__name__)
 

@@ -22,13 +22,9 @@ from raymimic.curves import Curve, CurveHistory, Diagnosis, diagnose
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Mode
-from raymimic.tune import earlier
-from raymimic.tune.judging import Judging
-from raymimic.tune.live import LiveKnobs
-from raymimic.tune.results import epoch_of, metrics_of, restarted
-from raymimic.tune.resume import default_ledger_path
-from raymimic.tune.stopping import CAREFUL, EAGER, Stopping
-from raymimic.tune.verdicts import (
+from raymimic.scheduling.judging import Judging
+from raymimic.scheduling.rank_rule import CAREFUL, EAGER, Stopping
+from raymimic.scheduling.verdict import (
     Verdict,
     diverged,
     going_on,
@@ -38,6 +34,10 @@ from raymimic.tune.verdicts import (
     overfitting,
     whole,
 )
+from raymimic.search.checkpoint import default_ledger_path
+from raymimic.tune import restored_trials as earlier
+from raymimic.tune.live import LiveKnobs
+from raymimic.tune.results import epoch_of, metrics_of, restarted
 
 if TYPE_CHECKING:
     from raymimic.tune.searcher import LLMSearcher

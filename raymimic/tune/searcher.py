@@ -35,14 +35,17 @@ from raymimic.foreign import without_secrets
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Mode
+from raymimic.search import checkpoint as resume
+from raymimic.search.journal import Journal
+from raymimic.search.question import Asking
+from raymimic.search.queue import Feed
+from raymimic.search.session import Session
+from raymimic.search.state import Queued, SearchState
 from raymimic.summary import Tally
-from raymimic.tune import dry_run, resume
+from raymimic.tune import dry_run
 from raymimic.tune.arguments import check_arguments
-from raymimic.tune.asking import Asking
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.feed import Feed
 from raymimic.tune.guarded import guarded
-from raymimic.tune.journal import Journal
 from raymimic.tune.results import (
     ANONYMOUS_METRIC,
     config_of,
@@ -51,8 +54,6 @@ from raymimic.tune.results import (
     restarted,
     seconds_of,
 )
-from raymimic.tune.session import Session
-from raymimic.tune.state import Queued, SearchState
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from running_training import evidence
 
 from raymimic import LLMAdvisor, ScriptedLLM
-from raymimic.advisor.adjust_reply import KINDS
-from raymimic.advisor.run_evidence import AMOUNTS, Adjuster, AdjustmentAdvice, RunEvidence
+from raymimic.advisor.adjust.evidence import AMOUNTS, Adjuster, AdjustmentAdvice, RunEvidence
+from raymimic.advisor.adjust.reply import KINDS
 from raymimic.errors import AdvisorError, LLMCallError
 
 OLDER = {

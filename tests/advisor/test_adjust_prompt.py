@@ -10,9 +10,9 @@ from typing import Any, get_args
 import pytest
 from running_training import evidence, past
 
-from raymimic.advisor.adjust_reply import KINDS
+from raymimic.advisor.adjust.evidence import Adjustment, Anchor, KnobState, LayerState
+from raymimic.advisor.adjust.reply import KINDS
 from raymimic.advisor.llm import build_adjust_request
-from raymimic.advisor.run_evidence import Adjustment, Anchor, KnobState, LayerState
 from raymimic.curves import Curve, diagnose
 from raymimic.llm import estimate_tokens
 from raymimic.llm.anthropic import claude_schema

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from raymimic.advisor.base import Advisor, SearchEvidence, TrialRecord
 from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.random import RandomAdvisor
+from raymimic.advisor.propose.random import RandomAdvisor
 from raymimic.curves import Curve, Diagnosis, Signal
 from raymimic.records import Budget, Config, TrialStatus
 from raymimic.space import Choice, Dimension, FloatRange, IntRange, Normal, SearchSpace

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from raymimic import LLMAdvisor, ReplayLLM, ScriptedLLM
 from raymimic.advisor import SearchEvidence
-from raymimic.advisor.reply import plain, read_proposals
+from raymimic.advisor.propose.reply import plain, read_proposals
 from raymimic.errors import AdvisorError, BadReply, LLMCallError, LLMRefusal, LLMSetupError
 from raymimic.space import FloatRange, SearchSpace
 

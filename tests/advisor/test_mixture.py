@@ -32,9 +32,9 @@ from raymimic.advisor import (
     SearchEvidence,
     question_to_guide,
 )
-from raymimic.advisor.credit import CEILING, FLOOR, earned_share
-from raymimic.advisor.selection import GUARDED, INFORMED, select
-from raymimic.advisor.told import told
+from raymimic.advisor.propose.objective_values import told
+from raymimic.advisor.propose.selection import GUARDED, INFORMED, select
+from raymimic.advisor.propose.share import CEILING, FLOOR, earned_share
 from raymimic.errors import AdvisorError
 from raymimic.records import Call, Config, Proposal
 from raymimic.space import Choice, SearchSpace
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.fixture(autouse=True)
 def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """TPE answers in milliseconds; which sampler it is does not matter here."""
-    monkeypatch.setattr("raymimic.advisor.statistical.gp_available", lambda: False)
+    monkeypatch.setattr("raymimic.advisor.propose.optuna_samplers.gp_available", lambda: False)
 
 
 def good(rng: random.Random) -> Config:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from raymimic.advisor.base import Advisor, SearchEvidence, TrialRecord
-from raymimic.advisor.random import RandomAdvisor
+from raymimic.advisor.propose.random import RandomAdvisor
 from raymimic.space import Choice, FloatRange, SearchSpace
 
 SPACE = SearchSpace({"lr": FloatRange(1e-5, 1.0, log=True), "act": Choice(("relu", "tanh"))})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from simulated_search import SPACE, at, best, bowl, drawn, ended, evidence, known, search
 
 from raymimic.advisor import RandomAdvisor, StatisticalAdvisor, TrialRecord, statistical
-from raymimic.advisor.told import kept, told
+from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulated_search import OPTIMUM, SPACE, WORST, around, at, bowl, drawn, ended, evidence, known
 
 from raymimic.advisor import SearchEvidence
-from raymimic.advisor.surrogate import Surrogate
+from raymimic.advisor.propose.gp import Surrogate
 from raymimic.records import Config
 from raymimic.space import Choice, FloatRange, SearchSpace
 

@@ -20,9 +20,9 @@ from raymimic import Knob, LLMScheduler, LLMSearcher, ScriptedLLM, read_events
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
 from raymimic.errors import AdvisorError, LLMCallError
 from raymimic.llm import Request
+from raymimic.scheduling import redirects as redirects_room
+from raymimic.scheduling.rank_rule import Reading, Stopping
 from raymimic.tune import LiveKnobs
-from raymimic.tune import redirects as redirects_room
-from raymimic.tune.stopping import Reading, Stopping
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

@@ -17,9 +17,9 @@ from ray import cloudpickle, tune
 
 from raymimic import Knob, LLMScheduler, RaymimicCallback, read_events
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
+from raymimic.scheduling.rank_rule import Reading, Stopping
 from raymimic.tune import LiveKnobs
-from raymimic.tune.board import board_name, open_board
-from raymimic.tune.stopping import Reading, Stopping
+from raymimic.tune.mailbox import board_name, open_board
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

@@ -18,11 +18,11 @@ from ray.tune.schedulers import TrialScheduler
 
 from raymimic import Knob, LLMScheduler, RaymimicCallback, read_events
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
+from raymimic.scheduling import redirects as redirects_room
+from raymimic.scheduling.rank_rule import Reading, Stopping
 from raymimic.summary import Tally
 from raymimic.tune import LiveKnobs
-from raymimic.tune import redirects as redirects_room
-from raymimic.tune.board import Board, Handover, open_board
-from raymimic.tune.stopping import Reading, Stopping
+from raymimic.tune.mailbox import Board, Handover, open_board
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

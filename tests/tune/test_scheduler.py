@@ -18,7 +18,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from raymimic import LLMScheduler, LLMSearcher, RaymimicCallback, read_events
-from raymimic.tune.stopping import Stopping
+from raymimic.scheduling.rank_rule import Stopping
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 

@@ -23,8 +23,8 @@ TRIALS = 9
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """TPE answers in milliseconds; which sampler it is does not matter here."""
-    monkeypatch.setattr("raymimic.advisor.statistical.gp_available", lambda: False)
-    monkeypatch.setattr("raymimic.tune.feed._MODEL_WAIT_S", 0.05)
+    monkeypatch.setattr("raymimic.advisor.propose.optuna_samplers.gp_available", lambda: False)
+    monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 0.05)
 
 
 def one_by_one(searcher: LLMSearcher, count: int = TRIALS, first: int = 0) -> list[float]:
@@ -132,7 +132,7 @@ def test_where_nobody_can_answer_it_is_random_and_counted(make, events, monkeypa
 def test_the_stand_in_is_waited_for_but_not_for_ever(make, events, monkeypatch) -> None:
     held = HeldStatistics()
     monkeypatch.setattr("raymimic.tune.searcher.StatisticalAdvisor", lambda seed: held)
-    monkeypatch.setattr("raymimic.tune.inquiry._GRACE_S", 0.0)
+    monkeypatch.setattr("raymimic.inquiry._GRACE_S", 0.0)
     searcher = make(llm=Failing(), points_to_evaluate=[{"x": 0.5}], timeout=0.3)
     suggest(searcher, "a")
     for _ in range(5):

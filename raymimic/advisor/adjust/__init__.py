@@ -1,0 +1,1 @@
+"""What changes in a running training: evidence, rules, prompt and reply."""

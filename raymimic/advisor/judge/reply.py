@@ -1,0 +1,117 @@
+"""From a model's text to judgements. A bad one costs only itself; a bad text is a `BadReply`."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, get_args
+
+from raymimic.advisor.judge.evidence import Action, Case, JudgeEvidence, Judgement
+from raymimic.advisor.propose.reply import plain
+from raymimic.errors import BadReply
+from raymimic.llm import read_object
+
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+_DROPS_KEPT = 16
+_SHOWN_CHARS = 40
+_REASON_CHARS = 240
+_SAME = 1e-9
+
+
+class _Fault(Exception):
+    """Why one judgement or knob cannot be used, in words."""
+
+
+def read_judgements(
+    text: str, evidence: JudgeEvidence
+) -> tuple[tuple[Judgement, ...], tuple[str, ...]]:
+    """Return at most one judgement a case, and what was dropped, in words.
+
+    A stop is of a case that may be stopped, a clone of one with a leader. Knobs can be turned in
+    that case, are finite and within their bounds, and a redirect's are new. Raises `BadReply` if
+    the text is not one JSON object with a list of judgements.
+    """
+    items = read_object(text).get("judgements")
+    if not isinstance(items, list):
+        raise BadReply('the reply must be {"judgements": [...]}', status="no_judgements")
+    found: dict[str, Judgement] = {}
+    drops: list[str] = []
+    for index, item in enumerate(items, start=1):
+        try:
+            judgement = _judgement(item, evidence, drops)
+        except _Fault as fault:
+            drops.append(f"judgement {index}: {fault}")
+            continue
+        if judgement.trial_id in found:
+            drops.append(f"judgement {index}: a second one for trial {judgement.trial_id}")
+        else:
+            found[judgement.trial_id] = judgement
+    drops += [
+        f"trial {case.trial_id}: no usable judgement"
+        for case in evidence.cases
+        if case.trial_id not in found
+    ]
+    if len(drops) > _DROPS_KEPT:
+        drops[_DROPS_KEPT:] = [f"and {len(drops) - _DROPS_KEPT} more"]
+    return tuple(found.values()), tuple(drops)
+
+
+def _judgement(item: Any, evidence: JudgeEvidence, drops: list[str]) -> Judgement:
+    if not isinstance(item, dict):
+        raise _Fault(f"must be an object, got {_show(item)}")
+    trial_id = item.get("trial_id")
+    case = evidence.case(trial_id) if isinstance(trial_id, str) else None
+    if case is None:
+        raise _Fault(f"trial_id must be one of those shown, got {_show(trial_id)}")
+    action = next((known for known in ACTIONS if known == item.get("action")), None)
+    if action is None:
+        raise _Fault(f"action must be one of {', '.join(ACTIONS)}, got {_show(item.get('action'))}")
+    if action == "stop" and not case.may_stop:
+        raise _Fault(f"trial {case.trial_id} may not be stopped")
+    if action == "clone" and case.leader is None:
+        raise _Fault(f"trial {case.trial_id} has no leader to be cloned from")
+    knobs: dict[str, float] = {}
+    if action in ("redirect", "clone"):
+        knobs = _knobs(item.get("knobs"), case, drops, new=action == "redirect")
+    if action == "redirect" and not knobs:
+        raise _Fault(f"a redirect of trial {case.trial_id} must turn a knob that can be turned")
+    return Judgement(case.trial_id, action, _reason(item.get("reason")), knobs, "llm")
+
+
+def _knobs(given: Any, case: Case, drops: list[str], *, new: bool) -> dict[str, float]:
+    if not isinstance(given, dict):
+        raise _Fault(f"knobs must be an object, got {_show(given)}")
+    found: dict[str, float] = {}
+    for name, value in given.items():
+        if value is None:  # null leaves a knob as it is
+            continue
+        try:
+            found |= _knob(name, value, case, new)
+        except _Fault as fault:
+            drops.append(f"trial {case.trial_id}, knob {_show(name)}: {fault}")
+    return found
+
+
+def _knob(name: str, value: Any, case: Case, new: bool) -> dict[str, float]:
+    knob = case.knob(name)
+    if knob is None:
+        raise _Fault("it cannot be turned now, or there is no such knob")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _Fault(f"must be a number, got {_show(value)}")
+    if not knob.low <= value <= knob.high or not math.isfinite(value):
+        raise _Fault(f"must be {knob.low:g} to {knob.high:g}, got {_show(value)}")
+    if new and math.isclose(value, knob.value, rel_tol=_SAME):
+        raise _Fault(f"stands at {knob.value:g} already")
+    return {name: float(value)}
+
+
+def _reason(value: Any) -> str:
+    text = plain(value) if isinstance(value, str) else ""
+    return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
+
+
+def _show(value: Any) -> str:
+    """The value as JSON in one short plain line."""
+    text = plain(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"

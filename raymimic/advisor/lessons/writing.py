@@ -1,0 +1,264 @@
+"""Writes what a search learnt: ``lessons.md``, plain words with numbers, of bounded length."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.curve_text import number
+from raymimic.advisor.lessons.reading import BEST_TITLE, TITLE
+from raymimic.advisor.lessons.separation import Group, groups_of, separation
+from raymimic.errors import BadReply, LessonsError
+from raymimic.foreign import cut, quote
+from raymimic.llm import read_object
+from raymimic.space import SearchSpace
+from raymimic.summary import last_line
+
+# Characters for each part: together under 6,000. Only the best configuration is written whole
+# whatever its length, so a space of hundreds of parameters makes a longer file.
+_SPACE_CHARS = 1_200
+_BEST_CHARS = 1_600
+_EFFECT_CHARS = 1_500
+_FAILURE_CHARS = 500
+_CHANGE_CHARS = 300
+
+_BEST_LISTED = 5
+_LINE_CHARS = 300
+_NAME_CHARS = 60
+_ERROR_KINDS = 3
+
+_PLAIN_NAME = re.compile(r"[\w./:-]{1,60}")
+_ERROR_KIND = re.compile(r"(?:\w+\.)*([A-Za-z_]\w{0,40})(?::|$)")
+
+
+def lessons_text(evidence: SearchEvidence) -> str:
+    """Return what the search learnt, as `read_lessons` reads it; the same evidence, the same text.
+
+    Error messages are left out but for their type, as they may hold paths and secrets. Raises
+    `LessonsError` before any trial has ended.
+    """
+    if not evidence.trials:
+        raise LessonsError(
+            "lessons are written after at least one trial has ended, none has; "
+            "call write_lessons after the run"
+        )
+    ranked = evidence.ranked()
+    sections = [
+        ("## Parameters", _parameters(evidence.space)),
+        (BEST_TITLE, _best(evidence, ranked)),
+        ("## What moved the score", _effects(evidence)),
+        ("## What failed or diverged", _failures(evidence)),
+        ("## What the curves showed", _curves(evidence, ranked)),
+        ("## From the first trial to the best", _way(evidence, ranked)),
+    ]
+    body = [f"{title}\n\n" + "\n".join(lines) for title, lines in sections if lines]
+    return "\n\n".join([TITLE, _summary(evidence, ranked), *body]) + "\n"
+
+
+def _summary(evidence: SearchEvidence, ranked: list[TrialRecord]) -> str:
+    count = len(evidence.trials)
+    direction = "lower" if evidence.mode == "min" else "higher"
+    text = (
+        f"Metric {_quoted(evidence.metric)}, {direction} is better; "
+        f"{count} trial{'' if count == 1 else 's'} ended"
+    )
+    if not ranked:
+        return f"{text}, none with a score."
+    middle = ranked[len(ranked) // 2].score
+    return (
+        f"{text}, {len(ranked)} with a score: best {number(ranked[0].score)}, "
+        f"median {number(middle)}, worst {number(ranked[-1].score)}."
+    )
+
+
+def _parameters(space: SearchSpace) -> list[str]:
+    lines = (
+        _cut(f"- {_name(name)}: {dimension.describe()}")
+        for name, dimension in space.dimensions.items()
+    )
+    return _fit(lines, _SPACE_CHARS, "parameters", len(space.dimensions))
+
+
+def _best(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
+    """The best configurations whole, so that they can be tried again; each only once."""
+    lines: dict[str, str] = {}
+    room = _BEST_CHARS
+    for trial in ranked:
+        config = json.dumps(evidence.space.show(trial.config), ensure_ascii=False)
+        line = f"- {trial.score:.6g}: {config}"
+        if config in lines or not _readable(config):
+            continue
+        if lines and (len(line) > room or len(lines) == _BEST_LISTED):
+            break
+        lines[config] = line
+        room -= len(line)
+    return list(lines.values())
+
+
+def _readable(config: str) -> bool:
+    """Whether our own reader takes it: it refuses integers of 300 digits and the like."""
+    try:
+        read_object(config)
+    except BadReply:
+        return False
+    return True
+
+
+# -- what each parameter did -------------------------------------------------------------------
+
+
+def _effects(evidence: SearchEvidence) -> list[str]:
+    """The parameters whose parts of the range score differently, the clearest first."""
+    costs = [_cost(evidence, trial) for trial in evidence.trials]
+    found = []
+    for name, dimension in evidence.space.dimensions.items():
+        groups = groups_of(dimension, [trial.config[name] for trial in evidence.trials])
+        strength = separation(groups, costs)
+        if strength > 1.0:
+            found.append((strength, _effect(evidence, name, groups, costs)))
+    if not found:
+        return ["No parameter separates good from bad scores clearly."]
+    found.sort(key=lambda pair: -pair[0])
+    return _fit((text for _, text in found), _EFFECT_CHARS, "parameters", len(found))
+
+
+def _effect(evidence: SearchEvidence, name: str, groups: list[Group], costs: list[float]) -> str:
+    sign = 1.0 if evidence.mode == "min" else -1.0
+    parts = []
+    for group in sorted(groups, key=lambda group: _median([costs[i] for i in group.members])):
+        ordered = sorted(costs[i] for i in group.members)
+        if ordered[0] == float("inf"):
+            parts.append(f"{_value(group.words)} never a score ({len(ordered)}x)")
+            continue
+        middle = _median(ordered)
+        shown = "failure" if middle == float("inf") else number(sign * middle)
+        best = number(sign * ordered[0])
+        parts.append(f"{_value(group.words)} best {best}, median {shown} ({len(ordered)}x)")
+    return _cut(f"- {_name(name)}: {'; '.join(parts)}")
+
+
+def _cost(evidence: SearchEvidence, trial: TrialRecord) -> float:
+    """The score with its sign so that lower is better; infinite where there is none."""
+    if trial.score is None:
+        return float("inf")
+    return trial.score if evidence.mode == "min" else -trial.score
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[(len(values) - 1) // 2]  # of an even count the better of the two
+
+
+# -- failures, curves, the way to the best -----------------------------------------------------
+
+
+def _failures(evidence: SearchEvidence) -> list[str]:
+    bad = [_bad(trial) for trial in evidence.trials]
+    count, total = sum(bad), len(bad)
+    if not count:
+        return []
+    kinds = Counter(kind for trial in evidence.trials if (kind := _error_kind(trial)))
+    listed = ", ".join(f"{kind} {times}x" for kind, times in kinds.most_common(_ERROR_KINDS))
+    regions = []
+    for name, dimension in evidence.space.dimensions.items():
+        groups = groups_of(dimension, [trial.config[name] for trial in evidence.trials])
+        if separation(groups, [float(flag) for flag in bad]) <= 1.0:
+            continue
+        worst = max(groups, key=lambda group: sum(bad[i] for i in group.members) / group.size)
+        here = sum(bad[i] for i in worst.members)
+        regions.append(
+            _cut(
+                f"- {_name(name)} {_value(worst.words)}: {here} of {worst.size}, "
+                f"elsewhere {count - here} of {total - worst.size}"
+            )
+        )
+    first = f"{count} of {total} trials" + (f" ({listed})" if listed else "") + "."
+    note = [] if regions else ["No part of the space stands out."]
+    return [first, *note, *_fit(regions, _FAILURE_CHARS, "parameters", len(regions))]
+
+
+def _bad(trial: TrialRecord) -> bool:
+    diverged = trial.diagnosis is not None and "diverged" in trial.diagnosis
+    return diverged or trial.status == "failed" or trial.score is None
+
+
+def _error_kind(trial: TrialRecord) -> str:
+    """The error's type, "ValueError"; nothing of its message."""
+    found = _ERROR_KIND.match(last_line(trial.error))
+    return found[1] if found else ""
+
+
+def _curves(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
+    diagnosed = [trial for trial in evidence.trials if trial.diagnosis is not None]
+    if not diagnosed:
+        return []
+    lines = [f"Of {len(diagnosed)} curves: {_kinds(diagnosed)}."]
+    best = [trial for trial in ranked[:_BEST_LISTED] if trial.diagnosis is not None]
+    if best and len(diagnosed) > len(best):
+        lines.append(f"Of the best {len(best)}: {_kinds(best)}.")
+    return lines
+
+
+def _kinds(trials: list[TrialRecord]) -> str:
+    counts = Counter(
+        trial.diagnosis.primary.kind.replace("_", " ")
+        if trial.diagnosis and trial.diagnosis.primary
+        else "no clear signal"
+        for trial in trials
+    )
+    return ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+
+
+def _way(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
+    """How far the first trial was from the best, and what changed between them."""
+    if not ranked or len(evidence.trials) < 2:
+        return []
+    first, best = evidence.trials[0], ranked[0]
+    place = next(i for i, trial in enumerate(evidence.trials, start=1) if trial is best)
+    if place == 1:
+        return [f"The first trial to end was the best of all: {number(best.score)}."]
+    begun = "had no score" if first.score is None else f"scored {number(first.score)}"
+    before, after = evidence.space.show(first.config), evidence.space.show(best.config)
+    changes = [
+        f"{_name(name)} {_value(before[name])} -> {_value(after[name])}"
+        for name in after
+        if before[name] != after[name]
+    ]
+    shown = ", ".join(_fit(changes, _CHANGE_CHARS, "changes", len(changes)))
+    text = f"The first trial to end {begun}; the best, {number(best.score)}, was number {place}."
+    return [text, f"Changed on the way: {shown}."]
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+def _name(name: str) -> str:
+    return name if _PLAIN_NAME.fullmatch(name) else quote(name, _NAME_CHARS)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if text.isprintable() and len(text) <= _NAME_CHARS else quote(text, _NAME_CHARS)
+
+
+def _cut(line: str) -> str:
+    return cut(line, _LINE_CHARS)
+
+
+def _fit(lines: Iterable[str], room: int, what: str, total: int) -> list[str]:
+    """Take lines while they fit; say how many were left out."""
+    taken: list[str] = []
+    for line in lines:
+        room -= len(line) + 1
+        if taken and room < 0:
+            return [*taken, f"(and {total - len(taken)} more {what})"]
+        taken.append(line)
+    return taken

@@ -1,0 +1,1 @@
+"""Which configurations next: rules, models of the scores, prompt and reply."""

@@ -1,0 +1,1 @@
+"""Decisions on running trials: rules, judgements, redirects, free of Ray."""

@@ -1,0 +1,173 @@
+"""What a scheduler says of a trial: a word, and the reason in numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from raymimic.advisor import Judgement, Leader
+from raymimic.curves import Diagnosis
+from raymimic.records import Mode
+from raymimic.scheduling.rank_rule import Reading
+from raymimic.summary import show
+
+VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
+
+_PERSISTS = 5  # epochs that overfitting must have lasted, or a fifth of what was trained
+_REMARK = " | "  # between a verdict's numbers and what a judge said
+_FIELD = 8  # with fewer rivals a leader may be as ill as they are
+_LEADS = 0.25  # a trial in the best quarter at its epoch is not stopped for overfitting
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision on one trial at one epoch; ``reading`` holds the numbers where there are any."""
+
+    kind: VerdictKind
+    epoch: int
+    text: str
+    reading: Reading | None = None
+    clone: str = ""
+    """At this very epoch it was sent another trial's weights: whose, and with which knobs."""
+
+    @property
+    def stop(self) -> bool:
+        """Whether the trial ends here."""
+        return self.kind != "continue"
+
+    def fields(self) -> dict[str, Any]:
+        """What the ledger keeps."""
+        known: dict[str, Any] = {"kind": self.kind, "epoch": self.epoch, "text": self.text}
+        reading = self.reading
+        if reading is not None:
+            known |= {
+                "place": reading.place,
+                "rivals": reading.rivals,
+                "kept": reading.kept,
+                "reach": reading.reach,
+                "beats": reading.beats,
+                "length": reading.length,
+            }
+        return known
+
+
+def whole(epoch: int) -> Verdict:
+    """A full training."""
+    return Verdict("whole", epoch, f"complete: max_t = {epoch} epochs")
+
+
+def diverged(epoch: int, metric: str, value: float, before: float) -> Verdict:
+    """The metric is no number any more."""
+    text = f"diverged: {metric} is {value} at epoch {epoch} (was {before:.4g})"
+    return Verdict("diverged", epoch, text)
+
+
+def hopeless(reading: Reading, metric: str, mode: Mode, value: float) -> Verdict:
+    """It is not worth its remaining epochs."""
+    text = f"hopeless: {metric} {show(value)} at epoch {reading.epoch}; {numbers(reading, mode)}"
+    return Verdict("hopeless", reading.epoch, text, reading)
+
+
+def going_on(reading: Reading, mode: Mode) -> Verdict:
+    """It goes on, and how it stands."""
+    return Verdict("continue", reading.epoch, f"continue: {numbers(reading, mode)}", reading)
+
+
+def going_on_redirected(verdict: Verdict) -> Verdict:
+    """The rules would stop it, but what a redirect does to it is still to be seen."""
+    return replace(
+        verdict, kind="continue", text=f"continue, just redirected, although {verdict.text}"
+    )
+
+
+def may_be_ill(reading: Reading | None) -> bool:
+    """Whether a diagnosis could end the trial at this look: not if it leads enough others."""
+    if reading is None:
+        return False
+    return reading.rivals < _FIELD or not _leads(reading)
+
+
+def _leads(reading: Reading) -> bool:
+    return reading.place <= max(1, _LEADS * reading.rivals)
+
+
+def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdict | None:
+    """It has been overfitting for long and does not lead; None otherwise."""
+    signal = next((signal for signal in found.signals if signal.kind == "overfitting"), None)
+    if signal is None or signal.onset is None or reading is None:
+        return None
+    if epoch - signal.onset < max(_PERSISTS, epoch / 5):
+        return None
+    if _leads(reading):
+        return None
+    text = f"{signal.text}; place {reading.place} of {reading.rivals} at epoch {epoch}"
+    return Verdict("overfitting", epoch, text, reading)
+
+
+def judged(
+    judgement: Judgement, reading: Reading, mode: Mode, epoch: int, age: int, who: str
+) -> Verdict:
+    """A judge stops it: the numbers, and the judge's own sentence on what it saw ``age`` ago."""
+    said = f"{_REMARK}{saying(judgement, age, who)}"
+    return Verdict("judged", epoch, f"judged: {numbers(reading, mode)}{said}", reading)
+
+
+def remarked(verdict: Verdict, judgement: Judgement, age: int, who: str, done: str = "") -> Verdict:
+    """It goes on; the judge's sentence, and what was ``done``, stand behind the numbers."""
+    said = f'{who}, {_ago(age)}: {done or "continue"}: "{judgement.reason}"'
+    return replace(verdict, text=f"{verdict.text.partition(_REMARK)[0]}{_REMARK}{said}")
+
+
+def awaited(verdict: Verdict, epoch: int, leader: Leader, who: str) -> Verdict:
+    """The rules would stop it; the judge is asked whether it goes on from a leader's weights."""
+    text = f"continue until {who} says whether it is cloned from trial {leader.trial_id}, although "
+    return replace(verdict, kind="continue", epoch=epoch, text=text + verdict.text)
+
+
+def cloned(verdict: Verdict, epoch: int, done: str, said: str) -> Verdict:
+    """The rules would stop it; what was ``done`` instead, and who said why."""
+    text = f"continue: {done}, although {verdict.text}{_REMARK}{said}"
+    return replace(verdict, kind="continue", epoch=epoch, text=text, clone=done)
+
+
+def cloning(leader: Leader, metric: str, moves: str) -> str:
+    """Whose weights a trial was sent, and with which knobs."""
+    done = f"cloned trial {leader.trial_id} ({metric} {show(leader.value)} at epoch {leader.epoch})"
+    return f"{done}, {moves}" if moves else done
+
+
+def refused(verdict: Verdict, judgement: Judgement, epoch: int, age: int, who: str) -> Verdict:
+    """The judge leaves it to the rules, which stop it."""
+    text = f"{verdict.text}{_REMARK}{saying(judgement, age, who)}"
+    return replace(verdict, epoch=epoch, text=text)
+
+
+def saying(judgement: Judgement, age: int, who: str) -> str:
+    """Who said it, when, and why."""
+    return f'{who}, {_ago(age)}: "{judgement.reason}"'
+
+
+def _ago(age: int) -> str:
+    return "now" if age == 0 else f"{age} epoch{'' if age == 1 else 's'} ago"
+
+
+def numbers(reading: Reading, mode: Mode) -> str:
+    """Place and forecast in words."""
+    parts = [f"place {reading.place} of {reading.rivals}, the best {math.ceil(reading.kept)} go on"]
+    if reading.reach < reading.place:
+        parts[0] += f" (with its best, its pace or its noise: place {reading.reach})"
+    if reading.forecast is not None and reading.beats is not None:
+        sign = -1.0 if mode == "max" else 1.0
+        low, high = sorted(sign * end for end in reading.forecast.interval(0.8))
+        parts.append(
+            f"forecast {show(sign * reading.forecast.median)} (80%: {show(low)} to {show(high)}), "
+            f"chance {_percent(reading.beats)} to beat {show(sign * reading.bar)}"
+        )
+    return "; ".join(parts)
+
+
+def _percent(chance: float) -> str:
+    if chance < 0.001:
+        return "<0.1%"
+    return f"{100 * chance:.1f}%" if chance < 0.1 else f"{chance:.0%}"
