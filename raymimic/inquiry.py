@@ -24,15 +24,14 @@ _GRACE_S = 5.0
 class Inquiry(Generic[T]):
     """Runs a question in the background; ``timeout`` (seconds) is how long an answer may take.
 
-    ``failures`` counts those in a row, ``answered`` says that there was an answer.
-    Pickles without the question in flight and without its memory of failures: after a restore the
-    one who is asked gets a fresh chance.
+    ``setting`` is what a user may raise to give it longer ("LLMSearcher(timeout=...)"), empty where
+    there is no such setting. ``failures`` counts those in a row, ``answered`` says that there was
+    an answer. Pickles without the question in flight and without its memory of failures: after a
+    restore the one who is asked gets a fresh chance.
     """
 
-    owner = "the advisor"  # whose setting the timeout is
-
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
+    def __init__(self, timeout: float, setting: str = "") -> None:
+        self.timeout, self.setting = timeout, setting
         self._open()
 
     def _open(self) -> None:
@@ -43,7 +42,7 @@ class Inquiry(Generic[T]):
         self.answered = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"timeout": self.timeout}
+        return {"timeout": self.timeout, "setting": self.setting}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -83,13 +82,9 @@ class Inquiry(Generic[T]):
             if self._background.age <= self.timeout + _GRACE_S:
                 return None
             self._background.abandon()
-            return self._failed(
-                AdvisorError(
-                    f"the advisor must answer within {self.timeout:g} s and did not; "
-                    f"give {self.owner} a longer timeout",
-                    reason="timeout",
-                )
-            )
+            cure = f"; give it longer: {self.setting}" if self.setting else ""
+            text = f"the advisor must answer within {self.timeout:g} s and did not{cure}"
+            return self._failed(AdvisorError(text, reason="timeout"))
         error = ended.exception()
         if error is None:
             answer = ended.result()

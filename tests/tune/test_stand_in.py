@@ -98,7 +98,7 @@ def test_the_model_gets_the_run_back_when_it_answers(make) -> None:
     searcher = make(llm=advisor, patience=0.01, batch_size=2)
     one_by_one(searcher, 2)
     advisor.gate.set()
-    searcher._feed.asking.wait(10)
+    searcher._queue.advisor.wait(10)
     assert one_by_one(searcher, 2, first=2) == [0.01, 0.02]
     assert searcher.tally.started == {"statistical": 2, "llm": 2}
 
@@ -114,7 +114,7 @@ def test_only_the_first_trial_does_not_wait_for_a_model_by_default(make) -> None
     run_trial(searcher, "a", [1.0])
     suggest(searcher, "b")  # trials are quicker than the model
     advisor.gate.set()
-    searcher._feed.asking.wait(10)
+    searcher._queue.advisor.wait(10)
     assert suggest(searcher, "c")["x"] == 0.01
     assert searcher.tally.fallbacks == {"patience": 2}
 

@@ -28,9 +28,9 @@ def broken(monkeypatch):
 def test_a_fault_of_ours_is_counted_and_ends_no_experiment(make, events, broken, caplog):
     searcher = make(llm=CountingAdvisor(), batch_size=2)
     suggest(searcher, "a")
-    broken(type(searcher._session.state), "record")
+    broken(type(searcher._session._state), "record")
     run_trial(searcher, "a", [2.0, 1.0])
-    broken(type(searcher._feed), "next")
+    broken(type(searcher._queue), "next")
     assert 0 <= suggest(searcher, "b")["x"] <= 1
     assert searcher.trial("b").source == "random"
     faults = [(row["hook"], row["text"]) for row in events("fault")]
