@@ -183,14 +183,14 @@ def stop(
     kind: str,
     epoch: int,
     text: str,
-    standing: Mapping[str, float | None] | None = None,
+    **standing: float | None,
 ) -> None:
     """A scheduler ended a trial; ``text`` is the reason in words and numbers.
 
-    ``standing`` are the numbers by themselves, each a field: place, rivals, kept, reach, beats,
-    length (as in `Reading`).
+    ``standing`` are the numbers by themselves, where the reason has any: place, rivals, kept,
+    reach, beats, length (as in `Reading`).
     """
-    write("stop", trial_id=trial_id, kind=kind, epoch=epoch, text=text, **(standing or {}))
+    write("stop", trial_id=trial_id, kind=kind, epoch=epoch, text=text, **standing)
 
 
 def judgement(
