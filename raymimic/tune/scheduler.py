@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from raymimic import events
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory, Diagnosis, diagnose
 from raymimic.ledger import Ledger
@@ -218,7 +219,7 @@ class LLMScheduler(FIFOScheduler):
             return record.config
         return dict(getattr(trial, "evaluated_params", None) or {})
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, /, **fields: Any) -> None:
         """Write an event to the ledger."""
         if self._ledger is not None:
             self._ledger.append(event, **fields)
@@ -325,7 +326,7 @@ class LLMScheduler(FIFOScheduler):
         if verdict.kind == "whole":
             return
         self.stopped[verdict.kind] += 1
-        self.note("stop", trial_id=trial_id, **verdict.fields())
+        events.stop(self.note, trial_id=trial_id, **verdict.fields())
 
     # -- after a restore -----------------------------------------------------------------------
 
