@@ -16,6 +16,7 @@ import math
 import os
 import queue
 import re
+import secrets
 import threading
 import time
 from collections import deque
@@ -73,6 +74,12 @@ def jsonable(value: Any) -> Any:
 def to_float(value: Any) -> float | None:
     """Read a number back from the ledger; None stays None."""
     return None if value is None else float(value)
+
+
+def default_ledger_path() -> Path:
+    """A new file beside Ray's own results, named by the time and a few random letters."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
 
 
 class Ledger:

@@ -11,8 +11,6 @@ import logging
 import os
 import pickle
 import re
-import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +42,6 @@ class Checkpoint:
     session: Session
     ledger_next: int
     adapter: Any = None
-
-
-def default_ledger_path() -> Path:
-    """A new file beside Ray's own results, named by the time and a few random letters."""
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
 
 
 def save(

@@ -20,7 +20,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from raymimic import events
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory, Diagnosis, diagnose
-from raymimic.ledger import Ledger
+from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Mode
 from raymimic.scheduling.judging import Judging
@@ -35,7 +35,6 @@ from raymimic.scheduling.verdict import (
     overfitting,
     whole,
 )
-from raymimic.search.checkpoint import default_ledger_path
 from raymimic.tune import restored_trials as earlier
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.results import epoch_of, metrics_of, restarted

@@ -32,7 +32,7 @@ from raymimic.advisor import (
 )
 from raymimic.curves import Curve
 from raymimic.errors import ConfigError
-from raymimic.ledger import Ledger
+from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Config, Mode, Proposal
 from raymimic.search import checkpoint
@@ -128,7 +128,7 @@ class LLMSearcher(Searcher):
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
         self._session = Session(
-            Journal(Ledger(ledger or checkpoint.default_ledger_path())),
+            Journal(Ledger(ledger or default_ledger_path())),
             seed,
             instruction,
             None if lessons is None else read_lessons(lessons),
