@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from tune_fakes import CountingAdvisor, run_trial, suggest
+from fake_advisors import CountingAdvisor
+from tune_fakes import run_trial, suggest
 
 from raymimic import RaymimicCallback, read_events
 from raymimic.advisor import evidence_from_ledger
