@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status. Our own errors are one line, no traceback."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # PYTHONIOENCODING=ascii must not end a command
+        sys.stdout.reconfigure(errors="replace")
     try:
         options.run(options)
     except RaymimicError as error:

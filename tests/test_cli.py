@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from raymimic import events
 from raymimic.cli import main
+from raymimic.ledger import Ledger
+from raymimic.space import FloatRange, SearchSpace
 
 SCRIPT = """
 from ray import tune
@@ -121,3 +125,18 @@ def test_the_demo_searches_prints_and_leaves_its_results(tmp_path):
     assert 0 <= result["test_accuracy"] <= 1
     files = {path.name for path in Path(out).iterdir()}
     assert {"ledger.jsonl", "trials.csv", "curves.parquet", "result.json"} <= files
+
+
+def test_a_terminal_that_cannot_show_a_word_ends_no_command(tmp_path):
+    ledger, space = Ledger(tmp_path / "ledger.jsonl"), SearchSpace({"x·": FloatRange(0.0, 1.0)})
+    events.search(
+        ledger.append, metric="perté", mode="min", advisor="a", space=space.to_json(),
+        trials_total=None, seconds_total=None, concurrency=None, batch=4, instruction="— 你好", seed=0,
+    )  # fmt: skip
+    ledger.flush()
+    shown = subprocess.run(
+        [sys.executable, "-m", "raymimic.cli", "prompt", str(ledger.path)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "pert?" in shown.stdout

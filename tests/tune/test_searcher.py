@@ -80,7 +80,7 @@ def test_no_more_is_asked_than_the_budget_can_start(make):
 
 
 def test_same_seed_same_keyless_search(make, tmp_path, patient):
-    paths = (tmp_path / f"{number}.jsonl" for number in range(3))
+    paths = (tmp_path / f"{number}.jsonl" for number in range(4))
 
     def search(seed: int) -> list[dict[str, Any]]:
         searcher = make(seed=seed, ledger=next(paths))  # any path will do
