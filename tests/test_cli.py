@@ -131,7 +131,8 @@ def test_a_terminal_that_cannot_show_a_word_ends_no_command(tmp_path):
     ledger, space = Ledger(tmp_path / "ledger.jsonl"), SearchSpace({"x·": FloatRange(0.0, 1.0)})
     events.search(
         ledger.append, metric="perté", mode="min", advisor="a", space=space.to_json(),
-        trials_total=None, seconds_total=None, concurrency=None, batch=4, instruction="— 你好", seed=0,
+        trials_total=None, seconds_total=None, concurrency=None, batch=4, seed=0,
+        instruction="— 你好",
     )  # fmt: skip
     ledger.flush()
     shown = subprocess.run(
