@@ -57,7 +57,7 @@ def header(number):
         (header(LAYOUT + 1) + b"whatever it holds", f"got layout {LAYOUT + 1};"),
         (header(0) + pickle.dumps(1), "got layout 0;"),
         (header(LAYOUT) + pickle.dumps(1), f"got layout {LAYOUT} that holds a int"),
-        (header(LAYOUT) + b"craymimic.tune.session\nSession\n.", "ModuleNotFoundError"),
+        (header(LAYOUT) + b"craymimic.search.feed\nFeed\n.", "ModuleNotFoundError"),
         (header(LAYOUT) + pickle.dumps(Checkpoint)[:-3], "cannot be read"),
     ],
     ids=["no header", "empty", "newer", "older", "something else", "moved", "cut off"],
