@@ -30,11 +30,11 @@ from raymimic.advisor import (
     read_lessons,
     write_lessons_file,
 )
-from raymimic.curves import Curve
+from raymimic.curves import Curve, CurveHistory
 from raymimic.foreign import without_secrets
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
-from raymimic.records import Mode
+from raymimic.records import EpochReport, Mode
 from raymimic.search import checkpoint as resume
 from raymimic.search.journal import Journal
 from raymimic.search.question import Asking
@@ -48,10 +48,9 @@ from raymimic.tune.domains import RaySpace
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import (
     ANONYMOUS_METRIC,
+    Reports,
     config_of,
     epoch_of,
-    metrics_of,
-    restarted,
     seconds_of,
 )
 
@@ -133,6 +132,7 @@ class LLMSearcher(Searcher):
             batch_size=batch_size,
             patience=patience,
         )
+        self.reports = Reports(self._keep, self._epochs)
         self._started_at: dict[str, float] = {}
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
@@ -223,7 +223,7 @@ class LLMSearcher(Searcher):
             if adopted is None:
                 return
             self._start(state, trial_id, adopted)
-        _keep(state, trial_id, result)
+        self.reports.hear("searcher", trial_id, self._numbered(trial_id, result))
 
     @guarded
     def on_trial_complete(
@@ -235,9 +235,11 @@ class LLMSearcher(Searcher):
             return
         # The result of a scheduler's or a criterion's stop comes only here, and a paused trial that
         # is stopped has none; a function that returns has its last result repeated.
-        stopped = not error and (not result or (epoch_of(result) or 0) > state.epochs(trial_id))
+        news = not result or self.reports.is_news("searcher", trial_id, result)
+        stopped = not error and news
         if result:
-            _keep(state, trial_id, result)
+            self.reports.last("searcher", trial_id, self._numbered(trial_id, result))
+        self.reports.forget(trial_id)
         begun = self._started_at.pop(trial_id, None)
         # One that began before a restore: Tune knows how long it trained.
         trained = seconds_of(result or {})
@@ -249,6 +251,19 @@ class LLMSearcher(Searcher):
             self._feed.trial_ended(session, state)
         if session.all_started and not state.running and not self.attended:
             self.finish()
+
+    def _keep(self, report: EpochReport) -> None:
+        """Add an epoch to its trial's curve."""
+        self._ready().record(report.trial_id, report.epoch, report.metrics, report.restarted)
+
+    def _epochs(self, trial_id: str) -> int:
+        return self._ready().epochs(trial_id)
+
+    def _numbered(self, trial_id: str, result: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The result with its epoch, where Tune does not say it."""
+        name = self.reports.time_attr
+        known = epoch_of(result, name) is not None
+        return result if known else {**result, name: self._epochs(trial_id) + 1}
 
     @guarded
     def note_error(self, trial_id: str, text: str) -> None:
@@ -346,6 +361,11 @@ class LLMSearcher(Searcher):
         history = self._ready().history
         return history.curve(trial_id) if trial_id in history else None
 
+    @property
+    def history(self) -> CurveHistory:
+        """Every epoch that was reported since the search began, or was restored and runs on."""
+        return self._ready().history
+
     def evidence(self) -> SearchEvidence:
         """All that the advisor would be shown now."""
         return self._session.evidence(self._ready())
@@ -385,9 +405,3 @@ class LLMSearcher(Searcher):
                 len(self._session.state.queue),
                 self.ledger.path,
             )
-
-
-def _keep(state: SearchState, trial_id: str, result: Mapping[str, Any]) -> None:
-    """Add one result to a known trial's curve."""
-    epoch = epoch_of(result) or state.epochs(trial_id) + 1
-    state.record(trial_id, epoch, metrics_of(result), restarted(result))
