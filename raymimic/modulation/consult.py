@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from raymimic.advisor import Adjuster, AdjustmentAdvice, RunEvidence
-from raymimic.background import Background
 from raymimic.errors import AdvisorError
 from raymimic.foreign import without_secrets
+from raymimic.inquiry import Background
 
 _PATIENCE_S = 5.0  # beyond its own timeout, before an advisor's thread is given up
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from raymimic import events
 from raymimic.advisor import Judge
 from raymimic.curves import Curve
 from raymimic.records import EpochReport, Knob, Mode
@@ -71,13 +72,14 @@ class Decisions:
             if population and self._redirects is not None:
                 self._exploits = Exploits(self._judging, self._redirects)
         self._best: tuple[float, str] = (math.inf, "")
+        self._sign = 1.0  # a value times this is lower, the better it is
 
     # -- what the run is -------------------------------------------------------------------------
 
     def begin(self, metric: str, mode: Mode, patience: float) -> None:
         """Say what is optimised, and how patient the rank rule is (`RankRule`)."""
         self._run.metric, self._run.mode = metric, mode
-        self._run.ranks.patience = patience
+        self._sign, self._run.ranks.patience = self._run.sign, patience
 
     def open(self) -> None:
         """A first trial comes: the mailbox that it will look for must be there."""
@@ -95,10 +97,10 @@ class Decisions:
         """Take in a report and ask the rules; None if it does not hold the metric."""
         if report.value is None:
             return None  # the metric comes every few epochs
-        run, trial = self._run, self._run.trial(report.trial_id)
+        run, trial = self._run, self._trial(report.trial_id)
         if self._redirects is not None and self._redirects.arrives(trial, report):
             run.ranks.clone(trial.trial_id)
-        run.ranks.add(trial.trial_id, report.epoch, run.cost(report.value))
+        run.ranks.add(trial.trial_id, report.epoch, self._sign * report.value)
         return verdict_of(Look(run, trial, report, report.value, self._max_t))
 
     def by_judge(
@@ -113,7 +115,7 @@ class Decisions:
         ``config`` is what the search chose for the trial. What raises here leaves the rules'
         verdict as it is.
         """
-        judging, run, trial = self._judging, self._run, self._run.trial(report.trial_id)
+        judging, run, trial = self._judging, self._run, self._trial(report.trial_id)
         if judging is None or report.value is None:
             return verdict
         if verdict.stop and self._is_spared(trial, verdict):
@@ -121,7 +123,7 @@ class Decisions:
         if verdict.stop and not self._may_exploit(verdict):
             return verdict
         trial.report, trial.config = report, config
-        self._best = min(self._best, (run.cost(report.value), trial.trial_id), key=_worst_if_nan)
+        self._best = min(self._best, (self._sign * report.value, trial.trial_id), key=_worst_if_nan)
         if verdict.reading is not None and verdict.reading.epoch == report.epoch:
             trial.reading = verdict.reading
         lost = self._redirects is not None and self._redirects.hear(run, trial, report)
@@ -138,10 +140,10 @@ class Decisions:
 
     def settle(self, report: EpochReport, verdict: Verdict) -> None:
         """Keep the verdict that stands; a stop is counted and goes to the ledger."""
-        self._run.trial(report.trial_id).verdict = verdict
+        self._trial(report.trial_id).verdict = verdict
         if verdict.stop and verdict.kind != "whole":
             self.stopped[verdict.kind] += 1
-            self._run.keeper.note("stop", trial_id=report.trial_id, **verdict.fields())
+            events.stop(self._run.keeper.note, trial_id=report.trial_id, **verdict.fields())
 
     def complete(self, trial_id: str, report: EpochReport | None) -> None:
         """A trial ended by itself, by a criterion, or because it was stopped here."""
@@ -149,7 +151,7 @@ class Decisions:
         whole = verdict is None or not verdict.stop or verdict.kind == "whole"
         value = report.value if report is not None else None
         if report is not None and value is not None and whole:
-            run.ranks.add(trial_id, report.epoch, run.cost(value))
+            run.ranks.add(trial_id, report.epoch, self._sign * value)
         self.end(trial_id, whole=whole)
         if self._judging is not None and value is not None and whole:
             self._judging.finished(trial_id, value)
@@ -177,7 +179,7 @@ class Decisions:
         """Take in a trial of before: a ``whole`` training, one cut off, None while it runs."""
         run = self._run
         for epoch, value in curve.reported(run.metric):
-            run.ranks.add(trial_id, epoch, run.cost(value))
+            run.ranks.add(trial_id, epoch, self._sign * value)
         if whole is not None:
             run.ranks.end(trial_id, whole=whole)
             final = curve.final(run.metric)
@@ -199,6 +201,14 @@ class Decisions:
         what = "redirects" if self._exploits is None else "redirects and clones"
         told = self._judging.text(what) if self._judging is not None else ""
         return f"{text}; {told}" if told else text
+
+    def _trial(self, trial_id: str) -> RunningTrial:
+        """The record of a trial that reports; a new one at its first report."""
+        trial = self._run.trials.get(trial_id)
+        if trial is None:
+            trial = self._run.trials[trial_id] = RunningTrial(trial_id)
+        trial.running = True
+        return trial
 
     # -- the judge's word ------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from raymimic import events
 from raymimic.advisor import (
     MOST_CASES,
     Case,
@@ -22,7 +23,6 @@ from raymimic.advisor import (
 )
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
-from raymimic.llm import call_fields
 from raymimic.scheduling.cases import case_of
 from raymimic.scheduling.redirects import Redirects
 from raymimic.scheduling.running import JudgedCase, Run, RunningTrial
@@ -137,14 +137,14 @@ class Judging:
             return []
         asked, self._under_way = self._under_way, {}
         for call in outcome.calls:
-            run.keeper.note("call", **call_fields(call))
+            events.call(run.keeper.note, call)
         if isinstance(outcome, AdvisorError):
             self._failed(run, outcome, list(asked))
             return []
         if outcome.drops:
             self._rejected += len(outcome.drops)
             text = "; ".join(outcome.drops)
-            run.keeper.note("unjudged", reason="rejected", text=text, trials=list(asked))
+            events.unjudged(run.keeper.note, reason="rejected", text=text, trials=list(asked))
         cost = {
             "model": outcome.calls[-1].model if outcome.calls else self.judge.name,
             "tokens": sum(call.tokens_in + call.tokens_out for call in outcome.calls),
@@ -158,7 +158,7 @@ class Judging:
 
     def _failed(self, run: Run, error: AdvisorError, trials: list[str]) -> None:
         self.failures[error.reason] += 1
-        run.keeper.note("unjudged", reason=error.reason, text=str(error), trials=trials)
+        events.unjudged(run.keeper.note, reason=error.reason, text=str(error), trials=trials)
         if not self._said or error.permanent:
             logger.warning(
                 "raymimic: the judge of running trials failed (%s). %s",
@@ -173,8 +173,8 @@ class Judging:
         """Count a judgement and write what came of it to the ledger."""
         judgement = judged.judgement
         self.counts[judgement.action if outcome == "applied" else outcome] += 1
-        run.keeper.note(
-            "judgement",
+        events.judgement(
+            run.keeper.note,
             trial_id=judgement.trial_id,
             action=judgement.action,
             reason=judgement.reason,
@@ -182,7 +182,6 @@ class Judging:
             outcome=outcome,
             epoch=epoch,
             asked_epoch=judged.asked,
-            age=None if epoch is None else epoch - judged.asked,
             **judged.cost,
         )
 

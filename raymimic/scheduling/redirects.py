@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from raymimic import events
 from raymimic.advisor import Judgement, KnobState, Leader, PastRedirect
 from raymimic.records import EpochReport
 from raymimic.scheduling.effect import effect_of, outlook
@@ -104,15 +105,11 @@ class Redirects:
         With an ``origin`` it is a clone: the trial is sent that leader's checkpoint, too.
         """
         mailbox, target, report = self.open(), dict(judgement.knobs), _now(trial)
-        source: dict[str, Any] = {}
         if origin is None:
             mailbox.push(trial.trial_id, target)
         else:
             self._serial += 1
-            leader, checkpoint = origin
-            source = {"from": leader.trial_id, "from_epoch": leader.epoch}
-            source["from_value"] = leader.value
-            mailbox.push(trial.trial_id, target, checkpoint, self._serial)
+            mailbox.push(trial.trial_id, target, origin[1], self._serial)
         values, value = run.knob_values(report), _value(report)
         changed = {name: (values[name], new) for name, new in target.items()}
         own = run.curve_since(trial)
@@ -128,17 +125,30 @@ class Redirects:
         span = max(_LEAST, (run.length or report.epoch) // _SHARE)
         trial.acting = Acting(past, target, span, ahead, math.isfinite(value), self._serial)
         trial.past.append(past)
-        run.keeper.note(
-            "redirect" if origin is None else "clone",
-            trial_id=trial.trial_id,
-            epoch=report.epoch,
-            **source,
-            knobs={name: list(pair) for name, pair in changed.items()},
-            before=ahead.level,
-            reason=judgement.reason,
-            source=judgement.source,
-        )
+        self._note(run, trial, past, origin[0] if origin is not None else None)
         return past
+
+    def _note(
+        self, run: Run, trial: RunningTrial, past: PastRedirect, leader: Leader | None
+    ) -> None:
+        sent: dict[str, Any] = {
+            "trial_id": trial.trial_id,
+            "epoch": past.epoch,
+            "knobs": {name: list(pair) for name, pair in past.changed.items()},
+            "before": past.before,
+            "reason": past.reason,
+            "source": past.source,
+        }
+        if leader is None:
+            events.redirect(run.keeper.note, **sent)
+        else:
+            events.clone(
+                run.keeper.note,
+                from_trial=leader.trial_id,
+                from_epoch=leader.epoch,
+                from_value=leader.value,
+                **sent,
+            )
 
     def hear(self, run: Run, trial: RunningTrial, report: EpochReport) -> bool:
         """Take in an epoch: a redirect has arrived, its effect can be measured, or neither.
@@ -201,8 +211,8 @@ class Redirects:
     def _concluded(self, run: Run, trial: RunningTrial, past: PastRedirect, came: str) -> None:
         self.effects[came] += 1
         trial.past[-1] = past
-        run.keeper.note(
-            "verdict",
+        events.redirect_verdict(
+            run.keeper.note,
             trial_id=trial.trial_id,
             epoch=past.epoch,
             ended=past.ended,

@@ -48,7 +48,7 @@ class Look:
     def diagnosis(self) -> Diagnosis | None:
         """A diagnosis every tenth of a training (it takes about 1 ms), None in between."""
         trial, epoch = self.trial, self.epoch
-        step = max(2, (self.run.length or epoch) // _LOOKS)
+        step = max(2, (self.run.ranks.length or epoch) // _LOOKS)
         if epoch < _FIRST_LOOK or epoch - trial.looked < step:
             return None
         curve = self.run.curve_since(trial)

@@ -21,7 +21,7 @@ class Keeper(Protocol):
         """Every epoch of a trial so far, the present one included; None before any."""
         ...
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, /, **fields: Any) -> None:
         """Write an event to the ledger."""
         ...
 
@@ -122,22 +122,15 @@ class Run:
     mode: Mode = "min"
     trials: dict[str, RunningTrial] = field(default_factory=dict)
 
-    def trial(self, trial_id: str) -> RunningTrial:
-        """The record of a trial that reports; a new one at its first report, or after its end."""
-        found = self.trials.get(trial_id)
-        if found is None:
-            found = self.trials[trial_id] = RunningTrial(trial_id)
-        found.running = True
-        return found
+    @property
+    def sign(self) -> float:
+        """What a value is multiplied by to be a cost: lower is better."""
+        return 1.0 if self.mode == "min" else -1.0
 
     @property
     def length(self) -> int:
         """Epochs of a full training as far as known, 0 before any."""
         return self.ranks.length
-
-    def cost(self, value: float) -> float:
-        """The value, oriented so that lower is better."""
-        return value if self.mode == "min" else -value
 
     def knob_values(self, report: EpochReport) -> dict[str, float]:
         """The declared knobs' values that a trial reported."""

@@ -85,7 +85,7 @@ class RaymimicCallback(Callback):
         """Keep that a hook failed; the run goes on."""
         self.faults.add(hook.lstrip("_"), error, self._note)
 
-    def _note(self, event: str, **fields: Any) -> None:
+    def _note(self, event: str, /, **fields: Any) -> None:
         """Write an event to the ledger, if there is one."""
         shared = self._searcher if self._searcher is not None else self._scheduler
         if shared is not None:

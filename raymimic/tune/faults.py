@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from raymimic.foreign import without_secrets
+from raymimic import events
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ class Faults:
         kind = hook, type(error).__name__
         if kind not in self._kept:  # one at each result would fill the ledger
             self._kept.add(kind)
-            text = without_secrets(f"{type(error).__name__}: {error}")
-            note("fault", hook=hook, text=text)
+            events.fault(note, hook=hook, error=error)
         if self.counts.total() == 1:
             logger.warning(
                 "raymimic: the %s failed in %s (said once); the run goes on without it.",

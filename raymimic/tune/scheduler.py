@@ -20,14 +20,13 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory
-from raymimic.ledger import Ledger
+from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import EpochReport, Mode
 from raymimic.scheduling.decisions import Decisions
 from raymimic.scheduling.population import Checkpoints
 from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.verdict import Verdict
-from raymimic.search.checkpoint import default_ledger_path
 from raymimic.tune import restored_trials
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
@@ -233,7 +232,7 @@ class LLMScheduler(FIFOScheduler):
         history = self.history
         return history.curve(trial_id) if trial_id in history else None
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, /, **fields: Any) -> None:
         """Write an event to the ledger."""
         if self._ledger is not None:
             self._ledger.append(event, **fields)
