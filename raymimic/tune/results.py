@@ -48,8 +48,12 @@ class Reports:
     def hear(
         self, listener: Listener, trial_id: str, result: Mapping[str, Any]
     ) -> EpochReport | None:
-        """The report of a trial's new result; None where the result does not say its epoch."""
-        epoch = epoch_of(result, self.time_attr)
+        """The report of a trial's new result.
+
+        None where the result does not say its epoch; for a searcher, which must know how a trial
+        ends, it is then the next one.
+        """
+        epoch = self._epoch(listener, trial_id, result)
         if epoch is None:
             return None
         latest = self._latest.get(trial_id)
@@ -62,11 +66,11 @@ class Reports:
         self, listener: Listener, trial_id: str, result: Mapping[str, Any]
     ) -> EpochReport | None:
         """The same of an ended trial's last result, which may repeat its latest."""
-        epoch = epoch_of(result, self.time_attr)
+        epoch = self._epoch(listener, trial_id, result)
         latest = self._latest.get(trial_id)
-        if epoch is None or (latest is not None and latest[0].epoch == epoch):
-            return None if epoch is None or latest is None else latest[0]
-        return self._read(listener, trial_id, epoch, result)
+        if latest is not None and latest[0].epoch == epoch:
+            return latest[0]
+        return None if epoch is None else self._read(listener, trial_id, epoch, result)
 
     def is_news(self, listener: Listener, trial_id: str, result: Mapping[str, Any]) -> bool:
         """Whether the listener has not heard of this result's epoch in `hear`."""
@@ -81,6 +85,12 @@ class Reports:
     def forget(self, trial_id: str) -> None:
         """A trial ended: no more results come."""
         self._latest.pop(trial_id, None)
+
+    def _epoch(self, listener: Listener, trial_id: str, result: Mapping[str, Any]) -> int | None:
+        epoch = epoch_of(result, self.time_attr)
+        if epoch is None and listener == "searcher":
+            return self._epochs(trial_id) + 1
+        return epoch
 
     def _read(
         self, listener: Listener, trial_id: str, epoch: int, result: Mapping[str, Any]

@@ -49,7 +49,6 @@ from raymimic.tune.results import (
     ANONYMOUS_METRIC,
     Reports,
     config_of,
-    epoch_of,
     seconds_of,
 )
 
@@ -243,7 +242,7 @@ class LLMSearcher(Searcher):
             except ConfigError:
                 return  # none of ours
             session.start(trial_id, adopted)
-        self.reports.hear("searcher", trial_id, self._numbered(trial_id, result))
+        self.reports.hear("searcher", trial_id, result)
 
     @guarded
     def on_trial_complete(
@@ -256,11 +255,11 @@ class LLMSearcher(Searcher):
             return
         # The result of a scheduler's or a criterion's stop comes only here, and a paused trial that
         # is stopped has none; a function that returns has its last result repeated.
-        news = not result or self.reports.is_news("searcher", trial_id, result)
-        stopped = not error and news
+        reports = self.reports
+        stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
         if result:
-            self.reports.last("searcher", trial_id, self._numbered(trial_id, result))
-        self.reports.forget(trial_id)
+            reports.last("searcher", trial_id, result)
+        reports.forget(trial_id)
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:  # after an error its text comes next (`note_error`): a question can wait
             self._queue.trial_ended(session)
@@ -274,12 +273,6 @@ class LLMSearcher(Searcher):
 
     def _epochs(self, trial_id: str) -> int:
         return self._ready().state.epochs(trial_id)
-
-    def _numbered(self, trial_id: str, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The result with its epoch, where Tune does not say it."""
-        name = self.reports.time_attr
-        known = epoch_of(result, name) is not None
-        return result if known else {**result, name: self._epochs(trial_id) + 1}
 
     @guarded
     def note_error(self, trial_id: str, text: str) -> None:
@@ -370,7 +363,7 @@ class LLMSearcher(Searcher):
 
     @property
     def history(self) -> CurveHistory:
-        """Every epoch that was reported since the search began, or was restored and runs on."""
+        """Every epoch reported since the search began, and of what a restore runs on."""
         return self._ready().state.history
 
     def evidence(self) -> SearchEvidence:
