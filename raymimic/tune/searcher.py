@@ -30,7 +30,7 @@ from raymimic.advisor import (
     read_lessons,
     write_lessons_file,
 )
-from raymimic.curves import Curve, CurveHistory
+from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
@@ -267,7 +267,6 @@ class LLMSearcher(Searcher):
             self.finish()
 
     def _keep(self, report: EpochReport) -> None:
-        """Add an epoch to its trial's curve."""
         state = self._ready().state
         state.record(report.trial_id, report.epoch, report.metrics, report.restarted)
 
@@ -356,10 +355,6 @@ class LLMSearcher(Searcher):
     def trial(self, trial_id: str) -> TrialRecord | None:
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         return self._ready().state.trial(trial_id)
-
-    def curve(self, trial_id: str) -> Curve | None:
-        """Every epoch of a trial reported so far, None before the first."""
-        return self._ready().state.curve(trial_id)
 
     @property
     def history(self) -> CurveHistory:
