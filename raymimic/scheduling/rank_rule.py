@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from raymimic.curves.extrapolate import Extrapolator, Forecast
+from raymimic.curves import Extrapolator, Forecast
 
 CAREFUL = 2.0
 """Patience where the number of trials is the limit: hardly ever is the best one stopped."""
