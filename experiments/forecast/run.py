@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
 
 import tables
 
-from raymimic.curves.extrapolate import Extrapolator
+from raymimic.curves import Extrapolator
 
 SHARES = (0.10, 0.25, 0.50)
 TUNED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")

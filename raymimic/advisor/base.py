@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from raymimic.advisor.lessons.reading import Lessons
-from raymimic.curves import Curve, Diagnosis, Finished
+from raymimic.curves import Curve, Diagnosis, Extrapolator
 from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
@@ -121,8 +121,12 @@ class SearchEvidence:
         done = [(t, curve) for t, curve in scored if curve.last(self.metric) is not None]
         longest = max((int(curve.epochs[-1]) for _, curve in done), default=0)
         cut = {t.trial_id: c for t, c in done if t.stopped and int(c.epochs[-1]) < longest}
-        field = Finished([curve for t, curve in done if t.trial_id not in cut], self.metric)
-        return dict(zip(cut, field.forecasts(list(cut.values())), strict=True))
+        field = Extrapolator()
+        for trial, curve in done:
+            if trial.trial_id not in cut and curve.final(self.metric) is not None:
+                field.add(trial.trial_id, curve.epochs, curve.column(self.metric))
+        ends = field.ends([(curve.epochs, curve.column(self.metric)) for curve in cut.values()])
+        return dict(zip(cut, ends, strict=True))
 
     def value(self, trial: TrialRecord) -> float | None:
         """What an ended trial is worth: its score, for a stopped one the forecast of a full one's.
