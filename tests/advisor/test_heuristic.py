@@ -187,7 +187,7 @@ def after(diagnosis: Diagnosis | None, parent: Config = PARENT, **more: Any) -> 
         ("underfitting", "lr", +1),
         ("improving", "lr", +1),
         ("slow_start", "lr", +1),
-        ("plateau", "lr", +1),
+        ("plateau", "model/width", +1),
         ("ceiling", "model/width", +1),
     ],
 )

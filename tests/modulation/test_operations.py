@@ -24,7 +24,7 @@ def told(operations: tuple[Operation, ...], *, model=None, **options: Any):
     optimizer = SGD(model.parameters(), 0.1)
     class_accuracy = options.pop("class_accuracy", [])
     says = Says(Adjustment(alpha=1.0, operations=operations))
-    modulator = Modulator(model, optimizer, advisor=says, limits=FREE, **options)
+    modulator = Modulator(model, optimizer, llm=says, limits=FREE, **options)
     start = weights(model)
     one_epoch(model, optimizer, modulator.step, 0)
     middle = weights(model)
@@ -95,7 +95,7 @@ def test_a_bad_operation_costs_only_itself_and_is_reported_back(operation, reaso
     good = Operation("shrink", "0.*", 0.1)
     says = Says(Adjustment({"dropout": 0.3}, 1.0, (operation, good)))
     model = network()
-    modulator = Modulator(model, SGD(model.parameters(), 0.1), advisor=says, limits=FREE)
+    modulator = Modulator(model, SGD(model.parameters(), 0.1), llm=says, limits=FREE)
     modulator.step()
     modulator.epoch_end({"val_loss": 1.0})
     (past,) = modulator.history
@@ -109,7 +109,7 @@ def test_a_tensor_of_256_elements_is_too_large_to_be_given():
     model = nn.Sequential(nn.Linear(64, 4))
     operation = Operation("delta", "0.weight", values=[[0.0] * 64] * 4)
     modulator = Modulator(
-        model, SGD(model.parameters(), 0.1), advisor=Says(Adjustment(operations=(operation,)))
+        model, SGD(model.parameters(), 0.1), llm=Says(Adjustment(operations=(operation,)))
     )
     modulator.epoch_end({"val_loss": 1.0})
     assert "has 256 elements; under 256 can be given" in modulator.history[0].dropped[0]
@@ -140,7 +140,7 @@ operations = st.builds(
 def test_whatever_an_advisor_says_training_goes_on_with_finite_weights(adjustment):
     model = network()
     optimizer = SGD(model.parameters(), 0.01)
-    modulator = Modulator(model, optimizer, advisor=Says(adjustment))
+    modulator = Modulator(model, optimizer, llm=Says(adjustment))
     for epoch in range(2):
         one_epoch(model, optimizer, modulator.step, epoch)
         modulator.epoch_end({"val_loss": 1.0})
