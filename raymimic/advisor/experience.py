@@ -5,9 +5,11 @@ Rules and prompts read the same table, so neither can recommend what the other d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from raymimic.advisor.cures import CURES, REGULARISER, Cure, LiveQuestion, Remedy, Turn
+from raymimic.advisor.roles import assign_roles
 
 # Words for (down, up) of a role, where "less ..." and "more ..." would not do.
 _MOVES: Mapping[str, tuple[str, str]] = {
@@ -25,18 +27,23 @@ _MOVES: Mapping[str, tuple[str, str]] = {
     "subsample": ("a smaller share of the data for a tree", "a larger share"),
 }
 _SWITCHES: Mapping[str, str] = {"batch_norm": "the other normalisation"}
-_TREES = frozenset({"tree_depth", "num_leaves", "n_estimators", "min_child_weight", "subsample"})
+_USUAL = frozenset({"learning_rate", "batch_size", "width", "depth", "dropout", "weight_decay"})
+"""Roles that a dimension may have whose name tells nothing."""
+
 _KNOBS: Mapping[str, str] = {REGULARISER: "augmentation, smoothing and their like"}
 
 
-def new_configuration_lines(family: str) -> list[str]:
-    """Which changes of a configuration each diagnosis calls for; ``family`` as in `roles`."""
+def new_configuration_lines(names: Iterable[str]) -> list[str]:
+    """Which changes of a configuration each diagnosis calls for, in a space of these ``names``."""
+    roles = set(assign_roles(names)[0].values())
+    there = {role for role in roles if role} | (_USUAL if None in roles else set())
     grouped: dict[str, list[str]] = {}
     for cure in CURES.values():
-        _put(grouped, cure.heading, _remedies(cure.new, family), cure.note)
-        if cure.new_if_low_rate:
+        told = _remedies(cure.new, there)
+        _put(grouped, cure.heading, told, cure.note if told else "")
+        if cure.new_if_low_rate and "learning_rate" in there:
             heading = f"{cure.heading} with a learning rate low in its range"
-            _put(grouped, heading, _remedies(cure.new_if_low_rate, family), "")
+            _put(grouped, heading, _remedies(cure.new_if_low_rate, there), "")
     return _lines(grouped)
 
 
@@ -49,11 +56,11 @@ def running_training_lines(question: LiveQuestion) -> list[str]:
     return [*_lines(grouped), f"- {_capitalised(', '.join(left))}: leave the knobs as they are."]
 
 
-def _remedies(remedies: tuple[Remedy, ...], family: str) -> str:
-    """The first mention of each role; what is said of trees is left out for nets."""
+def _remedies(remedies: tuple[Remedy, ...], there: AbstractSet[str]) -> str:
+    """The first mention of each role that the space has."""
     told: dict[str, str] = {}
     for remedy in remedies:
-        if family == "tree" or remedy.role not in _TREES:
+        if remedy.role in there:
             told.setdefault(remedy.role, _move(remedy))
     return ", ".join(told.values())
 

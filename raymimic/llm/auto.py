@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from raymimic.errors import LLMSetupError
 from raymimic.llm.anthropic import AnthropicLLM
@@ -12,21 +12,10 @@ from raymimic.llm.base import LLM, Relay
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.sdk import SdkLLM
 
-PROVIDERS: Mapping[str, type[SdkLLM]] = {
+PROVIDERS: dict[str, type[SdkLLM]] = {
     made.provider.name: made for made in (AnthropicLLM, OpenAILLM)
 }
 """Who is asked by "NAME:MODEL"; "auto" takes the first that the environment offers."""
-
-FORMS = (
-    '"auto", "none", '
-    + ", ".join(f'"{name}:MODEL"' for name in PROVIDERS)
-    + " or an object with complete(request)"
-)
-_SERVERS = ", ".join(
-    f'set {made.provider.address} and use "{name}:MODEL"'
-    for name, made in PROVIDERS.items()
-    if made.provider.servers
-)
 
 
 def resolve_llm(llm: str | LLM) -> LLM | None:
@@ -39,7 +28,7 @@ def resolve_llm(llm: str | LLM) -> LLM | None:
     if not isinstance(llm, str):
         if isinstance(llm, LLM):
             return llm
-        raise LLMSetupError(f"llm must be {FORMS}, got {llm!r}")
+        raise LLMSetupError(f"llm must be {_forms()}, got {llm!r}")
     if llm == "none":
         return None
     if llm == "auto":
@@ -49,7 +38,7 @@ def resolve_llm(llm: str | LLM) -> LLM | None:
     made = PROVIDERS.get(name)
     if made is None:
         raise LLMSetupError(
-            f"llm must be {FORMS}, got {llm!r}; for a server of your own {_SERVERS}"
+            f"llm must be {_forms()}, got {llm!r}; for a server of your own {_servers()}"
         )
     if not _installed(made):
         raise LLMSetupError(f'llm={llm!r} needs its SDK: pip install "raymimic[{name}]"')
@@ -74,6 +63,19 @@ def describe(llm: LLM | None) -> str:
         return llm.model
     where = f"{llm.model} at {llm.host}" if llm.address else llm.model
     return f"{where} through {llm.api_key_env}" if os.environ.get(llm.api_key_env) else where
+
+
+def _forms() -> str:
+    named = ", ".join(f'"{name}:MODEL"' for name in PROVIDERS)
+    return f'"auto", "none", {named} or an object with complete(request)'
+
+
+def _servers() -> str:
+    return " or ".join(
+        f'set {made.provider.address} and use "{name}:MODEL"'
+        for name, made in PROVIDERS.items()
+        if made.provider.servers
+    )
 
 
 def _offered() -> Iterator[tuple[str, type[SdkLLM]]]:

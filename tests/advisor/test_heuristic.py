@@ -220,12 +220,6 @@ def test_overfitting_goes_through_its_remedies_in_the_measured_order() -> None:
     assert order == ["-lr", "+batch_size", "-n_layers", "+dropout", "+weight_decay"]
 
 
-def test_a_late_plateau_is_convergence_and_wants_a_wider_net() -> None:
-    proposal = after(diagnosed("plateau", onset=9), curve=curve(10))
-    assert proposal.config["model/width"] > PARENT["model/width"]
-    assert proposal.config["lr"] == PARENT["lr"]
-
-
 def test_a_dead_net_wants_the_opposite_of_a_diverged_one() -> None:
     low = after(diagnosed("stuck"), {**PARENT, "lr": 1e-4})
     assert low.config["lr"] == pytest.approx(1e-3)

@@ -14,8 +14,14 @@ from torch import nn
 from torch.optim import SGD
 
 from raymimic import Adjustment, Limits, Modulator, Operation
+from raymimic.advisor import OPERATIONS
+from raymimic.modulation.operations import DELTAS, GAINS, in_words
 
 FREE = Limits(trust=math.inf, alpha=1.0)
+
+
+def test_each_operation_that_can_be_named_has_its_function_and_no_other_has():
+    assert sorted([*DELTAS, *GAINS]) == sorted(OPERATIONS)
 
 
 def told(operations: tuple[Operation, ...], *, model=None, **options: Any):
@@ -76,6 +82,15 @@ def test_weak_classes_get_a_larger_bias():
     torch.testing.assert_close(end[-1] - middle[-1], torch.tensor([-0.4, -0.4, 0.8]))
 
 
+def test_what_was_done_is_told_in_words():
+    told = [
+        in_words(Operation("pull", "fc.*", 0.25, toward="ema")),
+        in_words(Operation("lr_gain", "{amount}", 2)),
+        in_words(Operation("freeze", "0.*")),
+    ]
+    assert told == ["pull fc.* toward ema by 0.25", "updates of {amount} x2", "freeze 0.*"]
+
+
 REFUSED = [
     (Operation("shrink", "fc9.weight", 0.1), "no trained parameter is called so; there are 0."),
     (Operation("shrink", amount=1.5), "amount must be from 0 to 1"),
@@ -119,8 +134,7 @@ words = st.text(max_size=6) | st.sampled_from(["*", "0.*", "3.bias", "[", "?.wei
 numbers = st.floats() | st.integers(-3, 3)
 operations = st.builds(
     Operation,
-    kind=st.sampled_from([*["pull", "shrink", "scale", "lr_gain", "extrapolate", "noise", "reinit"],
-                          *["freeze", "unfreeze", "class_bias", "delta", "strange"]]),
+    kind=st.sampled_from([*OPERATIONS, "strange"]),
     params=words,
     amount=numbers,
     toward=st.sampled_from(["best", "initial", "ema", "moon"]),

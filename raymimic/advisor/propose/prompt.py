@@ -20,7 +20,6 @@ from raymimic.advisor.propose.trial_text import (
     score_text,
     trial_text,
 )
-from raymimic.advisor.roles import assign_roles
 from raymimic.foreign import cut, json_line, name_text, quote
 from raymimic.space import Choice, SearchSpace
 
@@ -81,7 +80,7 @@ def system_prompt(evidence: SearchEvidence) -> str:
         objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {metric}",
         metric=metric,
         direction="lower" if evidence.mode == "min" else "higher",
-        experience="\n".join(new_configuration_lines(assign_roles(evidence.space.dimensions)[1])),
+        experience="\n".join(new_configuration_lines(evidence.space.dimensions)),
         space="\n".join(f"- {name_text(n)}: {d.describe()}" for n, d in parameters) or "(none)",
     )
     if evidence.instruction:
