@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raymimic.advisor import MOST_CASES, Judge, JudgeAdvice, JudgeEvidence, Judgement
+from raymimic.advisor import MOST_CASES, Judge, JudgeAdvice, JudgeEvidence, Judgement, ask_judge
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
 from raymimic.llm import call_fields
@@ -78,7 +78,7 @@ class Hearing:
         doubts = [self._waiting.pop(trial_id) for trial_id in list(self._waiting)[:MOST_CASES]]
         judge, evidence = self.judge, build(doubts)
         self._under_way = {one.trial_id: one for one in doubts}
-        self._inquiry.submit(lambda: judge.judge(evidence()))
+        self._inquiry.submit(lambda: ask_judge(judge, evidence()))
         if not judge.remote:
             self._inquiry.wait(_AT_ONCE_S)
         return doubts

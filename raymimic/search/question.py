@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from raymimic.advisor import Advisor, SearchEvidence
+from raymimic.advisor import Advisor, SearchEvidence, ask_propose
 from raymimic.inquiry import Inquiry
 from raymimic.records import Advice
 
@@ -49,7 +49,7 @@ class Asking(Inquiry[Advice]):
         advisor, self._asked_for, self._known = self.advisor, n, known
         if self.first_known is None:
             self.first_known = known
-        self.submit(lambda: advisor.propose(view(), n))
+        self.submit(lambda: ask_propose(advisor, view(), n))
 
     def _speaks(self, answer: Advice) -> bool:
         return bool(answer.calls) or any(p.source not in _OTHERS for p in answer.proposals)

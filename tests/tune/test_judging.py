@@ -419,3 +419,16 @@ def test_without_ray_nothing_reaches_tune(tmp_path, monkeypatch):
         more = {"raymimic/live/lr": 0.09}
         assert not run.report(trial, epoch, 0.9 + 0.5**epoch, **more)
     assert run.scheduler.verdict("rests").text.startswith("continue")
+
+
+@pytest.mark.parametrize("answer", [None, "stop", {"stop": "a"}])
+def test_an_answer_of_another_form_leaves_all_to_the_rules(tmp_path, answer):
+    judge = Slow()
+    judge.judge = lambda evidence: answer
+    run = Run(tmp_path, advisor=judge)
+    trial = run.add("a")
+    for epoch in range(1, 4):
+        assert not run.report(trial, epoch, doubtful(epoch))
+        run.settle()
+    (row,) = run.events("unjudged")
+    assert row["reason"] == "bad_advice"
