@@ -39,10 +39,10 @@ from raymimic.ledger import Ledger
 from raymimic.modulation.guard import Limits
 from raymimic.modulation.record import Record
 from raymimic.modulation.steering import Steering
-from raymimic.search.admission import Delivery, Intake
-from raymimic.search.journal import Journal
-from raymimic.search.state import SearchState
+from raymimic.search.admission import Admission
+from raymimic.search.session import Session
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
+from raymimic.summary import Journal
 
 KERNEL = object()
 SPACE = SearchSpace(
@@ -97,8 +97,9 @@ class Fuzz:
     # -- propose -------------------------------------------------------------------------------
 
     def start_search(self, number: int) -> None:
-        self.state = SearchState(SPACE, "val_loss", "min")
-        self.intake = Intake(self.state, Journal(Ledger(os.devnull)), seed=number)
+        self.session = Session(Journal(Ledger(os.devnull)), seed=number, space=SPACE)
+        self.session.begin("val_loss", "min", "fuzz", batch=4)
+        self.state = self.session.state
 
     def propose(self, texts: list[str]) -> None:
         evidence = SearchEvidence(SPACE, "val_loss", "min", drops=tuple(self.state.drops))
@@ -109,8 +110,8 @@ class Fuzz:
             return
         self.counts["propose read"] += 1
         self.check(len(advice.proposals) <= 4 and len(advice.drops) <= 17, "more than asked for")
-        delivery = Delivery(advice, 4, 0)
-        while not self.intake.admit(delivery, 16):
+        admission = Admission(advice, 4, 0)
+        while not admission.go_on(self.session, 16):
             pass
         for queued in self.state.queue:
             self.admitted(queued.proposal)

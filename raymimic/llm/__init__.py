@@ -4,7 +4,7 @@ from raymimic.llm.allowance import Spent
 from raymimic.llm.anthropic import AnthropicLLM
 from raymimic.llm.auto import PROVIDERS, describe, require_key, resolve_llm
 from raymimic.llm.base import LLM, Provider, Relay, Reply, Request
-from raymimic.llm.calls import call_fields, call_record
+from raymimic.llm.calls import call_record
 from raymimic.llm.gateway import Gateway
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.prices import PRICES, Price, cost, estimate_tokens
@@ -27,7 +27,6 @@ __all__ = [
     "Request",
     "ScriptedLLM",
     "Spent",
-    "call_fields",
     "call_record",
     "cost",
     "describe",

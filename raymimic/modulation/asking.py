@@ -9,6 +9,8 @@ from raymimic.advisor import Adjuster, AdjustmentAdvice, RunEvidence, ask_adjust
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
 
+_GRACE_S = 5.0  # beyond the timeout, at which a language model's call ends by itself
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -25,10 +27,8 @@ class AdjusterInquiry(Inquiry[AdjustmentAdvice]):
     and has no pauses. After a failure that asking again cannot help nothing is asked any more.
     """
 
-    owner = "Modulator"
-
     def __init__(self, adjuster: Adjuster, *, waits: bool, timeout: float) -> None:
-        super().__init__(timeout)
+        super().__init__(timeout, setting="Modulator(timeout=...)")
         self.adjuster, self.waits = adjuster, waits
         self._asked_epoch = 0
 
@@ -41,7 +41,7 @@ class AdjusterInquiry(Inquiry[AdjustmentAdvice]):
             return Outcome(evidence.epoch, self._at_once(evidence))
         self.submit(partial(ask_adjust, self.adjuster, evidence))
         if self.waits:
-            self.wait(self.timeout)
+            self.wait(self.timeout + _GRACE_S)
         return self.outcome()
 
     def outcome(self) -> Outcome | None:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from raymimic import events
 from raymimic.advisor import (
     Adjuster,
     Adjustment,
@@ -111,8 +112,8 @@ class Modulator:
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
         if ranks.leads():
             logger.info("raymimic: %s", describe_adjuster(adjuster))
-        self._note(
-            "run", advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
+        events.run(
+            self._note, advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
             epochs=epochs, knobs=dict(self.knobs), seed=seed,
         )  # fmt: skip
 
@@ -198,7 +199,7 @@ class Modulator:
         if past is None:
             return
         past = replace(past, dropped=(*decision.dropped, *past.dropped))
-        self._note("adjustment", **asdict(past))
+        events.adjustment(self._note, **asdict(past))
         if past.applied or past.dropped:  # "nothing should change" has no outcome to be judged
             record.history.append(past)
 
@@ -241,7 +242,7 @@ class Modulator:
         """Go on where `state_dict` was made; load model and optimizer first."""
         self._record.load_state_dict(state["record"])
         self._steering.load_state_dict(state["steering"])
-        self._note("resumed", epoch=self._record.epoch)
+        events.resumed(self._note, epoch=self._record.epoch)
 
     # -- at an epoch's end ---------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ class Modulator:
         if record.open is not None:
             verdict = judge(record.curve, record.metric, record.mode, record.open.epoch)
             record.conclude(verdict)
-            self._note("verdict", epoch=record.epoch, **asdict(verdict))
+            events.verdict(self._note, epoch=record.epoch, **asdict(verdict))
 
     def _decide(self) -> Decision:
         record, answer = self._record, self._inquiry.outcome()
@@ -261,7 +262,7 @@ class Modulator:
         if (broken or failed) and self._steering.snapshot.finite:
             if answer is not None:
                 self._read(answer)  # its calls were paid and its failure counts all the same
-                self._note("drop", reason="stale", text="the run was put back")
+                events.drop(self._note, reason="stale", text="the run was put back")
             return Decision(undo=True, calm=broken and not failed)
         over = self._epochs is not None and record.epoch >= self._epochs
         if answer is None and not over and record.epoch >= record.quiet_until:
@@ -297,12 +298,12 @@ class Modulator:
             return Decision()
         advice = answer.advice
         for call in advice.calls:
-            self._note("call", **asdict(call))
+            events.call(self._note, call)
         if isinstance(advice, AdvisorError):
             self._failed(advice)
             return Decision()
         if answer.epoch < self._record.undone_at or self._record.epoch < self._record.quiet_until:
-            self._note("drop", reason="stale", text="asked before the run was put back")
+            events.drop(self._note, reason="stale", text="asked before the run was put back")
             return Decision()
         return Decision(
             adjustment=advice.adjustment, asked_epoch=answer.epoch, dropped=tuple(advice.drops)
@@ -314,15 +315,15 @@ class Modulator:
         if decision.calm:
             steering.calm()
         record.undone(steering.limits.cooldown)
-        self._note("rollback", epoch=record.epoch, unadvised=decision.calm)
+        events.rollback(self._note, epoch=record.epoch, unadvised=decision.calm)
 
     def _failed(self, failure: AdvisorError) -> None:
         self._record.failures += 1
-        self._note("fallback", reason=failure.reason, text=str(failure), source="none")
+        events.fallback(self._note, reason=failure.reason, text=str(failure), source="none")
         if self._record.failures == 1 or failure.permanent:
             end = "Asking no more; training" if failure.permanent else "Training"
             logger.warning("raymimic: the advisor failed (%s). %s goes on unchanged.", failure, end)
 
-    def _note(self, event: str, **fields: Any) -> None:
+    def _note(self, event: str, /, **fields: Any) -> None:
         if self._ledger is not None:
             self._ledger.append(event, run_id=self._run_id, **fields)

@@ -33,7 +33,7 @@ class Search(Protocol):
         """What the search chose for a trial."""
         ...
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, /, **fields: Any) -> None:
         """Write an event to the ledger."""
         ...
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raymimic import events
 from raymimic.advisor import MOST_CASES, Judge, JudgeAdvice, JudgeEvidence, Judgement, ask_judge
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
-from raymimic.llm import call_fields
 from raymimic.scheduling.cases import Doubt, Search
 
 logger = logging.getLogger(__name__)
@@ -90,14 +90,14 @@ class Hearing:
             return []
         asked, self._under_way = self._under_way, {}
         for call in outcome.calls:
-            search.note("call", **call_fields(call))
+            events.call(search.note, call)
         if isinstance(outcome, AdvisorError):
             self._failed(search, outcome, list(asked))
             return []
         if outcome.drops:
             self.rejected += len(outcome.drops)
             text = "; ".join(outcome.drops)
-            search.note("unjudged", reason="rejected", text=text, trials=list(asked))
+            events.unjudged(search.note, reason="rejected", text=text, trials=list(asked))
         about = {
             "model": outcome.calls[-1].model if outcome.calls else self.judge.name,
             "tokens": sum(call.tokens_in + call.tokens_out for call in outcome.calls),
@@ -111,7 +111,7 @@ class Hearing:
 
     def _failed(self, search: Search, error: AdvisorError, trials: list[str]) -> None:
         self.failures[error.reason] += 1
-        search.note("unjudged", reason=error.reason, text=str(error), trials=trials)
+        events.unjudged(search.note, reason=error.reason, text=str(error), trials=trials)
         if not self._said or error.permanent:
             logger.warning(
                 "raymimic: the judge of running trials failed (%s). %s",

@@ -11,6 +11,7 @@ from typing import Any
 
 from ray.tune import Checkpoint
 
+from raymimic import events
 from raymimic.advisor import Judgement, KnobState, Leader, PastRedirect, VerdictKind
 from raymimic.scheduling.cases import Search
 from raymimic.scheduling.effect import Outlook, outlook, place
@@ -137,12 +138,10 @@ class Redirects:
         """
         self.open()
         trial_id, (metric, mode), length = judgement.trial_id, search.goal, search.length
-        handover, source = None, {}
+        handover = None
         if origin is not None:
             self._serial += 1
             leader, handover = origin[0], Handover(origin[1], self._serial)
-            source = {"from": leader.trial_id, "from_epoch": leader.epoch}
-            source["from_value"] = leader.value
         self._board.push.remote(trial_id, dict(judgement.knobs), handover)
         changed = {name: (values[name], new) for name, new in judgement.knobs.items()}
         curve = search.curve(trial_id)
@@ -160,16 +159,24 @@ class Redirects:
         target = dict(judgement.knobs)
         self._acting[trial_id] = _Acting(past, target, span, ahead, value, self._serial)
         self._past.setdefault(trial_id, []).append(past)
-        search.note(
-            "redirect" if origin is None else "clone",
-            trial_id=trial_id,
-            epoch=epoch,
-            **source,
-            knobs={name: list(pair) for name, pair in changed.items()},
-            before=ahead.level,
-            reason=judgement.reason,
-            source=judgement.source,
-        )
+        sent: dict[str, Any] = {
+            "trial_id": trial_id,
+            "epoch": epoch,
+            "knobs": {name: list(pair) for name, pair in changed.items()},
+            "before": ahead.level,
+            "reason": judgement.reason,
+            "source": judgement.source,
+        }
+        if origin is None:
+            events.redirect(search.note, **sent)
+        else:
+            events.clone(
+                search.note,
+                from_trial=leader.trial_id,
+                from_epoch=leader.epoch,
+                from_value=leader.value,
+                **sent,
+            )
         return past
 
     def hear(
@@ -257,8 +264,8 @@ class Redirects:
     def _concluded(self, search: Search, trial_id: str, past: PastRedirect, came: str) -> None:
         self.verdicts[came] += 1
         self._past[trial_id][-1] = past
-        search.note(
-            "verdict",
+        events.redirect_verdict(
+            search.note,
             trial_id=trial_id,
             epoch=past.epoch,
             ended=past.ended,

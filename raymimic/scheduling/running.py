@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from raymimic import events
 from raymimic.advisor import Judge, Leader
 from raymimic.curves import Diagnosis
 from raymimic.scheduling.cases import Doubt, Search, evidence_of
@@ -111,8 +112,8 @@ class Docket:
         """Count a judgement and write what came of it to the ledger."""
         judgement = answer.judgement
         self.counts[judgement.action if outcome == "applied" else outcome] += 1
-        search.note(
-            "judgement",
+        events.judgement(
+            search.note,
             trial_id=judgement.trial_id,
             action=judgement.action,
             reason=judgement.reason,
@@ -120,6 +121,5 @@ class Docket:
             outcome=outcome,
             epoch=epoch,
             asked_epoch=answer.asked,
-            age=None if epoch is None else epoch - answer.asked,
             **answer.about,
         )

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from raymimic import events
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory, Diagnosis, diagnose
-from raymimic.ledger import Ledger
+from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Mode
 from raymimic.scheduling.judging import Judging
@@ -34,7 +35,6 @@ from raymimic.scheduling.verdict import (
     overfitting,
     whole,
 )
-from raymimic.search.checkpoint import default_ledger_path
 from raymimic.tune import restored_trials as earlier
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.results import epoch_of, metrics_of, restarted
@@ -218,7 +218,7 @@ class LLMScheduler(FIFOScheduler):
             return record.config
         return dict(getattr(trial, "evaluated_params", None) or {})
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, /, **fields: Any) -> None:
         """Write an event to the ledger."""
         if self._ledger is not None:
             self._ledger.append(event, **fields)
@@ -325,7 +325,7 @@ class LLMScheduler(FIFOScheduler):
         if verdict.kind == "whole":
             return
         self.stopped[verdict.kind] += 1
-        self.note("stop", trial_id=trial_id, **verdict.fields())
+        events.stop(self.note, trial_id=trial_id, **verdict.fields())
 
     # -- after a restore -----------------------------------------------------------------------
 

@@ -78,6 +78,7 @@ def test_a_running_trial_is_turned_as_the_judges_prompt_says(kind):
     line = line_for(build_judge_request(asked).system, kind)
     assert made_moves(judged.knobs) == told_moves(line)
     assert (judged.action == "continue") == ("leave the knobs" in line)
+    assert judged.reason.startswith("no rule applies") == ("leave the knobs" in line)
 
 
 @pytest.mark.parametrize("kind", CURES)

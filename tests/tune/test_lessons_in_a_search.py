@@ -7,8 +7,9 @@ import logging
 import pickle
 
 import pytest
+from fake_advisors import CountingAdvisor
 from ray import tune
-from tune_fakes import CountingAdvisor, run_trial, suggest
+from tune_fakes import run_trial, suggest
 
 from raymimic import LLMSearcher, read_events
 from raymimic.advisor import build_request, evidence_from_ledger

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from tune_fakes import CountingAdvisor, run_trial, suggest
+from fake_advisors import CountingAdvisor
+from tune_fakes import run_trial, suggest
 
 from raymimic import RaymimicCallback, read_events
 from raymimic.advisor import evidence_from_ledger
@@ -28,9 +29,9 @@ def broken(monkeypatch):
 def test_a_fault_of_ours_is_counted_and_ends_no_experiment(make, events, broken, caplog):
     searcher = make(llm=CountingAdvisor(), batch_size=2)
     suggest(searcher, "a")
-    broken(type(searcher._session.state), "record")
+    broken(type(searcher._session._state), "record")
     run_trial(searcher, "a", [2.0, 1.0])
-    broken(type(searcher._feed), "next")
+    broken(type(searcher._queue), "next")
     assert 0 <= suggest(searcher, "b")["x"] <= 1
     assert searcher.trial("b").source == "random"
     faults = [(row["hook"], row["text"]) for row in events("fault")]

@@ -120,7 +120,7 @@ def test_an_answer_that_does_not_come_is_given_up_and_counted(monkeypatch):
     clock.now += 7.0 + 6.0
     epochs(modulator, 1)
     assert failed(modulator) == 1.0
-    assert "give Modulator a longer timeout" in str(modulator._inquiry.last_failure)
+    assert "give it longer: Modulator(timeout=...)" in str(modulator._inquiry.last_failure)
     never.set()
 
 
