@@ -138,6 +138,12 @@ def test_a_bad_judgement_costs_only_itself_and_is_noted(bad, reason):
     assert "trial t2: no usable judgement" in advice.drops
 
 
+def test_a_long_reason_is_cut():
+    (one, _) = judge(reply(said("t1", reason="why " * 99), said("t2"))).judgements
+    assert len(one.reason) == 240
+    assert one.reason.endswith("…")
+
+
 def test_one_bad_knob_leaves_the_others():
     advice = judge(reply(said("t1", "redirect", knobs={"lr": 9, "dropout": 0.3}), said("t2")))
     assert advice.judgements[0].knobs == {"dropout": 0.3}
