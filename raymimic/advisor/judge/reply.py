@@ -94,7 +94,7 @@ def _knob(name: str, value: Any, case: Case, new: bool) -> dict[str, float]:
         raise Fault("it cannot be turned now, or there is no such knob")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Fault(f"must be a number, got {show_value(value)}")
-    if not knob.low <= value <= knob.high or not math.isfinite(value):
+    if not knob.low <= value <= knob.high:
         raise Fault(f"must be {knob.low:g} to {knob.high:g}, got {show_value(value)}")
     if new and math.isclose(value, knob.value, rel_tol=_SAME):
         raise Fault(f"stands at {knob.value:g} already")

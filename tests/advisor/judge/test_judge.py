@@ -123,6 +123,7 @@ BAD = [
     (said("t2", "redirect", knobs=None), "must be an object"),
     (said("t2", "redirect", knobs={"lr": 0.5}), "0.0001 to 0.1, got 0.5"),
     (said("t2", "redirect", knobs={"lr": True}), "must be a number"),
+    (said("t2", "redirect", knobs={"lr": "0.05"}), "must be a number"),
     (said("t2", "redirect", knobs={"lr": 0.03}), "stands at 0.03 already"),
     (said("t2", "redirect", knobs={"warp": 1}), "no such knob"),
     (said("t2", "clone"), "t2 has no leader"),
@@ -135,6 +136,7 @@ def test_a_bad_judgement_costs_only_itself_and_is_noted(bad, reason):
     advice = judge(reply(said("t1", "stop"), bad))
     assert [(one.trial_id, one.action) for one in advice.judgements] == [("t1", "stop")]
     assert any(reason in drop for drop in advice.drops)
+    assert any(drop.startswith("judgement 2: ") for drop in advice.drops)
     assert "trial t2: no usable judgement" in advice.drops
 
 
