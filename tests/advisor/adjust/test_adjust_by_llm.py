@@ -140,7 +140,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 MAYBE = JSON | st.floats(-1, 11) | st.just(0.2)
-OPERATIONS = st.fixed_dictionaries(
+ITEMS = st.fixed_dictionaries(
     {},
     optional={
         "kind": st.sampled_from(list(OPERATIONS)) | JSON,
@@ -157,7 +157,7 @@ REPLIES = st.fixed_dictionaries(
         "rationale": JSON,
         "knobs": st.dictionaries(st.sampled_from(["lr", "dropout", "x"]), MAYBE) | JSON,
         "alpha": MAYBE,
-        "operations": st.lists(OPERATIONS | JSON, max_size=4) | JSON,
+        "operations": st.lists(ITEMS | JSON, max_size=4) | JSON,
     },
 )
 EVIDENCE = evidence()
