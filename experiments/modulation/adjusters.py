@@ -11,7 +11,7 @@ import torch
 from arms import worse
 from torch import nn
 
-from raymimic.advisor.adjust.evidence import (
+from raymimic.advisor import (
     Adjuster,
     Adjustment,
     AdjustmentAdvice,

@@ -30,7 +30,7 @@ from torch.nn import functional
 from transformer import Transformer
 
 from raymimic import Modulator
-from raymimic.advisor.adjust.evidence import Adjustment, AdjustmentAdvice, Operation, RunEvidence
+from raymimic.advisor import Adjustment, AdjustmentAdvice, Operation, RunEvidence
 
 LANES = ("plain", "plain again", "idle", "active", "active, average kept")
 _EMA = 0.99
@@ -74,7 +74,7 @@ def lane(name: str, make: Callable[[], nn.Module], device: str) -> Lane:
         return Lane(name, model, optimizer, None)
     said = (Operation("shrink", "*", 1e-4),) if name.startswith("active") else ()
     ema = _EMA if name.endswith("kept") else None
-    return Lane(name, model, optimizer, Modulator(model, optimizer, advisor=Always(said), ema=ema))
+    return Lane(name, model, optimizer, Modulator(model, optimizer, llm=Always(said), ema=ema))
 
 
 def measure(

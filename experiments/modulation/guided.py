@@ -35,7 +35,7 @@ class Guided(Arm):
         self.modulator = Modulator(
             trainee.model,
             self.optimizer,
-            advisor=self._advisor(advice),
+            llm=self._advisor(advice),
             metric=trainee.metric,
             mode=trainee.mode,
             epochs=trainee.epochs,

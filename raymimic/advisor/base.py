@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from raymimic.advisor.lessons.reading import Lessons
 from raymimic.curves import Curve, Diagnosis, Extrapolator
 from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
 DROPS_KEPT = 8
 """How many reasons of thrown-away proposals the evidence carries."""
+
+VerdictKind = Literal["better", "worse", "within noise", "unknown"]
+"""What a change of a running training did to its metric."""
+
+
+@dataclass(frozen=True)
+class KnobState:
+    """A knob of a running training as it stands; ``low`` and ``high`` bound the next change."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One of the best configurations of an earlier search, as JSON, and its score there."""
+
+    score: float
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What an earlier search learnt: its words, and the best configurations, best first.
+
+    ``name`` is the file's name without its folder. ``trials`` is how many had ended. Nothing here
+    is known to fit today's space (`lesson_guesses` sees to that) or to be true.
+    """
+
+    name: str
+    text: str
+    metric: str
+    mode: Mode
+    trials: int
+    best: tuple[Lesson, ...]
 
 
 @dataclass(frozen=True)

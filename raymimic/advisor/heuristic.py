@@ -6,11 +6,9 @@ import random
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from raymimic.advisor.adjust.evidence import AdjustmentAdvice, RunEvidence
-from raymimic.advisor.adjust.rules import adjustment_of
+from raymimic.advisor.adjust import AdjustmentAdvice, RunEvidence, adjustment_of
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.judge.evidence import JudgeAdvice, JudgeEvidence
-from raymimic.advisor.judge.rules import judgement_by_rule
+from raymimic.advisor.judge import JudgeAdvice, JudgeEvidence, judgement_by_rule
 from raymimic.advisor.propose.edits import Edit, edits_of, repairs_of_trial
 from raymimic.advisor.propose.first_guesses import Guess, first_guesses
 from raymimic.advisor.propose.known_trials import Field

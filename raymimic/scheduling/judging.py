@@ -20,6 +20,7 @@ from raymimic.advisor import (
     JudgeAdvice,
     JudgeEvidence,
     Leader,
+    ask_judge,
 )
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
@@ -92,7 +93,7 @@ class Judging:
             cases = [self._waiting.pop(name) for name in list(self._waiting)[:MOST_CASES]]
             self._under_way = {case.trial_id: case.epoch for case in cases}
             judge, evidence = self.judge, self.evidence(run, tuple(cases))
-            self._inquiry.submit(lambda: judge.judge(evidence()))
+            self._inquiry.submit(lambda: ask_judge(judge, evidence()))
             if not self.judge.remote:
                 self._inquiry.wait(_AT_ONCE_S)
             for case in cases:

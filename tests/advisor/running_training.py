@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raymimic.advisor.adjust.evidence import (
+from raymimic.advisor import (
     Adjustment,
     KnobState,
     LayerState,

@@ -187,7 +187,7 @@ def after(diagnosis: Diagnosis | None, parent: Config = PARENT, **more: Any) -> 
         ("underfitting", "lr", +1),
         ("improving", "lr", +1),
         ("slow_start", "lr", +1),
-        ("plateau", "lr", +1),
+        ("plateau", "model/width", +1),
         ("ceiling", "model/width", +1),
     ],
 )
@@ -218,12 +218,6 @@ def test_overfitting_goes_through_its_remedies_in_the_measured_order() -> None:
                 order.append(("+" if config[name] > PARENT[name] else "-") + name)
         edits.append(trial(f"edit{number}", config, 0.6))
     assert order == ["-lr", "+batch_size", "-n_layers", "+dropout", "+weight_decay"]
-
-
-def test_a_late_plateau_is_convergence_and_wants_a_wider_net() -> None:
-    proposal = after(diagnosed("plateau", onset=9), curve=curve(10))
-    assert proposal.config["model/width"] > PARENT["model/width"]
-    assert proposal.config["lr"] == PARENT["lr"]
 
 
 def test_a_dead_net_wants_the_opposite_of_a_diverged_one() -> None:

@@ -51,7 +51,7 @@ def build(config: dict[str, Any], advisor: Any) -> list[Any]:
     model = network()
     optimizer = torch.optim.AdamW(model.parameters(), config.get("lr", 1e-2))
     knobs = {"mix": Knob(0, 1)}
-    parts = [model, optimizer, Modulator(model, optimizer, advisor=advisor, knobs=knobs, ema=0.9)]
+    parts = [model, optimizer, Modulator(model, optimizer, llm=advisor, knobs=knobs, ema=0.9)]
     if (checkpoint := tune.get_checkpoint()) is not None:
         for part, state in zip(parts, load(checkpoint), strict=True):
             part.load_state_dict(state)
@@ -187,7 +187,7 @@ def guided(config: dict[str, Any], guide: Guide) -> None:
     torch.set_num_threads(1)
     model = network()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
-    modulator = Modulator(model, optimizer, advisor=guide, wait=True, timeout=30.0)
+    modulator = Modulator(model, optimizer, llm=guide, wait=True, timeout=30.0)
     for epoch in range(EPOCHS):
         if epoch == 3:
             ray.kill(ray.get_actor(guide.name, namespace="raymimic"))

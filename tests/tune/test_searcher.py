@@ -370,3 +370,12 @@ def test_a_ledger_that_cannot_be_written_does_not_stop_a_search(make, tmp_path):
 
 def test_the_default_ledger_lies_beside_rays_results(tmp_path):
     assert Path(LLMSearcher(llm="none").ledger.path).parent == tmp_path / "ray_results/raymimic"
+
+
+@pytest.mark.parametrize("answer", [None, "x = 0.5", {"x": 0.5}, [{"x": 0.5}]])
+def test_an_answer_of_another_form_is_a_counted_fallback(make, events, answer):
+    advisor = CountingAdvisor()
+    advisor.propose = lambda evidence, n: answer
+    searcher = make(llm=advisor)
+    assert 0.0 <= suggest(searcher, "a")["x"] <= 1.0
+    assert [row["reason"] for row in events("fallback")] == ["bad_advice"]

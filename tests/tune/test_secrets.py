@@ -39,7 +39,7 @@ def train(config):
     import small_training as small
     model = small.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=config["lr"])
-    modulator = Modulator(model, optimizer, advisor=config["guide"], wait=True, timeout=5,
+    modulator = Modulator(model, optimizer, llm=config["guide"], wait=True, timeout=5,
                           ledger=f"{folder}/modulator-{tune.get_context().get_trial_id()}.jsonl")
     for epoch in range(3):
         small.one_epoch(model, optimizer, modulator.step, epoch)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raymimic.advisor.base import TrialRecord
-from raymimic.advisor.cures import remedies
+from raymimic.advisor.cures import cures_for
 from raymimic.advisor.propose.axes import Axis
 from raymimic.advisor.propose.known_trials import Field, changed
 from raymimic.advisor.propose.outcomes import Neighbour, neighbours, parabola_lowest, track_record
@@ -29,6 +29,9 @@ _SWITCH = 0.25
 
 _FINEST = 0.005
 """Steps shorter than this in unit coordinates are lost in the noise."""
+
+_MIDDLE = 0.5
+"""A learning rate below this, in unit coordinates, is low in its range."""
 
 _BETWEEN = "the lowest point between two values that were worse"
 
@@ -77,19 +80,14 @@ def edits_of(field: Field, index: int, rng: random.Random) -> Iterator[Edit]:
 def _called_for(field: Field, trial: TrialRecord) -> Iterator[tuple[Axis, int, float, Signal]]:
     """Give (axis, direction, steps, signal) in order; the first signal to name an axis decides."""
     seen: set[str] = set()
+    rates = [axis for axis in field.axes if axis.role == "learning_rate"]
+    low = any(axis.unit(trial.config[axis.name]) < _MIDDLE for axis in rates)
     for signal in trial.diagnosis.signals if trial.diagnosis else ():
-        early = trial.curve is None or (signal.onset or 0) <= _middle(trial)
-        for remedy in remedies(signal.kind, field.axes, trial.config, early=early):
+        for remedy in cures_for(signal.kind, low_rate=low):
             for axis in field.axes:
                 if axis.role == remedy.role and axis.name not in seen:
                     seen.add(axis.name)
                     yield axis, remedy.direction, remedy.steps, signal
-
-
-def _middle(trial: TrialRecord) -> float:
-    if trial.curve is None or not len(trial.curve):
-        return 0.0
-    return (float(trial.curve.epochs[0]) + float(trial.curve.epochs[-1])) / 2
 
 
 def _hopeless(record: dict[tuple[int, int], tuple[int, int]], axis: int, direction: int) -> bool:

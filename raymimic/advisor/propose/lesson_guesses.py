@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raymimic.advisor.base import Lesson, Lessons
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.lessons.reading import Lesson, Lessons
 from raymimic.advisor.propose.axes import Axis, axes_of
 from raymimic.advisor.propose.first_guesses import Guess, completed, usable
 from raymimic.errors import ConfigError

@@ -8,7 +8,7 @@ import pytest
 from running_training import evidence, past
 
 from raymimic import Adjustment, HeuristicAdvisor, Operation
-from raymimic.advisor.adjust.evidence import KnobState
+from raymimic.advisor import KnobState
 from raymimic.curves import Curve, Diagnosis, Signal, diagnose
 
 

@@ -123,6 +123,7 @@ BAD = [
     (said("t2", "redirect", knobs=None), "must be an object"),
     (said("t2", "redirect", knobs={"lr": 0.5}), "0.0001 to 0.1, got 0.5"),
     (said("t2", "redirect", knobs={"lr": True}), "must be a number"),
+    (said("t2", "redirect", knobs={"lr": "0.05"}), "must be a number"),
     (said("t2", "redirect", knobs={"lr": 0.03}), "stands at 0.03 already"),
     (said("t2", "redirect", knobs={"warp": 1}), "no such knob"),
     (said("t2", "clone"), "t2 has no leader"),
@@ -135,7 +136,14 @@ def test_a_bad_judgement_costs_only_itself_and_is_noted(bad, reason):
     advice = judge(reply(said("t1", "stop"), bad))
     assert [(one.trial_id, one.action) for one in advice.judgements] == [("t1", "stop")]
     assert any(reason in drop for drop in advice.drops)
+    assert any(drop.startswith("judgement 2: ") for drop in advice.drops)
     assert "trial t2: no usable judgement" in advice.drops
+
+
+def test_a_long_reason_is_cut():
+    (one, _) = judge(reply(said("t1", reason="why " * 99), said("t2"))).judgements
+    assert len(one.reason) == 240
+    assert one.reason.endswith("…")
 
 
 def test_one_bad_knob_leaves_the_others():
@@ -235,9 +243,12 @@ def test_rules_keep_to_bounds_and_rest_for_a_quarter_of_a_training():
     assert by_rule(flat(), redirects=(past(15),)).action == "continue"
     assert by_rule(flat(), redirects=(past(14),)).action == "redirect"
     assert by_rule(flat(), redirects=(past(10, verdict="worse"),)).action == "continue"
-    assert by_rule(flat(), knobs=()).action == "continue"
+    assert by_rule(flat(), knobs=()).reason == "no knob can be turned now"
     falling = Curve(range(1, 25), {"loss": [1.0 / e for e in range(1, 25)]})
     assert by_rule(falling).action == "continue"
+    for redirects, action in (((), "redirect"), ((past(1),), "continue")):  # how long is unknown
+        asked = evidence(case(curve=flat(), redirects=redirects), length=0)
+        assert HeuristicAdvisor().judge(asked).judgements[0].action == action
 
 
 def test_a_clone_by_rule_takes_the_leaders_knobs_a_little_up_or_down():
@@ -257,10 +268,12 @@ def test_a_clone_by_rule_takes_the_leaders_knobs_a_little_up_or_down():
     )
     worse = past(changed={"lr": (0.03, 0.01)}, verdict="worse")
     cloned = past(changed={"dropout": (0.3, 0.1)}, verdict="worse", cloned="cd34")
+    dropouts = set()
     for index in range(20):  # down was worse; a clone's weights were others, too
         one = by_rule(
             flat(), trial_id=f"t{index}", leader=LEADER, knobs=(LR, DROPOUT),
             redirects=(worse, cloned),
         )  # fmt: skip
         assert one.knobs["lr"] == pytest.approx(0.012)
-        assert one.knobs["dropout"] in (pytest.approx(0.4), pytest.approx(0.6))
+        dropouts.add(round(one.knobs["dropout"], 6))
+    assert dropouts == {0.4, 0.6}

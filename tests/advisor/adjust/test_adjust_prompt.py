@@ -10,9 +10,14 @@ from typing import Any, get_args
 import pytest
 from running_training import evidence, past
 
-from raymimic.advisor.adjust.evidence import Adjustment, Anchor, KnobState, LayerState
-from raymimic.advisor.adjust.reply import KINDS
-from raymimic.advisor.llm import build_adjust_request
+from raymimic.advisor import (
+    OPERATIONS,
+    Adjustment,
+    Anchor,
+    KnobState,
+    LayerState,
+    build_adjust_request,
+)
 from raymimic.curves import Curve, diagnose
 from raymimic.llm import estimate_tokens
 from raymimic.llm.anthropic import claude_schema
@@ -31,7 +36,7 @@ def test_the_system_part_is_constant_and_holds_vocabulary_rule_and_instruction()
     assert "param += (1 - alpha) * optimizer_update + alpha * delta" in first.system
     assert "0 to 0.4" in first.system
     assert r'The user says: "keep it \"calm\""' in first.system
-    for kind in KINDS:
+    for kind in OPERATIONS:
         assert f"\n- {kind}: " in first.system
     assert "amount 0 to 0.5" in first.system
 
