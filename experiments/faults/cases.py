@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Lab, Run, Settings
-from stub import StubModel
-from training import Task
+from experiments.faults.harness import Lab, Run, Settings
+from experiments.faults.stub import StubModel
+from experiments.faults.training import Task
 
 
 @dataclass

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Run
-from stub import ADJUSTMENT, TOKENS_IN, TOKENS_OUT, StubModel
-from training import EachEpoch, SameAnswer, undisturbed
-
+from experiments.faults.harness import Run
+from experiments.faults.stub import ADJUSTMENT, TOKENS_IN, TOKENS_OUT, StubModel
+from experiments.faults.training import EachEpoch, SameAnswer, undisturbed
 from raymimic import read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.ledger import Events

@@ -1,6 +1,6 @@
 """Mutilated replies through the real reply path: every one is a decision or a counted rejection.
 
-    python experiments/faults/fuzz.py [--replies 60000] [--seed 0] [--out DIR]
+    python -m experiments.faults.fuzz [--replies 60000] [--seed 0] [--out DIR]
 
 Half of the replies answer `LLMAdvisor.propose` and go on through the searcher's intake (checked,
 mended, deduplicated, written to the ledger); half answer `LLMAdvisor.adjust` and are applied to a
@@ -25,13 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mutations import mutilated
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "advisor"))
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "modulation"))
 from running_training import evidence as run_evidence
 from small_training import network
 
+from experiments.faults.mutations import mutilated
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import AMOUNTS, SearchEvidence
 from raymimic.errors import AdvisorError

@@ -1,6 +1,6 @@
 """Every way a language model's service can fail, against both SDKs: what comes out, and when.
 
-    python experiments/faults/llm.py [--deadline 3] [--only WORD] [--out DIR]
+    python -m experiments.faults.llm [--deadline 3] [--only WORD] [--out DIR]
 
 A loopback server misbehaves (tests/stub_llm.py), or there is none; the real `anthropic` and
 `openai` clients ask it what `LLMAdvisor.propose` and `.adjust` ask. An answer is a decision or an
@@ -25,9 +25,6 @@ from typing import Any
 
 import anthropic  # noqa: F401 - no deadline pays for the import
 import openai  # noqa: F401
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "advisor"))
 from running_training import evidence as run_evidence
 from stub_llm import Body, Fault, Says, Status, StubServer
 

@@ -1,7 +1,7 @@
 """What stopping trials saves: the same searchers under different schedulers.
 
-    python experiments/forecast/saving.py --tables TABLES --out OUT [--seeds 20] [--samplers random]
-    python experiments/forecast/saving.py --pool POOL --out OUT --budgets 5,10 --counts 30
+    python -m experiments.forecast.saving --tables TABLES --out OUT [--seeds 20] [--samplers random]
+    python -m experiments.forecast.saving --pool POOL --out OUT --budgets 5,10 --counts 30
 
 Two kinds of runs, one trial at a time, under the schedulers as a user of Ray Tune would write them:
 
@@ -35,14 +35,11 @@ from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 from scipy.stats import t
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
-
-import methods
-import pool
-import tables
-from replay import Replay, Row
-from task import Task
-
+from experiments.common import tables
+from experiments.common.replay import Replay, Row
+from experiments.common.task import Task
+from experiments.forecast import pool
+from experiments.head_to_head import methods
 from raymimic import LLMScheduler, LLMSearcher
 
 DEVELOPED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")

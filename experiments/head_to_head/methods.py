@@ -15,17 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ablations
-import minds
 import ray
-from one_epoch import OneEpoch, StopAtOnce
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from replay import Replay, Row
-from task import NotApplicable, Task
 
+from experiments.common.replay import Replay, Row
+from experiments.common.task import NotApplicable, Task
+from experiments.head_to_head import ablations, minds
+from experiments.head_to_head.one_epoch import OneEpoch, StopAtOnce
 from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
 from raymimic.advisor import choose_advisor
 from raymimic.llm import resolve_llm
@@ -126,7 +125,7 @@ def _raymimic(
 
 def _neuropt(task: Task, seed: int, ledger: Path, *, llm: MakeLLM) -> Searcher:
     """Neuropt's loop around the same model, which answers in its form."""
-    from neuropt import NeuroptSearcher
+    from experiments.head_to_head.neuropt import NeuroptSearcher
 
     del ledger
     return NeuroptSearcher(resolve_llm(llm(task, seed)), seed=seed)

@@ -1,6 +1,6 @@
 """Searches any set of tasks with any set of methods over paired seeds, and writes the report.
 
-    python experiments/head_to_head/run.py --methods tpe,gp,raymimic --tasks final \
+    python -m experiments.head_to_head.run --methods tpe,gp,raymimic --tasks final \
         --seeds 20 --trials 50 --workers 2 --tables DIR --out results/final
 
 Each (task, method, seed) is one Parquet file under OUT/raw; what is there is not run again, so an
@@ -22,11 +22,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-import catalog
-import methods
-import record
-from task import NotApplicable
-
+from experiments.common.task import NotApplicable
+from experiments.head_to_head import catalog, methods, record
 from raymimic.errors import LLMSetupError
 
 
@@ -198,7 +195,7 @@ def settle_preset(options: argparse.Namespace) -> None:
     """Hold one folder to one size of trainings; ends the program for another or an unknown one."""
     if set(options.tasks).isdisjoint(catalog.GROUPS["real"]):
         return
-    import cnn_training  # needs torch
+    from experiments.common.real import cnn_training  # needs torch
 
     try:
         cnn_training.settings_of(options.preset)
@@ -225,7 +222,7 @@ def main() -> None:
 
 def write_report(out: Path) -> None:
     try:
-        import report
+        from experiments.head_to_head import report
     except ImportError as error:
         print(f"no report written: {error}")
         return

@@ -1,6 +1,6 @@
 """What a judge and live knobs cost: microseconds per result, per push, per pull; delay of a push.
 
-    python experiments/judging/cost.py [--part controller live delay] [--out results.json]
+    python -m experiments.judging.cost [--part controller live delay] [--out results.json]
 
 controller  Trials of 50 epochs, 50 side by side, driven through `LLMScheduler.on_trial_result` as
             Tune does it, an epoch every 0.2 s, every call timed on its own: without a judge, with a

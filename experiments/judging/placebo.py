@@ -1,6 +1,6 @@
 """How often a redirect that did nothing is called better or worse: placebos on recorded curves.
 
-    python experiments/judging/placebo.py --tables TABLES [--seeds 10] [--trials 30] [--out OUT]
+    python -m experiments.judging.placebo --tables TABLES [--seeds 10] [--trials 30] [--out OUT]
 
 Recorded curves are drawn from tables and driven through `LLMScheduler`, ten side by side, with the
 keyless rules and live knobs. The trials report every pushed value as taken over, but their curves
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -22,12 +21,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
-
-import tables
 from ray.tune.schedulers import TrialScheduler
 
+from experiments.common import tables
 from raymimic import Knob, LLMScheduler, read_events
 from raymimic.scheduling import redirects as redirects_room
 from raymimic.tune import LiveKnobs

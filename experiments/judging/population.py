@@ -1,6 +1,6 @@
 """What cloning is worth: hopeless trials stopped or cloned, Tune's PBT, or nothing at all.
 
-    python experiments/judging/population.py [--seeds 12] [--arms stop pbt] [--out population.json]
+    python -m experiments.judging.population [--seeds 12] [--arms stop pbt] [--out population.json]
 
 Rows of arms that are not run again are kept.
 

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from task import StudyError, Trainee
 from torch import nn
+
+from experiments.modulation.task import StudyError, Trainee
 
 EMA: float | None = 0.98  # decay per step of the guided arms' average of the weights
 
@@ -135,7 +136,9 @@ def dropout_of(model: nn.Module) -> float | None:
 
 def _guided(advice: str) -> Callable[..., Arm]:
     def make(trainee: Trainee, seed: int) -> Arm:
-        from guided import Guided  # needs raymimic.modulation, the other arms do not
+        from experiments.modulation.guided import (
+            Guided,  # needs raymimic.modulation, the other arms do not
+        )
 
         return Guided(trainee, seed, advice)
 
@@ -168,7 +171,7 @@ def attach(
     if recipe is not None:
         return Constant(trainee, seed, recipe)
     if name.startswith("guided@"):
-        from guided import Guided
+        from experiments.modulation.guided import Guided
 
         return Guided(trainee, seed, name.removeprefix("guided@"), ledger=ledger)
     return _SIMPLE[name](trainee, seed)

@@ -13,11 +13,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-import arms
-import catalog
-import record
-import training
-from task import StudyError
+from experiments.modulation import arms, catalog, record, training
+from experiments.modulation.task import StudyError
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from supervised import Part, Parts, Supervised
-from task import Study, StudyError
 from torch import nn
+
+from experiments.modulation.supervised import Part, Parts, Supervised
+from experiments.modulation.task import Study, StudyError
 
 EPOCHS = 10
 _FULL = 60_000

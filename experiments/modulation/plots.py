@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import arms
-import catalog
 import matplotlib
 import pandas as pd
-from estimates import Paired, paired
+
+from experiments.modulation import arms, catalog
+from experiments.modulation.estimates import Paired, paired
 
 matplotlib.use("Agg")
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from arms import file_name
+from experiments.modulation.arms import file_name
 
 
 def path_of(out: Path, study: str, size: int, arm: str, seed: int) -> Path:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import catalog
 import numpy as np
 import pandas as pd
-import plots
-import record
-from estimates import Paired, paired
+
+from experiments.modulation import catalog, plots, record
+from experiments.modulation.estimates import Paired, paired
 
 WEIGHTS = {
     "last": "weights at the end of the run",

@@ -1,6 +1,6 @@
 """Trains any study under any arms over paired seeds, and writes the report.
 
-    python experiments/modulation/run.py --study mnist --sizes 10,100,600 --arms plain,guided \
+    python -m experiments.modulation.run --study mnist --sizes 10,100,600 --arms plain,guided \
         --seeds 20 --data-dir DIR --out OUT --workers 1
 
 Each (study, size, arm, seed) is one JSON file under OUT/raw; what is there is not run again, so an
@@ -15,11 +15,9 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-import arms
-import catalog
-import recipes
-from jobs import Job, run_all
-from task import StudyError
+from experiments.modulation import arms, catalog, recipes
+from experiments.modulation.jobs import Job, run_all
+from experiments.modulation.task import StudyError
 
 
 def tuning(options: argparse.Namespace) -> list[Job]:
@@ -142,7 +140,7 @@ def main() -> None:
             good = (not jobs or run_all(jobs, options.workers)) and good
             if jobs_of is tuning and not good and jobs:
                 raise SystemExit("a candidate of `fixed` broke: no recipe without it")
-    import report
+    from experiments.modulation import report
 
     report.write(options.out)
     raise SystemExit(0 if good else 1)

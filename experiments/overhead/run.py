@@ -1,6 +1,6 @@
 """What a searcher costs Tune's controller: microseconds per call, by the number of ended trials.
 
-    python experiments/overhead/run.py [--trials 10 1000 10000] [--out results.json]
+    python -m experiments.overhead.run [--trials 10 1000 10000] [--out results.json]
 
 Each searcher first gets N ended trials of 50 epochs, then 100 more are driven through it as Tune
 does it, beside one that keeps running, and every call is timed on its own (with nothing running,

@@ -1,6 +1,6 @@
 """Restores a saved search in a process of its own and says what that took, as JSON.
 
-python experiments/scale/restore.py CHECKPOINT
+python -m experiments.scale.restore CHECKPOINT
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import os
 import sys
 import time
 
-from meter import load, resident_bytes
-from world import METRIC, MODE, SPACE, StandIn
-
+from experiments.scale.meter import load, resident_bytes
+from experiments.scale.world import METRIC, MODE, SPACE, StandIn
 from raymimic import LLMScheduler, LLMSearcher
 
 

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from meter import Row, load
-from world import METRIC, MODE, SPACE
+
+from experiments.scale.meter import Row, load
+from experiments.scale.world import METRIC, MODE, SPACE
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",

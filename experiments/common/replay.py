@@ -18,8 +18,8 @@ from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from task import Task, TrainingFailed
 
+from experiments.common.task import Task, TrainingFailed
 from raymimic.records import Config
 
 Row = dict[str, Any]
