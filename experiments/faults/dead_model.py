@@ -29,10 +29,10 @@ from typing import Any
 import anthropic  # noqa: F401 - imported once a process, with or without a fault
 import ray
 from ray import tune
-from stub_llm import Status, StubServer
 
 from raymimic import AnthropicLLM, LLMSearcher
 from raymimic.advisor import StatisticalAdvisor
+from raymimic.testing.server import Status, StubServer
 
 SPACE = {
     "lr": tune.loguniform(1e-5, 1.0),

@@ -25,8 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from running_training import evidence as run_evidence
-from small_training import network
 
 from experiments.faults.mutations import mutilated
 from raymimic import LLMAdvisor, ScriptedLLM
@@ -40,6 +38,7 @@ from raymimic.search.admission import Admission
 from raymimic.search.session import Session
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
 from raymimic.summary import Journal
+from raymimic.testing.runs import evidence as run_evidence
 
 KERNEL = object()
 SPACE = SearchSpace(
@@ -55,6 +54,13 @@ SPACE = SearchSpace(
 )
 AGAIN_AFTER = 500
 """Replies before a new search begins: otherwise most were repeats."""
+
+
+def _network() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(16, 3)
+    )
 
 
 class Fuzz:
@@ -177,7 +183,7 @@ class Fuzz:
         }  # fmt: skip
 
     def start_training(self, _: int) -> None:
-        self.model = network()
+        self.model = _network()
         optimizer = torch.optim.Adam(self.model.parameters(), lr=0.001)
         self.steering = Steering(self.model, optimizer, {}, Limits(), ema=None)
         for parameter in self.model.parameters():

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running_training import evidence
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor.adjust.evidence import AMOUNTS, Adjuster, AdjustmentAdvice, RunEvidence
 from raymimic.advisor.adjust.reply import KINDS
 from raymimic.errors import AdvisorError, LLMCallError
+from raymimic.testing.runs import evidence
 
 OLDER = {
     "dropout": 0.25,

@@ -84,6 +84,7 @@ class StubServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[StubServer]:
+        """Serve while the block runs."""
         poll = {"poll_interval": 0.01}
         threading.Thread(target=self._server.serve_forever, kwargs=poll, daemon=True).start()
         try:
