@@ -7,8 +7,6 @@ GP and random search are then the same draws.
 from __future__ import annotations
 
 import importlib.metadata
-import logging
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -37,12 +35,6 @@ _ASHA_TRIALS = 10
 
 MakeSearcher = Callable[[Task, int, Path], Searcher]
 """From a task, a seed and the path for a ledger to a fresh searcher."""
-
-
-def silence() -> None:
-    """No log lines or warnings of the libraries: thousands of searches would fill pages."""
-    logging.disable(logging.WARNING)
-    warnings.filterwarnings("ignore")
 
 
 @dataclass(frozen=True)

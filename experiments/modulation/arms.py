@@ -18,7 +18,6 @@ ramp           every knob of the user rises from its low to its high end over th
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -175,11 +174,6 @@ def attach(
 
         return Guided(trainee, seed, name.removeprefix("guided@"), ledger=ledger)
     return _SIMPLE[name](trainee, seed)
-
-
-def file_name(name: str) -> str:
-    """The arm's name as that of a folder: a model's name may have a slash."""
-    return re.sub(r"[^\w@.:+-]", "_", name)
 
 
 def worse(value: float, than: float | None, mode: str) -> bool:

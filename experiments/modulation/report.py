@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.common.estimates import Paired, paired
 from experiments.modulation import catalog, plots, record
-from experiments.modulation.estimates import Paired, paired
 
 WEIGHTS = {
     "last": "weights at the end of the run",
@@ -107,7 +107,7 @@ def _against(values: pd.DataFrame, ours: str, theirs: str, mode: str) -> str:
 
 def tell(found: Paired) -> str:
     """The comparison in one cell."""
-    mean = f"{found.mean:+.4f}"
+    mean = f"{found.difference:+.4f}"
     if found.pairs < 2:
         return f"{mean} (one pair)"
     text = f"**{mean}**" if found.clear else mean

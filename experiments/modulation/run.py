@@ -15,8 +15,9 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
+from experiments.common.jobs import run_all
 from experiments.modulation import arms, catalog, recipes
-from experiments.modulation.jobs import Job, run_all
+from experiments.modulation.jobs import Job, work
 from experiments.modulation.task import StudyError
 
 
@@ -137,7 +138,8 @@ def main() -> None:
         for jobs_of in (tuning, trainings):  # the recipes are read from the tuning's records
             jobs = [job for job in jobs_of(options) if not job.path.exists()]
             print(f"{len(jobs)} trainings to run ({jobs_of.__name__})", flush=True)
-            good = (not jobs or run_all(jobs, options.workers)) and good
+            workers = options.workers if options.workers > 1 else 0
+            good = run_all(jobs, work, workers, noun="trainings") and good
             if jobs_of is tuning and not good and jobs:
                 raise SystemExit("a candidate of `fixed` broke: no recipe without it")
     from experiments.modulation import report

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common.fake_tune import SPACE
 from experiments.scale.meter import Row, load
-from experiments.scale.world import METRIC, MODE, SPACE
+from experiments.scale.world import METRIC, MODE
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +38,6 @@ def test_a_study_imports_itself_and_what_is_common(path: Path) -> None:
         if first == "experiments":
             assert rest[0] in {"common", study_of(path)}, f"imports {name}"
         assert first not in HELPERS, f"imports {name}"
-        assert (first, *rest[:1]) != ("sys", "path")
     assert "sys.path" not in path.read_text()
 
 
@@ -58,13 +55,3 @@ def test_the_lab_book_runs_studies_as_modules() -> None:
         module = word.split()[0]
         assert (FOLDER.parent / f"{module.replace('.', '/')}.py").is_file(), module
     assert "python experiments/" not in text
-
-
-def test_common_needs_no_study() -> None:
-    code = (
-        "import sys; from experiments.common import estimates, markdown, replay, tables; "
-        "print({n.split('.')[1] for n in sys.modules if n.startswith('experiments.')})"
-    )
-    command = [sys.executable, "-c", code]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=FOLDER.parent)
-    assert shown.stdout.strip() == "{'common'}"
