@@ -108,7 +108,7 @@ def _against(values: pd.DataFrame, ours: str, theirs: str, mode: str) -> str:
 def tell(found: Paired) -> str:
     """The comparison in one cell."""
     mean = f"{found.difference:+.4f}"
-    if found.pairs < 2:
+    if len(found.gap) < 2:
         return f"{mean} (one pair)"
     text = f"**{mean}**" if found.clear else mean
     for low, high in (found.t, found.bootstrap):

@@ -143,6 +143,18 @@ def test_equal_pairs_are_ties_and_prove_nothing() -> None:
     assert (same.wins, same.ties, same.losses, same.p, same.share) == (0, 2, 0, 1.0, 0.5)
 
 
+def test_where_higher_is_better_the_higher_seed_wins() -> None:
+    """Gaps of 1, 2, 3: mean 2, s.d. 1, t(.975, 2) = 4.303, so 2 -+ 2.484."""
+    ours, theirs = np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0])
+    found = estimates.paired(ours, theirs, "max")
+    assert (found.wins, found.losses, found.worse, found.difference) == (3, 0, False, 2.0)
+    assert found.t == pytest.approx((-0.484, 4.484), abs=1e-3)
+    assert not found.clear
+    assert found.bootstrap[0] >= 1
+    assert estimates.paired(ours, theirs, "min").losses == 3
+    assert np.isnan(estimates.paired(ours[:1], theirs[:1]).t).all()
+
+
 def test_holm() -> None:
     """Sorted .01 .02 .04 times 3 2 1 is .03 .04 .04."""
     assert estimates.holm([0.04, 0.01, 0.02]).tolist() == pytest.approx([0.04, 0.03, 0.04])
