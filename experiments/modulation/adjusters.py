@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
-from arms import worse
 from torch import nn
 
+from experiments.modulation.arms import worse
 from raymimic.advisor import (
     Adjuster,
     Adjustment,

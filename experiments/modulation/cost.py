@@ -1,6 +1,6 @@
 """What the Modulator costs: step time beside the plain optimizer in one run, and memory.
 
-    python experiments/modulation/cost.py --out OUT [--large] [--rounds 30] [--block 20]
+    python -m experiments.modulation.cost --out OUT [--large] [--rounds 30] [--block 20]
 
 Five trainings of the same network stand side by side and take turns, a block of steps each, in an
 order that rotates: the plain optimizer, the same once more (its ratio is the noise of the
@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mnist
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from transformer import Transformer
 
+from experiments.modulation import mnist
+from experiments.modulation.transformer import Transformer
 from raymimic import Modulator
 from raymimic.advisor import Adjustment, AdjustmentAdvice, Operation, RunEvidence
 

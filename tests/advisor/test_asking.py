@@ -6,8 +6,6 @@ import pickle
 from typing import Any
 
 import pytest
-from running_training import evidence as run_evidence
-from trials_in_doubt import evidence as judge_evidence
 
 from raymimic import Adjustment, AdjustmentAdvice, HeuristicAdvisor, Operation, SearchEvidence
 from raymimic.advisor import JudgeAdvice, Judgement, ask_adjust, ask_judge, ask_propose
@@ -15,6 +13,8 @@ from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
 from raymimic.records import Advice, Call, Proposal
 from raymimic.space import FloatRange, SearchSpace
+from raymimic.testing.runs import evidence as run_evidence
+from raymimic.testing.trials import evidence as judge_evidence
 
 SEARCH = SearchEvidence(SearchSpace({"x": FloatRange(0, 1)}), "loss", "min")
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
-from running_training import evidence as run_evidence
-from trials_in_doubt import case
-from trials_in_doubt import evidence as judge_evidence
 
 from raymimic import HeuristicAdvisor, SearchEvidence
 from raymimic.advisor import KnobState, build_adjust_request, build_judge_request, build_request
 from raymimic.advisor.cures import CURES, Turn, cures_for
 from raymimic.curves import Diagnosis, Signal
 from raymimic.space import FloatRange, SearchSpace
+from raymimic.testing.runs import evidence as run_evidence
+from raymimic.testing.trials import case
+from raymimic.testing.trials import evidence as judge_evidence
 
 KNOBS = (
     KnobState("lr", 0.01, 1e-4, 1.0),

@@ -8,21 +8,6 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from simulated_search import (
-    OPTIMUM,
-    SPACE,
-    WORST,
-    Guide,
-    around,
-    at,
-    best,
-    bowl,
-    drawn,
-    ended,
-    evidence,
-    known,
-    search,
-)
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import (
@@ -38,6 +23,21 @@ from raymimic.advisor.propose.share import CEILING, FLOOR, earned_share
 from raymimic.errors import AdvisorError
 from raymimic.records import Call, Config, Proposal
 from raymimic.space import Choice, SearchSpace
+from raymimic.testing.searches import (
+    OPTIMUM,
+    SPACE,
+    WORST,
+    RuleAdvisor,
+    around,
+    at,
+    best,
+    bowl,
+    drawn,
+    ended,
+    evidence,
+    known,
+    search,
+)
 
 MANY = 20
 """Slots enough for every side to get some."""
@@ -72,7 +72,7 @@ def share(trials) -> float:
 
 
 def test_the_first_batch_is_three_guesses_and_a_random_one() -> None:
-    advice = MixtureAdvisor(Guide(good)).propose(evidence(), 4)
+    advice = MixtureAdvisor(RuleAdvisor(good)).propose(evidence(), 4)
     assert sources(advice.proposals) == ["heuristic"] * 3 + ["random"]
 
 
@@ -85,20 +85,20 @@ def test_the_users_point_takes_the_place_of_a_guess(state: str) -> None:
         "running": evidence(running=(replace(trial, status="running"),)),
         "waiting": evidence(queued=(point,), queued_by_user=1),
     }[state]
-    advice = MixtureAdvisor(Guide(good)).propose(seen, 3)
+    advice = MixtureAdvisor(RuleAdvisor(good)).propose(seen, 3)
     assert sources(advice.proposals) == ["heuristic", "heuristic", "random"]
 
 
 def test_many_points_of_the_user_leave_the_guide_two_guesses() -> None:
     points = tuple(at(x, 0.5, 0.5) for x in (0.2, 0.4, 0.6, 0.8))
     seen = evidence(queued=points, queued_by_user=4)
-    advice = MixtureAdvisor(Guide(good)).propose(seen, 3)
+    advice = MixtureAdvisor(RuleAdvisor(good)).propose(seen, 3)
     assert sources(advice.proposals) == ["heuristic", "heuristic", "random"]
 
 
 @pytest.mark.parametrize("n", [1, 8, 16])
 def test_one_at_a_time_or_many_at_once_the_opening_is_mixed(n: int) -> None:
-    guide, waiting = Guide(good), evidence()
+    guide, waiting = RuleAdvisor(good), evidence()
     proposals: list[Proposal] = []
     while len(proposals) < 16:
         proposals += MixtureAdvisor(guide).propose(waiting, n).proposals
@@ -114,7 +114,7 @@ def test_one_at_a_time_or_many_at_once_the_opening_is_mixed(n: int) -> None:
 def test_a_hostile_guide_loses_its_share_and_a_good_one_earns_more() -> None:
     counts, ends = {}, {}
     for rule in (good, hostile):
-        trials = search(MixtureAdvisor(Guide(rule)), 24)
+        trials = search(MixtureAdvisor(RuleAdvisor(rule)), 24)
         shares = [share(trials[:i]) for i in range(len(trials) + 1)]
         assert all(FLOOR <= value <= CEILING for value in shares)
         counts[rule] = Counter(trial.source for trial in trials)
@@ -148,7 +148,7 @@ def test_a_guide_that_comes_to_its_senses_gets_trials_again() -> None:
 
 def guided(trials) -> int:
     """How many of the next hundred slots are the guide's."""
-    guide = Guide(good)
+    guide = RuleAdvisor(good)
     MixtureAdvisor(guide).propose(evidence(trials), 100)
     return guide.asked[-1][0].to_run or 0
 
@@ -184,7 +184,7 @@ def test_failures_and_the_statistical_sides_wins_count_against_the_guide() -> No
 
 def test_more_is_asked_of_the_guide_than_will_be_run_and_a_model_is_told() -> None:
     seen = known(GUARDED - 1)
-    guide = Guide(good)
+    guide = RuleAdvisor(good)
     advice = MixtureAdvisor(guide).propose(seen, MANY)
     (told_guide, asked), taken = guide.asked[-1], sources(advice.proposals).count("heuristic")
     assert asked > taken == told_guide.to_run
@@ -202,7 +202,7 @@ def test_invalid_and_repeated_candidates_are_dropped_with_a_reason_and_replaced(
     seen = known(GUARDED - 1, queued=(at(0.5, 0.5, 0.5),))
     new = at(0.21, 0.31, 0.41)
     said = iter([{"lr": 7}, seen.trials[1].config, seen.queued[0], new, new])
-    advice = MixtureAdvisor(Guide(lambda rng: next(said, new))).propose(seen, MANY)
+    advice = MixtureAdvisor(RuleAdvisor(lambda rng: next(said, new))).propose(seen, MANY)
     guided = [p for p in advice.proposals if p.source == "heuristic"]
     assert [p.config for p in guided] == [new]
     for old in (seen.trials[1].config, seen.queued[0], new):
@@ -216,7 +216,7 @@ def test_candidates_that_promise_less_than_a_random_draw_are_set_aside() -> None
     rng = random.Random(7)
     corner = [ended(f"bad{i}", hostile(rng), 1.0 + i, "heuristic") for i in range(3)]
     seen = evidence([*known(2 * INFORMED).trials, *corner])
-    advice = MixtureAdvisor(Guide(hostile)).propose(seen, MANY)
+    advice = MixtureAdvisor(RuleAdvisor(hostile)).propose(seen, MANY)
     assert set(sources(advice.proposals)) == {"statistical"}
     assert any("promises less than a random draw" in drop for drop in advice.drops)
 
@@ -244,7 +244,7 @@ def test_before_that_the_guides_own_order_counts() -> None:
 
 
 def test_a_good_guide_is_not_blunted() -> None:
-    mixed = search(MixtureAdvisor(Guide(good)), INFORMED)
+    mixed = search(MixtureAdvisor(RuleAdvisor(good)), INFORMED)
     assert best(mixed[:3]) == min(bowl(t.config) for t in mixed if t.source == "heuristic")
     assert best(mixed[:1]) < 0.02  # the guide's first guess is the first trial
 

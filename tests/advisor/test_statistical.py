@@ -14,11 +14,12 @@ import optuna
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from simulated_search import SPACE, at, best, bowl, drawn, ended, evidence, known, search
 
-from raymimic.advisor import RandomAdvisor, StatisticalAdvisor, TrialRecord, statistical
+from raymimic.advisor import RandomAdvisor, StatisticalAdvisor, TrialRecord
+from raymimic.advisor.propose import optuna_samplers as statistical
 from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
+from raymimic.testing.searches import SPACE, at, best, bowl, drawn, ended, evidence, known, search
 
 
 class Thing:

@@ -8,12 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated_search import OPTIMUM, SPACE, WORST, around, at, bowl, drawn, ended, evidence, known
 
 from raymimic.advisor import SearchEvidence
 from raymimic.advisor.propose.gp import Surrogate
 from raymimic.records import Config
 from raymimic.space import Choice, FloatRange, SearchSpace
+from raymimic.testing.searches import (
+    OPTIMUM,
+    SPACE,
+    WORST,
+    around,
+    at,
+    bowl,
+    drawn,
+    ended,
+    evidence,
+    known,
+)
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

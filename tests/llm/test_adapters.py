@@ -16,12 +16,12 @@ import anthropic  # noqa: F401 - imported here so that no test's deadline pays f
 import openai  # noqa: F401
 import pytest
 from llm_settings import KEY, SCHEMA, MakeLLM
-from stub_llm import Body, Fault, Status, StubServer
 
 from raymimic.errors import BadReply, LLMCallError, LLMError, LLMRefusal, LLMSetupError
 from raymimic.llm import LLM, AnthropicLLM, OpenAILLM, Request, read_object
 from raymimic.llm.calling import contained
 from raymimic.llm.prices import Price
+from raymimic.testing.server import Body, Fault, Status, StubServer
 
 USAGE = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
 FAST = 0.6  # seconds: a deadline that tests can wait for

@@ -122,7 +122,7 @@ def test_a_trial_that_died_ends_as_one_that_did_not(tmp_path):
     died = tmp_path / "died"
     died.mkdir()
     space = {"name": "all", "died": str(died), "die": tune.grid_search(["", "raised", "killed"])}
-    plain, *others = fit(tmp_path, train, space, failures=1)
+    plain, *others = fit(tmp_path, train, space, failures=1, max_concurrent_trials=1)
     assert sorted(path.name for path in died.iterdir()) == ["killed", "raised"]
     model, optimizer, state = load(plain.checkpoint)
     assert len(state["record"]["history"]) == EPOCHS

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from engine import Engine
-from fake_advisors import CountingAdvisor, HeldAdvisor
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import StatisticalAdvisor
 from raymimic.errors import AdvisorError, LLMCallError, LLMSetupError
 from raymimic.search.checkpoint import load, resume, save
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor
 
 TRIALS = 9
 

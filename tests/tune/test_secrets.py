@@ -26,7 +26,7 @@ import logging, os, pickle, sys
 logging.basicConfig(level=logging.DEBUG)
 import ray, torch
 from ray import tune
-from stub_llm import Says, Status, StubServer
+from raymimic.testing.server import Says, Status, StubServer
 from raymimic import (
     AnthropicLLM, Gateway, Guide, LLMAdvisor, LLMScheduler, LLMSearcher, Modulator, OpenAILLM,
     RaymimicCallback,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running_training import evidence
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import OPERATIONS, Adjuster, AdjustmentAdvice, RunEvidence
 from raymimic.errors import AdvisorError, LLMCallError
+from raymimic.testing.runs import evidence
 
 
 def ask(reply: Any, asked: RunEvidence | None = None) -> AdjustmentAdvice:

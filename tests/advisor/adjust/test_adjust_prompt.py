@@ -8,7 +8,6 @@ import re
 from typing import Any, get_args
 
 import pytest
-from running_training import evidence, past
 
 from raymimic.advisor import (
     OPERATIONS,
@@ -21,6 +20,7 @@ from raymimic.advisor import (
 from raymimic.curves import Curve, diagnose
 from raymimic.llm import estimate_tokens
 from raymimic.llm.anthropic import claude_schema
+from raymimic.testing.runs import evidence, past
 
 
 def test_the_system_part_is_constant_and_holds_vocabulary_rule_and_instruction():

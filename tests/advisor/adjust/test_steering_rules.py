@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from running_training import evidence, past
 
 from raymimic import Adjustment, HeuristicAdvisor, Operation
 from raymimic.advisor import KnobState
 from raymimic.curves import Curve, Diagnosis, Signal, diagnose
+from raymimic.testing.runs import evidence, past
 
 
 def seen(losses: list[float], train: list[float] | None = None, **changes: Any):

@@ -9,13 +9,23 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trials_in_doubt import DECAY, DROPOUT, LEADER, LR, case, evidence, flat, overfitting, past
 
 from raymimic import HeuristicAdvisor, LLMAdvisor, ScriptedLLM
 from raymimic.advisor import MOST_CASES, Judge, JudgeAdvice, JudgeEvidence, build_judge_request
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import AdvisorError
 from raymimic.llm.prices import estimate_tokens
+from raymimic.testing.trials import (
+    DECAY,
+    DROPOUT,
+    LEADER,
+    LR,
+    case,
+    evidence,
+    flat,
+    overfitting,
+    past,
+)
 
 
 def judge(reply: Any, asked: JudgeEvidence | None = None) -> JudgeAdvice:

@@ -1,4 +1,4 @@
-"""Running trials in doubt, for tests of what may be said of them."""
+"""Running trials in doubt: evidence for a `Judge`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from raymimic.advisor import Case, JudgeEvidence, KnobState, Leader, PastRedirect
 from raymimic.curves import Curve, diagnose
+from raymimic.testing import curves
 
 LR = KnobState("lr", 0.03, 1e-4, 0.1, "learning rate")
 DROPOUT = KnobState("dropout", 0.1, 0.0, 0.6)
@@ -16,16 +17,18 @@ DECAY = KnobState("weight_decay", 0.001, 0.0, 0.1)
 def flat(epochs: int = 24) -> Curve:
     """A loss that has come to rest at its sixth epoch."""
     losses = [0.6 + 0.5**epoch + 0.001 * (-1) ** epoch for epoch in range(epochs)]
-    return Curve(range(1, epochs + 1), {"loss": losses})
+    return curves.curve({"loss": losses})
 
 
 def overfitting(epochs: int = 24) -> Curve:
+    """A validation loss that rises from its seventh epoch on while the training loss falls."""
     down = [1.0 / (epoch + 1) for epoch in range(epochs)]
     up = [0.4 + 1.0 / (epoch + 1) + 0.03 * max(0, epoch - 6) for epoch in range(epochs)]
-    return Curve(range(1, epochs + 1), {"loss": up, "train_loss": down})
+    return curves.curve({"loss": up, "train_loss": down})
 
 
 def case(trial_id: str = "t1", curve: Curve | None = None, **changes: Any) -> Case:
+    """One trial on a plateau with two live knobs; ``changes`` replace fields of `Case`."""
     curve = flat() if curve is None else curve
     values: dict[str, Any] = {
         "trial_id": trial_id,
@@ -40,6 +43,7 @@ def case(trial_id: str = "t1", curve: Curve | None = None, **changes: Any) -> Ca
 
 
 def evidence(*cases: Case, **changes: Any) -> JudgeEvidence:
+    """Two cases, of which one may not be stopped; ``changes`` replace fields."""
     values: dict[str, Any] = {
         "metric": "loss",
         "mode": "min",
@@ -52,6 +56,7 @@ def evidence(*cases: Case, **changes: Any) -> JudgeEvidence:
 
 
 def past(epoch: int = 10, **changes: Any) -> PastRedirect:
+    """A learning rate that was lowered and helped; ``changes`` replace fields."""
     values: dict[str, Any] = {
         "epoch": epoch,
         "changed": {"lr": (0.09, 0.03)},

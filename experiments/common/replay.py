@@ -13,25 +13,19 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from task import Task, TrainingFailed
 
+from experiments.common.fake_tune import FakeTrial
+from experiments.common.task import Task, TrainingFailed
 from raymimic.records import Config
 
 Row = dict[str, Any]
 
 _POLL_S = 0.001
 _NO_ANSWER_S = 2000.0
-
-
-class StandIn(SimpleNamespace):
-    """What a scheduler sees of a trial; Tune's own can be kept in sets, too."""
-
-    __hash__ = object.__hash__
 
 
 @dataclass
@@ -43,7 +37,7 @@ class Running:
     config: Config
     epochs: Iterator[dict[str, float]]
     row: Row
-    stand_in: Any = field(default_factory=StandIn)
+    stand_in: FakeTrial
     done: int = 0
     last: dict[str, Any] = field(default_factory=dict)
 
@@ -156,8 +150,7 @@ class Replay:
         }
         self._rows.append(row)
         epochs = iter(self.task.train(config, self.seed, number))
-        trial = Running(trial_id, number, config, epochs, row)
-        trial.stand_in.trial_id = trial_id
+        trial = Running(trial_id, number, config, epochs, row, FakeTrial(trial_id, config))
         if self.scheduler is not None:
             self.scheduler.on_trial_add(None, trial.stand_in)
         return trial

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cnn
-import images
 import torch
-from cache import Config
 from torch.nn import functional
+
+from experiments.common.real import cnn, images
+from experiments.common.real.cache import Config
 
 METRICS = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
 _SCORE_BATCH = 500  # images scored at once; bounds memory, does not change results

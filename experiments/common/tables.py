@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from defaults import ADAM, FC_NET, MLP_CLASSIFIER, NOISY_DIGITS
-from grids import Column, NearestRow
-from task import TrainingFailed
 
+from experiments.common.defaults import ADAM, FC_NET, MLP_CLASSIFIER, NOISY_DIGITS
+from experiments.common.grids import Column, NearestRow
+from experiments.common.task import TrainingFailed
 from raymimic.records import Config, Mode
 
 

@@ -1,13 +1,10 @@
-"""Estimators and tests of the comparison; each is small and names its source.
-
-Called ``estimates`` and not ``statistics``: this folder is first on the import path, and a module
-of that name would hide the standard library's, which torch imports.
-"""
+"""Estimators and tests of comparisons; each is small and names its source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,6 +12,8 @@ try:
     from scipy import stats
 except ImportError as missing:  # pragma: no cover - depends on the machine
     raise ImportError("the report's tests need SciPy: pip install scipy") from missing
+
+from raymimic.records import Mode
 
 RESAMPLES = 2000
 Estimator = Callable[[np.ndarray], np.ndarray]
@@ -95,34 +94,94 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Paired:
-    """Ours against theirs over the same seeds; ``difference`` < 0: ours has less regret."""
+    """Ours less theirs over the same seeds; a win is a seed in which ours is better.
 
-    wins: int
-    ties: int
-    losses: int
-    difference: float  # mean over seeds of ours - theirs
-    p: float  # Wilcoxon signed-rank, two-sided; 1 where all pairs tie
-    worse: bool  # the signed ranks lean towards ours having more regret
+    ``gap`` holds the differences, 0 where they are below 1e-12; ``mode`` says which way is better.
+    """
+
+    gap: np.ndarray
+    mode: Mode
+
+    @property
+    def loss(self) -> np.ndarray:
+        """By how much ours is worse, seed by seed."""
+        return self.gap if self.mode == "min" else -self.gap
+
+    @property
+    def wins(self) -> int:
+        return int(np.sum(self.loss < 0))
+
+    @property
+    def ties(self) -> int:
+        return int(np.sum(self.loss == 0))
+
+    @property
+    def losses(self) -> int:
+        return int(np.sum(self.loss > 0))
 
     @property
     def share(self) -> float:
         """Share of seeds won, a tie counting half."""
-        return (self.wins + self.ties / 2) / (self.wins + self.ties + self.losses)
+        return (self.wins + self.ties / 2) / len(self.gap)
+
+    @property
+    def difference(self) -> float:
+        """The mean of ours - theirs."""
+        return float(self.gap.mean())
+
+    @cached_property
+    def p(self) -> float:
+        """Wilcoxon's signed-rank test, two-sided (tied pairs dropped, as he did); 1 if all tie."""
+        moved = self.gap[self.gap != 0]
+        return float(stats.wilcoxon(moved).pvalue) if len(moved) else 1.0
+
+    @property
+    def worse(self) -> bool:
+        """Whether the signed ranks lean towards ours being worse."""
+        moved = self.loss[self.loss != 0]
+        return bool((stats.rankdata(np.abs(moved)) * np.sign(moved)).sum() > 0)
+
+    @property
+    def t(self) -> tuple[float, float]:
+        """95% interval of the mean by Student's t."""
+        return student(self.gap)
+
+    @property
+    def bootstrap(self) -> tuple[float, float]:
+        """The same by resampling seeds."""
+        return bootstrap(self.gap)
+
+    @property
+    def clear(self) -> bool:
+        """Whether the t interval leaves zero out."""
+        return self.t[0] > 0 or self.t[1] < 0
 
 
-def paired(ours: np.ndarray, theirs: np.ndarray) -> Paired:
-    """Counts and Wilcoxon's test of one task (tied pairs dropped, as Wilcoxon did)."""
-    gap = np.round(np.asarray(ours, float) - np.asarray(theirs, float), 12)
-    wins, ties, losses = (int(np.sum(test)) for test in (gap < 0, gap == 0, gap > 0))
-    moved = gap[gap != 0]
-    p, worse = 1.0, False
-    if len(moved):
-        p = float(stats.wilcoxon(moved).pvalue)
-        signed = stats.rankdata(np.abs(moved)) * np.sign(moved)
-        worse = bool(signed.sum() > 0)
-    return Paired(wins, ties, losses, float(gap.mean()), p, worse)
+def paired(ours: np.ndarray, theirs: np.ndarray, mode: Mode = "min") -> Paired:
+    """Compare values of the same seeds, in the same order."""
+    gap = np.asarray(ours, float) - np.asarray(theirs, float)
+    return Paired(np.where(np.abs(gap) < 1e-12, 0.0, gap), mode)
+
+
+def student(values: np.ndarray) -> tuple[float, float]:
+    """95% t interval of the mean; a point where all values are equal, NaN of fewer than two."""
+    count = len(values)
+    if count < 2:
+        return float("nan"), float("nan")
+    half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def bootstrap(values: np.ndarray) -> tuple[float, float]:
+    """95% percentile interval of the mean over resampled seeds, NaN of fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(0)
+    drawn = values[rng.integers(len(values), size=(10_000, len(values)))].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def least_p(pairs: int) -> float:

@@ -1,4 +1,4 @@
-"""A training in progress, for tests of what may be said to it."""
+"""A training in progress: evidence for an `Adjuster`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from raymimic.advisor import (
     PastAdjustment,
     RunEvidence,
 )
-from raymimic.curves import Curve, diagnose
+from raymimic.curves import diagnose
+from raymimic.testing.curves import curve
 
 KNOBS = (
     KnobState("lr", 0.001, 0.000333, 0.003, "learning rate"),
@@ -25,18 +26,19 @@ LAYERS = (
 
 
 def evidence(epochs: int = 8, **changes: Any) -> RunEvidence:
+    """A training after so many epochs; ``changes`` replace fields of `RunEvidence`."""
     columns = {
         "train_loss": [1.0 / (e + 1) for e in range(epochs)],
         "val_loss": [0.4 + 1.0 / (e + 1) + 0.01 * (-1) ** e for e in range(epochs)],
         "val_accuracy": [0.5 + 0.3 * e / epochs for e in range(epochs)],
     }
-    curve = Curve(range(1, epochs + 1), columns)
+    seen = curve(columns)
     values: dict[str, Any] = {
         "metric": "val_loss",
         "mode": "min",
         "epoch": epochs,
-        "curve": curve,
-        "diagnosis": diagnose(curve, "val_loss", "min"),
+        "curve": seen,
+        "diagnosis": diagnose(seen, "val_loss", "min"),
         "knobs": KNOBS,
         "layers": LAYERS,
         "noise": 0.008,
@@ -46,6 +48,7 @@ def evidence(epochs: int = 8, **changes: Any) -> RunEvidence:
 
 
 def past(epoch: int, **changes: Any) -> PastAdjustment:
+    """An adjustment that doubled the learning rate and helped; ``changes`` replace fields."""
     values: dict[str, Any] = {
         "epoch": epoch,
         "asked_epoch": epoch - 1,

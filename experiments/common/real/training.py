@@ -17,13 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import cnn
-import images
 import torch
-from cache import Config, Training, TrainingCache
-from cnn_training import CNNRun, Settings, settings_of
-from task import NotApplicable, TrainingFailed
 
+from experiments.common.real import cnn, images
+from experiments.common.real.cache import Config, Training, TrainingCache
+from experiments.common.real.cnn_training import CNNRun, Settings, settings_of
+from experiments.common.task import NotApplicable, TrainingFailed
 from raymimic import demo
 from raymimic.demo.training import Training as DemoTraining
 

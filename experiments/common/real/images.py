@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from experiments.common.idx import mnist
 from raymimic.demo import DataError
 from raymimic.demo.sources import Pool, cifar10_pools
 
@@ -77,28 +77,9 @@ def _part(pool: Pool, rows: np.ndarray, side: int) -> Part:
 
 def mnist_pools(data_dir: Path) -> tuple[Pool, Pool]:
     """Read (train, test) of MNIST's four idx files in MNIST/raw, gzipped or not."""
-    folder = data_dir / "MNIST" / "raw"
-    return _idx_pool(folder, "train"), _idx_pool(folder, "t10k")
+    return _mnist_pool(data_dir, "train"), _mnist_pool(data_dir, "t10k")
 
 
-def _idx_pool(folder: Path, part: str) -> Pool:
-    pixels = _idx(folder / f"{part}-images-idx3-ubyte", header=16).reshape(-1, 1, 28, 28)
-    labels = _idx(folder / f"{part}-labels-idx1-ubyte", header=8)
-    return Pool(
-        labels.astype(np.int64), lambda rows: pixels[rows].astype(np.float32) / np.float32(255)
-    )
-
-
-def _idx(path: Path, header: int) -> np.ndarray:
-    """Return the bytes of an idx file behind its ``header`` (http://yann.lecun.com/exdb/mnist)."""
-    packed = path.with_name(path.name + ".gz")
-    if path.is_file():
-        content = path.read_bytes()
-    elif packed.is_file():
-        content = gzip.decompress(packed.read_bytes())
-    else:
-        raise DataError(
-            f"{str(path)!r} is missing; cure: give --data-dir the folder that holds MNIST/raw/ "
-            "with the four *-ubyte files"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=header)
+def _mnist_pool(data_dir: Path, part: str) -> Pool:
+    pixels, labels = mnist(data_dir, part)
+    return Pool(labels, lambda rows: pixels[rows].astype(np.float32) / np.float32(255))

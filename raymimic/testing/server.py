@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 JSON = "application/json"
+TOKENS_IN, TOKENS_OUT = 123, 10
 RANGES = ("minimum", "maximum", "multipleOf", "minLength", "maxLength", "maxItems", "pattern")
 
 
@@ -69,7 +70,11 @@ class _Server(ThreadingHTTPServer):
 
 
 class StubServer:
-    """``faults`` are served first, one a request; ``unknown_fields`` of a request answer 400."""
+    """Answers every question with `reply`, which is ``text``; ``seen`` keeps the requests.
+
+    ``faults`` are served first, one a request; ``unknown_fields`` of a request answer 400. A reply
+    costs `TOKENS_IN` and `TOKENS_OUT`.
+    """
 
     def __init__(self) -> None:
         self.text = '{"a": 1}'
@@ -84,6 +89,7 @@ class StubServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[StubServer]:
+        """Serve while the block runs."""
         poll = {"poll_interval": 0.01}
         threading.Thread(target=self._server.serve_forever, kwargs=poll, daemon=True).start()
         try:
@@ -92,6 +98,11 @@ class StubServer:
             self.closing.set()
             self._server.shutdown()
             self._server.server_close()
+
+    def reply(self, user: str) -> str:
+        """The model's text for a user's turn; replace it in a subclass for one that reads it."""
+        del user
+        return self.text
 
     def _handler(stub) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
@@ -123,7 +134,9 @@ def _answer(
     if isinstance(fault, Says):
         _send(http, json.dumps(_reply(http.path, fault.text, "none")).encode())
         return
-    page = json.dumps(_reply(http.path, stub.text, str(fault))).encode()
+    page = json.dumps(
+        _reply(http.path, stub.reply(body["messages"][-1]["content"]), str(fault))
+    ).encode()
     if isinstance(fault, Body):
         data = fault.data.replace(b"{reply}", page)
         _send(http, data, fault.code, fault.headers, kind=fault.kind)
@@ -215,10 +228,10 @@ def _reply(path: str, text: str, fault: str) -> dict[str, Any]:
 def _anthropic_reply(text: str, fault: str) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": text}]
     usage = {
-        "input_tokens": 100,
+        "input_tokens": TOKENS_IN - 23,
         "cache_creation_input_tokens": 20,
         "cache_read_input_tokens": 3,
-        "output_tokens": 10,
+        "output_tokens": TOKENS_OUT,
     }
     reply: dict[str, Any] = {
         "id": "msg_1",
@@ -252,7 +265,11 @@ def _openai_reply(text: str, fault: str) -> dict[str, Any]:
         "created": 0,
         "model": "stub-served",
         "choices": [choice],
-        "usage": {"prompt_tokens": 123, "completion_tokens": 10, "total_tokens": 133},
+        "usage": {
+            "prompt_tokens": TOKENS_IN,
+            "completion_tokens": TOKENS_OUT,
+            "total_tokens": TOKENS_IN + TOKENS_OUT,
+        },
     }
     if fault == "refusal":
         message |= {"content": None, "refusal": "I cannot help with that."}

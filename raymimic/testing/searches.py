@@ -1,4 +1,4 @@
-"""A smooth function to search, trials without training, and guides that a test can see through."""
+"""A smooth function to search, trials without training, and an advisor that follows a rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from raymimic.advisor import Advisor, SearchEvidence, TrialRecord
-from raymimic.records import Advice, Config, Proposal, Source
+from raymimic.records import Advice, Config, Proposal, Source, TrialStatus
 from raymimic.space import FloatRange, IntRange, SearchSpace
 
 SPACE = SearchSpace(
@@ -28,6 +28,7 @@ def at(*units: float) -> Config:
 
 
 def around(units: Iterable[float], rng: random.Random, spread: float = 0.04) -> Config:
+    """A configuration whose unit coordinates lie within ``spread`` of the given ones."""
     return at(*(u + rng.uniform(-spread, spread) for u in units))
 
 
@@ -40,11 +41,12 @@ def ended(
     name: object, config: Config, score: float | None, source: Source = "random", **more: Any
 ) -> TrialRecord:
     """An ended trial; without a score, a failed one."""
-    status = "failed" if score is None else "done"
+    status: TrialStatus = "failed" if score is None else "done"
     return TrialRecord(f"t{name}", config, status, source, score=score, **more)
 
 
 def drawn(count: int, *, space: SearchSpace = SPACE, seed: int = 0) -> list[Config]:
+    """Random configurations."""
     rng = random.Random(seed)
     return [space.sample(rng) for _ in range(count)]
 
@@ -52,12 +54,19 @@ def drawn(count: int, *, space: SearchSpace = SPACE, seed: int = 0) -> list[Conf
 def evidence(
     trials: Iterable[TrialRecord] = (), space: SearchSpace = SPACE, mode: Any = "min", **more: Any
 ) -> SearchEvidence:
+    """Evidence of these ended trials; ``more`` are further fields of `SearchEvidence`."""
     return SearchEvidence(space, "loss", mode, tuple(trials), **more)
 
 
-def known(count: int, score: Callable[[Config], float | None] = bowl, **more: Any) -> Any:
+def known(
+    count: int,
+    score: Callable[[Config], float | None] = bowl,
+    space: SearchSpace = SPACE,
+    **more: Any,
+) -> SearchEvidence:
     """Evidence of random trials."""
-    return evidence([ended(i, c, score(c)) for i, c in enumerate(drawn(count))], **more)
+    trials = [ended(i, config, score(config)) for i, config in enumerate(drawn(count, space=space))]
+    return evidence(trials, space, **more)
 
 
 def search(advisor: Advisor, count: int, trials: Iterable[TrialRecord] = ()) -> list[TrialRecord]:
@@ -70,13 +79,14 @@ def search(advisor: Advisor, count: int, trials: Iterable[TrialRecord] = ()) -> 
 
 
 def best(trials: Iterable[TrialRecord]) -> float:
+    """The lowest score."""
     return min(trial.score for trial in trials if trial.score is not None)
 
 
-class Guide:
-    """Proposes what ``rule`` gives; notes how many it was asked for and of what evidence."""
+class RuleAdvisor:
+    """Proposes what ``rule`` draws; ``asked`` keeps evidence and number of each question."""
 
-    name = "guide"
+    name = "rule"
     remote = False
 
     def __init__(self, rule: Callable[[random.Random], Config]) -> None:
@@ -85,7 +95,8 @@ class Guide:
         self.asked: list[tuple[SearchEvidence, int]] = []
 
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
+        """Propose ``n`` configurations of the rule's."""
         self.asked.append((evidence, n))
         return Advice(
-            tuple(Proposal(self._rule(self._rng), "a rule", "heuristic") for _ in range(n))
+            tuple(Proposal(self._rule(self._rng), "by rule", "heuristic") for _ in range(n))
         )
