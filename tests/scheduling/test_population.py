@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from driver import Driver, Trial
+from driver import Driver, FakeMailbox, Trial
 
 from raymimic.advisor import HeuristicAdvisor, JudgeAdvice, JudgeEvidence, Judgement
 from raymimic.scheduling.rank_rule import RankRule, Reading
@@ -78,6 +78,23 @@ def test_a_hopeless_trial_goes_on_from_the_best_ones_checkpoint():
     assert "redirects and clones: 1 better" in text
     assert not run.events("stop")
     assert pickle.loads(pickle.dumps(run)).decisions.text() == text
+    run.end(poor, 0.25)
+    assert "poor" not in run.decisions._run.ranks._field  # no training from scratch
+
+
+def test_the_mailbox_is_there_when_the_first_trial_looks_for_it():
+    opened: list[bool] = []
+
+    class Watched(Run):
+        def open_mailbox(self) -> FakeMailbox:
+            opened.append(True)
+            return super().open_mailbox()
+
+    run = Watched()
+    assert not opened
+    run.join("first")
+    run.join("second")
+    assert opened == [True]
 
 
 def test_what_is_said_of_a_clone():
