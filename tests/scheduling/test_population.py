@@ -194,6 +194,43 @@ def test_a_trial_that_takes_nothing_over_is_stopped_next_time(caplog):
     assert run.train(mute, own=0.9, cloned=0.1, until=LENGTH) == 2  # reports no knobs
 
 
+def test_who_takes_the_knobs_over_and_not_the_weights_has_not_heard_and_is_cloned_no_more():
+    run = Run()
+    run.leader()
+    blind = run.join("blind")
+    while blind.epoch < 16:
+        run.take(blind)
+        blind.taken = 0  # it never looks at the checkpoint
+        assert not run.report(blind, 0.9 if blind.epoch < 2 else 0.4)
+    assert [row["verdict"] for row in run.events("verdict")] == ["unheard"]
+    assert run.report(blind, 0.9)
+    assert len(run.events("clone")) == 1
+
+
+def test_between_two_looks_a_plan_waits_and_no_new_one_is_made(monkeypatch):
+    every = RankRule.read
+
+    def read(self: RankRule, trial_id: str) -> Reading | None:
+        return None if self._trials[trial_id].epochs[-1] % 4 else every(self, trial_id)
+
+    monkeypatch.setattr(RankRule, "read", read)
+    judge = Judge()
+    run = Run(judge)
+    run.leader()
+    poor = run.join("poor")
+    for _ in range(4):
+        assert not run.report(poor, 0.9)
+    judge.go.set()
+    run.settled()
+    assert not run.report(poor, 0.9)  # nobody looks, but the answer is here
+    assert [row["epoch"] for row in run.events("clone")] == [5]
+    judge.go.clear()
+    while poor.epoch < 35:
+        run.take(poor)
+        assert not run.report(poor, 0.4)
+    assert len(judge.cases) == 1
+
+
 def test_a_lost_checkpoint_is_sent_again_and_in_the_end_given_up():
     run = Run()
     leader, poor = run.join("leader", 0.01, "w1"), run.join("poor")
@@ -395,3 +432,19 @@ def test_without_an_answer_in_time_the_rule_clones():
     assert not run.report(poor, 0.2)
     assert [row["outcome"] for row in run.events("judgement")] == ["outdated"]
     assert len(run.events("clone")) == 1
+
+
+def test_what_the_rule_has_decided_is_asked_about_no_more():
+    judge = Judge()
+    run = Run(judge)
+    run.leader()
+    first, second = run.join("first"), run.join("second")
+    for _ in range(2 + LENGTH // 20):  # the judge holds the first, so the second only waits
+        run.report(first, 0.9)
+        run.report(second, 0.9)
+    assert [row["trial_id"] for row in run.events("clone")] == ["first", "second"]
+    judge.go.set()
+    run.settled()
+    run.report(first, 0.2)
+    run.settled()
+    assert {case.trial_id for case in judge.cases} == {"first"}
