@@ -375,6 +375,8 @@ def test_a_plateau_is_redirected_by_rule_and_its_effect_measured(gain, verdict):
     assert (effect["trial_id"], effect["verdict"]) == ("rests", verdict)
     assert effect["before"] - effect["after"] == pytest.approx(gain, abs=0.05)
     assert re.search(f"redirects: .*{verdict}", driver.decisions.text())
+    run = driver.decisions._run  # its weights are its own as before
+    assert (run.trials["rests"].weights_since, run.ranks._trials["rests"].start) == (0, 0)
 
 
 def test_the_rules_wait_for_a_redirects_effect_and_then_decide(monkeypatch):
