@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from driver import Driver, falling
 
+from raymimic.curves import Curve
 from raymimic.scheduling import rules
 from raymimic.scheduling.rank_rule import EAGER
 from raymimic.scheduling.verdict import Verdict
@@ -150,6 +151,27 @@ def test_a_retry_takes_back_what_comes_again():
     assert driver.decisions.text().endswith("1 finished")
     assert driver.run("other", falling(0.6, LENGTH)) == LENGTH
     assert "place 2 of 2" in driver.text("other")
+
+
+def test_a_trial_that_ends_without_a_last_result_has_finished_with_what_it_reported(driver):
+    warm(driver, [0.7, 0.6])
+    trial = driver.add("silent")
+    driver.report(trial, 0.5)
+    driver.decisions.complete("silent", None)
+    driver.decisions.end("unknown", whole=False)
+    assert driver.decisions.text() == "0 trials stopped (none), 3 finished"
+
+
+def test_what_was_before_a_restore_is_known_again(driver):
+    ends = {"done": (0.5, True), "cut": (0.9, False), "runs on": (0.7, None)}
+    for name, (end, whole) in ends.items():
+        losses = driver.sign * np.array(falling(end, LENGTH))
+        driver.decisions.remember(name, Curve(np.arange(1, LENGTH + 1), {"loss": losses}), whole)
+    assert driver.decisions.knows("cut")
+    assert not driver.decisions.knows("new")
+    assert driver.decisions.text().endswith("1 finished")
+    driver.run("new", [3.0] * LENGTH)
+    assert "place 4 of 4" in driver.text("new")
 
 
 def test_it_pickles_with_its_knowledge(driver):
