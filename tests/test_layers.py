@@ -15,12 +15,13 @@ PACKAGE = Path(raymimic.__file__).parent
 
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
-    "cli", "demo", "tune", "modulation", "advisor", "llm", "curves", "summary", "ledger", "space",
-    "records", "background", "foreign", "errors",
+    "cli", "report", "demo", "tune", "modulation", "advisor", "llm", "curves", "summary", "ledger",
+    "space", "records", "background", "foreign", "errors",
 ]  # fmt: skip
 
 # Who alone may import what at module level.
 HEAVY = {"ray": {"tune", "demo"}, "torch": {"demo", "modulation"}, "sklearn": {"demo"}}
+HEAVY["plotly"] = set()
 HEAVY |= {"optuna": set(), "anthropic": set(), "openai": set(), "torchvision": set()}
 
 

@@ -1,10 +1,5 @@
 """Reads a run's ledger and shows it: a page, a live page, stories in words, tables for others.
 
-Ledgers are all it needs, so it works on a finished, a running and a killed run. Imports no Ray.
+Ledgers are all it needs, so it works on a finished, a running and a killed run. Imports no Ray. The
+command line imports this package at each start, so it imports nothing here.
 """
-
-from raymimic.report.find import find_ledgers
-from raymimic.report.reading import read_run
-from raymimic.report.run import Run, Trial
-
-__all__ = ["Run", "Trial", "find_ledgers", "read_run"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,13 @@ def find_ledgers(run: str) -> tuple[Path, ...]:
     path = Path(_copied(run) if "://" in run else run).expanduser()
     if path.is_file():
         return (path, *_trainings(path))
-    for folder in (path, path.parent):
-        found = [file for file in _ledgers_in(folder) if _kind_of(file) == _BEGINS_A_SEARCH]
-        if found and path.is_dir():
+    places = [(path, f"*{_SUFFIX}"), (path, f"*/*{_SUFFIX}")]
+    if any(path.glob("experiment_state-*.json")) or (path / "tuner.pkl").exists():
+        places.append((path.parent, f"*{_SUFFIX}"))  # a search's own folder holds both
+    for folder, pattern in places:
+        files = sorted(file for file in folder.glob(pattern) if file.is_file())
+        found = [file for file in files if _kind_of(file) == _BEGINS_A_SEARCH]
+        if found:
             latest = max(found, key=lambda file: file.stat().st_mtime)
             return (latest, *_trainings(latest))
     raise LedgerError(
@@ -38,12 +42,6 @@ def find_ledgers(run: str) -> tuple[Path, ...]:
         f"ledger ({_SUFFIX} file that begins with a search) is there; give the path that was "
         "printed at the start of the search"
     )
-
-
-def _ledgers_in(folder: Path) -> Iterator[Path]:
-    """The files that may be ledgers, in the folder itself and one level below."""
-    for pattern in (f"*{_SUFFIX}", f"*/*{_SUFFIX}"):
-        yield from sorted(file for file in folder.glob(pattern) if file.is_file())
 
 
 def _trainings(ledger: Path) -> tuple[Path, ...]:
@@ -87,8 +85,6 @@ def _copied(uri: str) -> str:
 
 def _copy(remote: Any, entry: Any, folder: Path) -> Path:
     """Copy one file, under a name of its own, with its time of writing."""
-    import os
-
     target = folder / f"{len(list(folder.iterdir()))}_{Path(entry.path).name}"
     with remote.open_input_stream(entry.path) as source:
         target.write_bytes(source.read())

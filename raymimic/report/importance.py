@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import random
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from raymimic.report.run import Run
-from raymimic.report.study import frozen_trials
+from raymimic.report.study import frozen_trials, quiet_optuna
 from raymimic.space import Choice
 
 FEWEST = 10
@@ -64,8 +62,7 @@ def importances(run: Run) -> list[Importance]:
     trials = _all_complete(frozen_trials(run, usable, stories=False))
     rng = random.Random(_SEED)
     rows = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental, said once a resample
+    with quiet_optuna():
         for _ in range(_RESAMPLES):
             drawn = rng.choices(trials, k=min(len(trials), _MOST))
             rows.append(_shares(drawn, run.mode, names))
@@ -91,16 +88,11 @@ def _shares(trials: Sequence[Any], mode: str, names: Sequence[str]) -> list[floa
     """Importances of one resample that sum to 1; None where nothing separates its trials."""
     import optuna
 
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(logging.ERROR)
-    try:
-        study = optuna.create_study(direction="minimize" if mode == "min" else "maximize")
-        study.add_trials(trials)
-        quantile = min(0.5, max(0.1, _IN_FRONT / len(trials)))
-        judge = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
-        found = judge.evaluate(study, params=list(names))
-    finally:
-        optuna.logging.set_verbosity(level)
+    study = optuna.create_study(direction="minimize" if mode == "min" else "maximize")
+    study.add_trials(trials)
+    quantile = min(0.5, max(0.1, _IN_FRONT / len(trials)))
+    judge = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
+    found = judge.evaluate(study, params=list(names))
     values = [max(0.0, float(found.get(name, 0.0))) for name in names]
     total = sum(values)
     return [value / total for value in values] if total > 0 else None

@@ -20,8 +20,8 @@ SCRIPTS = (
 )  # fmt: skip
 
 
-def page_of(payload: dict[str, Any], title: str, live: str = "") -> str:
-    """Return the page as text.
+def page_of(data: bytes, title: str, live: str = "") -> str:
+    """Return the page with its ``data``, as `packed` gives it.
 
     ``live`` is the address, relative to the page, at which newer data can be fetched; empty for a
     page that stays as it is. The data is compressed and in base64, so no text in it can end the
@@ -32,7 +32,7 @@ def page_of(payload: dict[str, Any], title: str, live: str = "") -> str:
         "nonce": secrets.token_urlsafe(16),
         "title": html.escape(title),
         "style": _text("style.css"),
-        "data": packed(payload).decode(),
+        "data": data.decode(),
         "live": html.escape(live),
         "library": _library(),
         "script": "\n".join(_text(name) for name in SCRIPTS),
@@ -48,7 +48,7 @@ def packed(payload: dict[str, Any]) -> bytes:
 
 
 def _text(name: str) -> str:
-    return resources.files("raymimic.report").joinpath("page", name).read_text("utf-8")
+    return (resources.files("raymimic.report").joinpath("page") / name).read_text("utf-8")
 
 
 def _library() -> str:

@@ -11,7 +11,7 @@ from raymimic.report.importance import FEWEST, groups_of, importances, label
 from raymimic.report.reading import purpose
 from raymimic.report.run import Batch, Run, Trial
 from raymimic.report.story import story_of
-from raymimic.report.thinning import MOST_DRAWN, drawn, points_each, rounded, thin
+from raymimic.report.thinning import drawn, points_each, rounded, thin
 from raymimic.space import Choice
 from raymimic.summary import duration, show
 
@@ -69,8 +69,8 @@ def _notes(run: Run, curves: int) -> list[str]:
     notes = list(run.notes)
     if curves < having:
         notes.append(
-            f"Drawn are {curves} of {having:,} curves: the best, those to which something was done, "
-            "and an even sample of the rest; a click on any trial shows its own."
+            f"Drawn are {curves} of {having:,} curves: the best, those to which something was "
+            "done, and an even sample of the rest; a click on any trial shows its own."
         )
     longest = max((len(t.curve) for t in run.trials if t.curve is not None), default=0)
     if longest > points_each(run):
@@ -147,7 +147,8 @@ def _value_at(run: Run, trial: Trial, epoch: int) -> float | None:
 
 def _curves(run: Run) -> list[list[Any] | None]:
     """Each trial's thinned curve: epochs, values, and those of the training metric beside it."""
-    most, found = points_each(run), []
+    most = points_each(run)
+    found: list[list[Any] | None] = []
     for trial in run.trials:
         if trial.curve is None or not len(trial.curve):
             found.append(None)

@@ -280,4 +280,3 @@ def _moves(knobs: Mapping[str, Sequence[Any]]) -> str:
 
 def _number(value: Any) -> str:
     return "?" if value is None else show(to_float(value))
-

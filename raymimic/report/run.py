@@ -15,6 +15,8 @@ from raymimic.summary import Tally
 Status = Literal["running", "done", "stopped", "failed", "cut off"]
 """How a trial stands: "cut off" were those under way when the run ended."""
 
+MarkKind = Literal["stop", "redirect", "clone", "adjustment", "rollback", "judgement", "verdict"]
+
 _NOISES = 2.0  # an expectation is kept within so many standard deviations of the curve's noise
 
 
@@ -22,7 +24,7 @@ _NOISES = 2.0  # an expectation is kept within so many standard deviations of th
 class Mark:
     """Something that was done to a trial at an epoch, in the ledger's words."""
 
-    kind: Literal["stop", "redirect", "clone", "adjustment", "rollback", "judgement", "verdict"]
+    kind: MarkKind
     epoch: int | None
     text: str
 
@@ -136,18 +138,19 @@ class Run:
         return found[-1] if len(found) == 1 or whole else None
 
     def kept(self, trial: Trial) -> bool | None:
-        """Whether a trial kept what was expected of it; None where nothing was, or nothing came.
+        """Whether a trial kept what was expected of it; None where that cannot be said.
 
         It did if it ended better than expected, or worse by no more than two standard deviations
-        of its own curve from epoch to epoch.
+        of its own curve's later half from epoch to epoch. A trial that was stopped early did not
+        come to what had been expected at its end.
         """
-        if trial.expected is None or trial.score is None:
+        if trial.expected is None or trial.score is None or trial.status != "done":
             return None
         worse = (trial.score - trial.expected) * (1.0 if self.mode == "min" else -1.0)
         noise = None
         if trial.curve is not None and self.metric in trial.curve.columns:
-            values = [value for _, value in trial.curve.reported(self.metric)]
-            noise = noise_of(_finite(values))
+            values = _finite([value for _, value in trial.curve.reported(self.metric)])
+            noise = noise_of(values[len(values) // 2 :])
         return worse <= _NOISES * (noise or 0.0)
 
 

@@ -27,13 +27,14 @@ def story_of(run: Run, index: int, rank: int | None = None) -> list[Line]:
     trial = run.trials[index]
     if rank is None and trial.score is not None:
         rank = run.scored.index(index) + 1
-    lines = [("Proposed", _proposed(run, trial))]
+    lines = [("Proposed", _proposed(trial))]
     if trial.repairs:
         lines.append(("Repaired", "; ".join(trial.repairs)))
     if trial.expected is not None:
         lines.append(("Expected", _expected(run, trial)))
     for mark in trial.marks:
-        at = "" if mark.epoch is None else f"epoch {mark.epoch}: "
+        told = mark.epoch is None or mark.kind == "stop"  # its text names the epoch itself
+        at = "" if told else f"epoch {mark.epoch}: "
         lines.append((_HEADINGS[mark.kind], at + mark.text))
     lines.append(("Ended", _ended(run, trial, rank)))
     if trial.diagnosis:
@@ -43,7 +44,7 @@ def story_of(run: Run, index: int, rank: int | None = None) -> list[Line]:
     return lines
 
 
-def _proposed(run: Run, trial: Trial) -> str:
+def _proposed(trial: Trial) -> str:
     if trial.given:
         return f"evaluated elsewhere and given as evidence: {trial.rationale or 'no reason given'}"
     reason = trial.rationale or "no reason was given"
@@ -57,7 +58,8 @@ def _expected(run: Run, trial: Trial) -> str:
     text = f"{run.metric} {show(trial.expected)}"
     kept = run.kept(trial)
     if kept is None or trial.score is None or trial.expected is None:
-        return f"{text}; nothing came to compare it with"
+        stopped = trial.status == "stopped"
+        return f"{text}; {'it was stopped before its end' if stopped else 'nothing came'}: open"
     gap = abs(trial.score - trial.expected)
     if kept and not run.better(trial.expected, trial.score):
         came = f"{show(gap)} better: kept"

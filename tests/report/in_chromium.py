@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 _FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run",
     "--disable-background-networking", "--force-prefers-reduced-motion",
@@ -43,9 +45,26 @@ _HELPERS = """
 window.$ = (id) => document.getElementById(id);
 window.all = (query) => [...document.querySelectorAll(query)];
 window.until = async (what) => {
-  for (let i = 0; i < 1200; i++) { if (await what()) return true; await new Promise((d) => setTimeout(d, 50)); }
+  for (let i = 0; i < 1200; i++) {
+    if (await what()) return true;
+    await new Promise((done) => setTimeout(done, 50));
+  }
   throw new Error("waited in vain for " + what);
 };
+"""
+
+# Brings an element into the middle of the screen, waits until it moves no more: its middle.
+_STILL = """
+const element = document.querySelector(QUERY);
+let x = null, y = null;
+await until(async () => {
+  const last = y;
+  element.scrollIntoView({ block: "center" });
+  await new Promise((done) => setTimeout(done, 250));
+  const box = element.getBoundingClientRect();
+  [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+  return y === last;
+});
 """
 
 
@@ -86,7 +105,8 @@ class Browser:
         self._send("Page.navigate", url="about:blank")
         self._send("Page.navigate", url=address)
         self.run(_HELPERS)
-        return float(self.run("await until(() => document.documentElement.dataset.ready)", "Number(document.documentElement.dataset.ready)"))
+        ready = "document.documentElement?.dataset.ready"
+        return float(self.run(f"await until(() => {ready})", f"Number({ready})"))
 
     def run(self, steps: str, value: str = "null") -> Any:
         """Run JavaScript in the page and return ``value``, which must be JSON."""
@@ -99,29 +119,27 @@ class Browser:
             if "exceptionDetails" not in answer:
                 return answer["result"].get("value")
             text = json.dumps(answer["exceptionDetails"])
-            assert "is not defined" in text and time.monotonic() < deadline, text
+            assert "is not defined" in text, text  # the page is still coming
+            assert time.monotonic() < deadline, text
 
     def click(self, query: str) -> None:
         """Press and release the mouse in the middle of an element, once it moves no more."""
-        x, y = self.run(
-            f"const e = document.querySelector({json.dumps(query)}), still = () => e.getBoundingClientRect().y;"
-            "e.scrollIntoView({block: 'center'}); let y = null;"
-            "await until(async () => { const last = y; await new Promise((d) => setTimeout(d, 250));"
-            " e.scrollIntoView({block: 'center'}); y = still(); return y === last; });"
-            "const r = e.getBoundingClientRect()",
-            "[r.x + r.width / 2, r.y + r.height / 2]",
-        )
+        x, y = self.run(_STILL.replace("QUERY", json.dumps(query)), "[x, y]")
         self._send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
         time.sleep(0.2)  # Plotly looks for what is under the mouse at most every 50 ms
         for kind in ("mousePressed", "mouseReleased"):
-            self._send(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
-            )
+            self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def key(self, name: str) -> None:
         """Press a key, where the focus is."""
         for kind in ("keyDown", "keyUp"):
-            self._send("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=_CODES[name])
+            self._send(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=name,
+                code=name,
+                windowsVirtualKeyCode=_CODES[name],
+            )
 
     def screenshot(self, path: Path) -> None:
         """Save the screen as PNG."""

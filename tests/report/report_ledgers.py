@@ -56,8 +56,9 @@ class _Run:
         self.ledger.append(
             "call", model="big-model-1", status="timeout" if failed else "ok", seconds=3.25,
             tokens_in=0 if failed else 1800 + number % 500, tokens_out=0 if failed else 320,
-            cost=None if failed else 0.0031, tries=1, failed_tries=[], error="" if not failed else "no answer within 30 s",
-            request={"system": "You tune.", "user": f"# Budget\n{number} trials ended {self.hostile}",
+            cost=None if failed else 0.0031, tries=1, failed_tries=[],
+            error="no answer within 30 s" if failed else "",
+            request={"system": "You tune.", "user": f"{number} trials ended {self.hostile}",
                      "schema": {"properties": {"proposals": {}}}, "max_tokens": 900},
             reply='{"proposals": []}' + self.hostile,
         )  # fmt: skip

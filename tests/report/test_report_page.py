@@ -42,7 +42,8 @@ def test_filters_change_every_panel_and_are_taken_back(browser: Browser, forty: 
     dots = "$('progress').data.filter((d) => d.customdata).flatMap((d) => d.customdata).length"
     assert browser.run("", COUNT) == "40 trials"
     before = browser.run("", dots)
-    choose = "$('f-source').value = 'llm'; $('f-source').dispatchEvent(new Event('input', {bubbles: true}))"
+    choose = "const field = $('f-source'); field.value = 'llm';"
+    choose += "field.dispatchEvent(new Event('input', {bubbles: true}))"
     browser.run(f"{choose}; await until(() => {COUNT} !== '40 trials')")
     assert browser.run("", COUNT).endswith(" of 40 trials")
     assert 0 < browser.run("", dots) < before

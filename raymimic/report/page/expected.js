@@ -2,7 +2,7 @@
 
 PANELS.expected = () => {
   const t = S.data.trials, head = S.data.head, honest = S.data.honesty;
-  const pairs = spread(S.shown.filter((trial) => t.expected[trial] !== null && t.score[trial] !== null), MOST_IN_TIME, []);
+  const pairs = spread(S.shown.filter((trial) => t.kept[trial] !== null), MOST_IN_TIME, []);
   const effects = Object.entries(honest.effects).map(([name, n]) => `${name} ${n}`).join(", ");
   const told = effects ? ` Redirects and clones, against forecast and pace: ${effects}.` : "";
   if (!pairs.length) {
@@ -34,7 +34,7 @@ PANELS.expected = () => {
   const kept = pairs.filter((trial) => t.kept[trial]).length;
   const misses = pairs.map((trial) => Math.abs(t.score[trial] - t.expected[trial])).sort((x, y) => x - y);
   $("expected-note").textContent = `${kept} of ${count(pairs.length, "expectation")} kept (better, or worse within the noise of the ` +
-    `trial's own curve); median distance ${num(misses[Math.floor(misses.length / 2)])}.${told}`;
+    `trial's own curve; trials stopped early are not counted); median distance ${num(misses[Math.floor(misses.length / 2)])}.${told}`;
 };
 
 function honestyStrip() {

@@ -44,7 +44,7 @@ function writeHead() {
     tile("Time", head.took, head.ended ? "from the first event to the last" : "so far"),
     tile("Language model", head.asked ? money(head.cost) : "none asked", head.asked
       ? `${count(head.asked, "call")}, ${head.tokens[0].toLocaleString("en")} tokens in, ${head.tokens[1].toLocaleString("en")} out${unpriced(head.unpriced)}` : "no key, no cost"),
-    tile("Expectations kept", said ? `${honest.kept} of ${said}` : "none stated", said ? "of those that came true or not" : ""),
+    tile("Expectations kept", said ? `${honest.kept} of ${said}` : "none stated", said ? "of the trials that ran to their end" : ""),
     tile("Mattered most", top ? top.name : "–", top ? `${(100 * top.share).toFixed(0)} % (80 %: ${(100 * top.low).toFixed(0)} to ${(100 * top.high).toFixed(0)})` : `needs ${head.fewest} scored trials`),
   ]);
   fill($("foot"), h("p", {}, head.notes.join(" ")), h("p", {}, `Made ${new Date(head.made * 1000).toLocaleString()} from ${head.ledger}`));
@@ -122,6 +122,7 @@ async function begin() {
   const data = await unpacked($("data").textContent);
   $("data").remove();
   take(data);
+  sizes.observe($("main"));
   for (const id of Object.keys(PANELS)) watcher.observe($(id));
   const trial = decodeURIComponent((location.hash.match(/^#trial=(.+)$/) || [])[1] || "");
   const at = S.data.trials.id.indexOf(trial);

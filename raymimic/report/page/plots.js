@@ -4,7 +4,7 @@
 const PANELS = {};      // id -> function that draws it
 const stale = new Set();
 const CONFIG = {
-  responsive: true, displaylogo: false,
+  responsive: true, displaylogo: false, displayModeBar: "hover",
   modeBarButtonsToRemove: ["lasso2d", "autoScale2d", "toggleSpikelines"],
 };
 
@@ -82,6 +82,11 @@ const watcher = new IntersectionObserver((entries) => {
     }
   }
 }, { rootMargin: "300px" });
+
+// The story takes room beside the panels: the figures grow and shrink with them.
+const sizes = new ResizeObserver(() => {
+  for (const plot of document.querySelectorAll("main .plot")) if (plot.drawn) Plotly.Plots.resize(plot);
+});
 
 // Everything is to be drawn anew: at once what is on the screen, the rest when it comes there.
 function redraw(ids = Object.keys(PANELS)) {

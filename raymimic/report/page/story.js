@@ -58,5 +58,5 @@ function storyPlot(trial) {
   if (curve.length > 2) traces.push({ x: curve[3], y: curve[4], mode: "lines", name: esc(cut(curve[2], 24)), line: { color: colour("soft"), dash: "dash", width: 1.5 } });
   if (t.expected[trial] !== null) traces.push({ x: [curve[0][0], curve[0].at(-1)], y: [t.expected[trial], t.expected[trial]], mode: "lines", name: "expected", line: { color: colour("accent"), dash: "dot" } });
   traces.push(...markTraces([trial]));
-  draw("story-plot", traces, { xaxis: { title: { text: "epoch" } }, margin: { l: 45, r: 8, t: 6, b: 36 }, legend: { orientation: "h", y: 1.02, yanchor: "bottom", font: { size: 10 } } }, "Its curve.");
+  draw("story-plot", traces, { xaxis: { title: { text: "epoch" } }, margin: { l: 45, r: 8, t: 6, b: 36 }, dragmode: false, legend: { orientation: "h", y: 1.02, yanchor: "bottom", font: { size: 10 } } }, "Its curve.");
 }
