@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,9 +89,12 @@ def _shares(trials: Sequence[Any], mode: str, names: Sequence[str]) -> list[floa
     """Importances of one resample that sum to 1; None where nothing separates its trials."""
     import optuna
 
+    quantile = min(0.5, max(0.1, _IN_FRONT / len(trials)))
+    ranked = sorted((trial.value for trial in trials), reverse=mode == "max")
+    if ranked[math.ceil(quantile * len(ranked)) - 1] == ranked[-1]:
+        return None  # the better group would be all of them
     study = optuna.create_study(direction="minimize" if mode == "min" else "maximize")
     study.add_trials(trials)
-    quantile = min(0.5, max(0.1, _IN_FRONT / len(trials)))
     judge = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
     found = judge.evaluate(study, params=list(names))
     values = [max(0.0, float(found.get(name, 0.0))) for name in names]

@@ -18,6 +18,7 @@ from raymimic.summary import duration, show
 _TEXTS = 4_000_000  # characters of reasons, judgements and errors on a page
 _LONGEST = 2000  # of one of them, however few there are
 _TICKS = 5
+_DROPS = 5  # refused proposals of a batch whose texts are shown
 _PROMPTS = 30  # latest calls whose prompt and reply are on the page
 _PROMPT_CHARS = 4000
 
@@ -34,7 +35,7 @@ def payload_of(run: Run) -> dict[str, Any]:
         "curves": _curves(run),
         "drawn": curves,
         "importance": [vars(one) for one in importances(run)],
-        "batches": [_batch(run, batch) for batch in run.batches],
+        "batches": [_batch(run, batch, _limit(run)) for batch in run.batches],
         "calls": [_call(run, number) for number in range(len(run.calls))],
         "honesty": _honesty(run),
     }
@@ -75,7 +76,8 @@ def _notes(run: Run, curves: int) -> list[str]:
     longest = max((len(t.curve) for t in run.trials if t.curve is not None), default=0)
     if longest > points_each(run):
         notes.append(f"Curves are thinned to at most {points_each(run)} points each.")
-    if _limit(run) < _LONGEST:
+    texts = (text for t in run.trials for text in (t.rationale, *(mark.text for mark in t.marks)))
+    if max(map(len, texts), default=0) > _limit(run):
         notes.append(f"Texts are cut to {_limit(run)} characters; raymimic why TRIAL shows all.")
     return notes
 
@@ -161,7 +163,7 @@ def _curves(run: Run) -> list[list[Any] | None]:
     return found
 
 
-def _batch(run: Run, batch: Batch) -> dict[str, Any]:
+def _batch(run: Run, batch: Batch, limit: int) -> dict[str, Any]:
     return {
         "when": round(batch.when - run.first_t, 1),
         "known": batch.known,
@@ -169,8 +171,8 @@ def _batch(run: Run, batch: Batch) -> dict[str, Any]:
         "trials": batch.trials,
         "waiting": len(batch.proposed) - len(batch.trials),
         "calls": batch.calls,
-        "dropped": [_cut(text, _LONGEST) for text in batch.dropped[:20]],
-        "fallbacks": dict(Counter(_cut(text, 300) for text in batch.fallbacks)),
+        "dropped": [_cut(text, limit) for text in batch.dropped[:_DROPS]],
+        "fallbacks": dict(Counter(_cut(text, limit) for text in batch.fallbacks)),
     }
 
 

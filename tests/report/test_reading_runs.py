@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,24 @@ def test_a_large_run_is_thinned_and_says_so(tmp_path: Path):
     assert any(f"Drawn are {MOST_DRAWN} of 1," in note for note in page["head"]["notes"])
     assert len(page["trials"]["id"]) == 1500
     assert all(len(curve[0]) <= 80 for curve in page["curves"] if curve)
+
+
+def test_long_texts_are_bounded_whatever_the_run(tmp_path: Path):
+    ledger = write_ledger(tmp_path / "ledger.jsonl", 1000, hostile="long " * 2000)
+    page = payload_of(read_run([ledger]))
+    texts = [text for story in page["trials"]["story"] for _, text in story]
+    assert sum(map(len, texts)) < 6e6
+    assert any("Texts are cut to" in note for note in page["head"]["notes"])
+    assert sum(len(call["user"]) + len(call["reply"]) for call in page["calls"]) < 3e5
+
+
+def test_the_command_line_starts_without_anything_heavy():
+    code = (
+        "import sys, raymimic.cli; raymimic.cli._parser();"
+        "print([n for n in ('numpy', 'ray', 'plotly', 'optuna', 'pandas') if n in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
 
 
 # -- in words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,16 @@ def test_a_run_that_has_just_begun_has_a_page(browser: Browser, tmp_path: Path, 
     assert browser.run("", "$('state').textContent").startswith("no summary: running or killed")
     assert browser.run("", COUNT) == ("1 trial" if trials else "0 trials")
     assert browser.console == []
+
+
+def test_without_plotly_the_error_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    write_ledger(tmp_path / "ledger.jsonl", 1)
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    assert main(["report", str(tmp_path)]) == 2
+    assert 'pip install "raymimic[report]"' in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_the_page_is_whole_and_asks_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

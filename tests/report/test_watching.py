@@ -89,8 +89,10 @@ def test_the_page_follows_without_a_reload(browser: Browser, watch: Watch, ledge
     assert browser.run("window.same = true", "$('state').textContent") == "live"
     browser.click("#trials button.link")
     story = browser.run("", "document.querySelector('#story h2 code').textContent")
+    assert browser.run("", "document.activeElement.id") == "story-close"
     goes_on(ledger)
     browser.run("await until(() => $('f-count').textContent === '8 trials')")
     assert browser.run("", "window.same") is True
     assert browser.run("", "document.querySelector('#story h2 code').textContent") == story
+    assert browser.run("", "document.activeElement.id") == "story-close"
     assert browser.console == []

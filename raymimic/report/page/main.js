@@ -35,12 +35,12 @@ function writeHead() {
     `${new Date(head.began * 1000).toLocaleString()}${head.instruction ? ` · the user said: “${head.instruction}”` : ""}`;
   const tile = (name, value, ...small) => h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, small)));
   const honest = S.data.honesty, said = honest.kept + honest.missed;
-  const of = head.total ? ` of ${head.total.toLocaleString("en")}` : "";
+  const of = head.total ? `ended of ${head.total.toLocaleString("en")}` : "ended";
   const states = Object.entries(trials.status.reduce((sum, name) => ({ ...sum, [name]: (sum[name] || 0) + 1 }), {})).map(([name, n]) => `${name} ${n}`).join(", ");
   const top = S.data.importance[0];
   fill($("tiles"), [
     tile(`Best ${head.metric}`, best === null ? "–" : num(trials.score[best]), best === null ? "" : ["trial ", trialButton(best), ` by ${trials.source[best]}`]),
-    tile("Trials", `${ended.toLocaleString("en")}${of}`, states || `${all} begun`),
+    tile("Trials", ended.toLocaleString("en"), [of, states || `${all} begun`].filter(Boolean).join(" · ")),
     tile("Time", head.took, head.ended ? "from the first event to the last" : "so far"),
     tile("Language model", head.asked ? money(head.cost) : "none asked", head.asked
       ? `${count(head.asked, "call")}, ${head.tokens[0].toLocaleString("en")} tokens in, ${head.tokens[1].toLocaleString("en")} out${unpriced(head.unpriced)}` : "no key, no cost"),
@@ -101,7 +101,7 @@ async function follow(address) {
       if (answer.status === 204) continue;
       version = answer.headers.get("X-Version") || "";
       take(await unpacked(await answer.text()));
-      if (!$("story").hidden && S.chosen !== null) writeStory(S.chosen);
+      if (!$("story").hidden && S.chosen !== null) keepingFocus($("story"), () => writeStory(S.chosen));
     } catch {
       $("state").textContent = "raymimic watch has ended: this is what it showed last";
       $("state").classList.remove("live");

@@ -22,6 +22,7 @@ PANELS.importance = () => {
     xaxis: { title: { text: "share in what separates the better trials" }, tickformat: ".0%", rangemode: "tozero" },
     yaxis: { automargin: true, ticks: "" }, dragmode: false,
   }, `Importances: ${found.slice().reverse().map((one) => `${one.name} ${(100 * one.share).toFixed(0)} %`).join(", ")}.`);
+  $("importance").removeAllListeners("plotly_click");
   $("importance").on("plotly_click", (event) => {
     const name = event.points[0] && event.points[0].customdata;
     if (typeof name === "string") { $("effect-of").value = name; redraw(["effect"]); }

@@ -42,6 +42,15 @@ function fill(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null));
 }
 
+// Writes into `element` anew; who stood on a button in it stands on the same one afterwards.
+function keepingFocus(element, write) {
+  const held = element.contains(document.activeElement) ? document.activeElement : null;
+  write();
+  if (!held || held.isConnected) return;
+  const same = [...element.querySelectorAll("button")].find((one) => one.textContent === held.textContent);
+  if (same) same.focus({ preventScroll: true });
+}
+
 // Plotly reads a little HTML in its texts: foreign ones are shown as they are.
 const esc = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 

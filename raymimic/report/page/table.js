@@ -21,12 +21,8 @@ PANELS.trials = () => {
   const heads = COLUMNS.map(([name, key]) => h("th", {
     scope: "col", "aria-sort": order.by !== key ? "none" : order.down ? "descending" : "ascending",
   }, h("button", {
-    type: "button", "data-key": key,
-    click: () => {
-      order.down = order.by === key && !order.down; order.by = key; order.page = 0;
-      PANELS.trials();
-      document.querySelector(`#trials th button[data-key="${key}"]`).focus();
-    },
+    type: "button",
+    click: () => { order.down = order.by === key && !order.down; order.by = key; order.page = 0; PANELS.trials(); },
   }, name)));
   const body = rows.slice(order.page * ROWS_A_PAGE, (order.page + 1) * ROWS_A_PAGE).map((trial) => h("tr", { "data-trial": trial },
     h("td", {}, trialButton(trial)), COLUMNS.slice(1).map(([, , value]) => {
@@ -37,8 +33,8 @@ PANELS.trials = () => {
     type: "button", disabled: order.page + step < 0 || order.page + step >= pages ? "" : null,
     click: () => { order.page += step; PANELS.trials(); },
   }, name);
-  fill($("trials"), h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, heads, h("th", { scope: "col" }, "settings"))), h("tbody", {}, body))),
-    h("div", { class: "pages" }, turn(-1, "← back"), `page ${order.page + 1} of ${pages.toLocaleString("en")}`, turn(1, "next →")));
+  keepingFocus($("trials"), () => fill($("trials"), h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, heads, h("th", { scope: "col" }, "settings"))), h("tbody", {}, body))),
+    h("div", { class: "pages" }, turn(-1, "← back"), `page ${order.page + 1} of ${pages.toLocaleString("en")}`, turn(1, "next →"))));
   markRow();
 };
 
