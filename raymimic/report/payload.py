@@ -19,6 +19,7 @@ _TEXTS = 4_000_000  # characters of reasons, judgements and errors on a page
 _LONGEST = 2000  # of one of them, however few there are
 _TICKS = 5
 _DROPS = 5  # refused proposals of a batch whose texts are shown
+_EFFECTS = 1000  # latest redirects and clones that are drawn
 _PROMPTS = 30  # latest calls whose prompt and reply are on the page
 _PROMPT_CHARS = 4000
 
@@ -37,6 +38,7 @@ def payload_of(run: Run) -> dict[str, Any]:
         "importance": [vars(one) for one in importances(run)],
         "batches": [_batch(run, batch, _limit(run)) for batch in run.batches],
         "calls": [_call(run, number) for number in range(len(run.calls))],
+        "effects": [vars(effect) for effect in run.effects[-_EFFECTS:]],
         "honesty": _honesty(run),
     }
 

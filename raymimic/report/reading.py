@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError, SpaceError
 from raymimic.ledger import read_events, to_float
-from raymimic.report.run import Batch, Mark, Run, Trial
+from raymimic.report.run import Batch, Effect, Mark, Run, Trial
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally, show
 
@@ -213,9 +214,17 @@ class _Reader:
         came = f"{row['verdict']}: {self.run.metric} {_number(row['before'])} -> "
         came += _number(row["after"])
         if row.get("expected") is not None:
+            self._effect(row)
             came += f", {_number(row['expected'])} ± {_number(row['margin'])} without it"
         at = row.get("ended", row["epoch"])
         self._training(name, Mark("verdict", at, f"what the change did: {came}"))
+
+    def _effect(self, row: Row) -> None:
+        numbers = [to_float(row[name]) for name in ("expected", "margin", "after")]
+        expected, margin, after = (math.nan if n is None else n for n in numbers)
+        if math.isfinite(expected + margin + after):
+            index = self._at[str(row["trial_id"])]
+            self.run.effects.append(Effect(index, str(row["verdict"]), expected, margin, after))
 
     # -- a modulated training
 

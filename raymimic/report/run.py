@@ -65,6 +65,20 @@ class Trial:
         return int(self.curve.epochs[-1]) if self.curve is not None and len(self.curve) else 0
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What a redirect or a clone of a trial did: ``after`` against what was ahead without it.
+
+    ``margin`` is how far from ``expected`` counts as luck; ``trial`` is the trial's index.
+    """
+
+    trial: int
+    verdict: str
+    expected: float
+    margin: float
+    after: float
+
+
 @dataclass
 class Batch:
     """Configurations proposed from one state of knowledge: ``known`` trials had ended then.
@@ -100,6 +114,7 @@ class Run:
     order: list[int] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     calls: list[Mapping[str, Any]] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
     first_t: float = 0.0
     last_t: float = 0.0
     ended: bool = False

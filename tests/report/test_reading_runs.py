@@ -129,6 +129,14 @@ def test_an_expectation_is_kept_within_the_noise_and_open_for_stopped_trials(run
             assert trial.score > trial.expected
 
 
+def test_what_redirects_did_is_kept_with_what_was_forecast(run: Run):
+    assert 0 < len(run.effects) <= run.tally.redirects["better"]  # one came to no number
+    effect = run.effects[0]
+    assert effect.trial == 2
+    assert effect.after == run.trials[2].curve.last("val_loss")
+    assert (effect.expected, effect.margin) == (pytest.approx(1.1 * effect.after), 0.01)
+
+
 def test_the_parameter_that_made_the_scores_matters_most(run: Run):
     found = importances(run)
     assert found[0].name == "lr"

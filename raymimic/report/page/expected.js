@@ -3,13 +3,43 @@
 PANELS.expected = () => {
   const t = S.data.trials, head = S.data.head, honest = S.data.honesty;
   const pairs = spread(S.shown.filter((trial) => t.kept[trial] !== null), MOST_IN_TIME, []);
-  const effects = Object.entries(honest.effects).map(([name, n]) => `${name} ${n}`).join(", ");
-  const told = effects ? ` Redirects and clones, against forecast and pace: ${effects}.` : "";
-  if (!pairs.length) {
-    $("expected-note").textContent = told;
+  const effects = S.data.effects.filter((effect) => S.inFilter.has(effect.trial));
+  const told = Object.entries(honest.effects).map(([name, n]) => `${name} ${n}`).join(", ");
+  const notes = told ? [`Redirects and clones, against forecast and pace: ${told}`] : [];
+  if (!pairs.length && !effects.length) {
+    $("expected-note").textContent = notes.join("");
     return empty("expected", "No trial shown had an expectation stated: the keyless advisor, the statistical and the random one state none.");
   }
-  const traces = [];
+  const traces = promises(pairs);
+  if (effects.length) {
+    traces.push({
+      x: effects.map((effect) => effect.expected), y: effects.map((effect) => effect.after), customdata: effects.map((effect) => effect.trial),
+      text: effects.map((effect) => `<b>redirected or cloned: ${esc(effect.verdict)}</b><br>${hover(effect.trial)}`), hoverinfo: "text", mode: "markers",
+      name: "after a redirect or clone", marker: { symbol: "triangle-up-open", size: 9, color: colour("ink"), line: { width: 1.5 } },
+      error_x: { type: "data", array: effects.map((effect) => effect.margin), color: colour("soft"), thickness: 1, width: 3 },
+    });
+  }
+  const expected = [...pairs.map((trial) => t.expected[trial]), ...effects.map((effect) => effect.expected)];
+  const came = [...pairs.map((trial) => t.score[trial]), ...effects.map((effect) => effect.after)];
+  const a = viewOf(expected), b = viewOf(came), both = [...expected, ...came];
+  const low = Math.min(...both), high = Math.max(...both);
+  traces.push({ x: [low, high], y: [low, high], mode: "lines", name: "as expected", hoverinfo: "skip", line: { color: colour("soft"), dash: "dash", width: 1.5 } });
+  traces.push(...highlight((trial) => [t.expected[trial], t.score[trial]]));
+  draw("expected", traces, {
+    xaxis: scoreAxis(a, `${esc(head.metric)} expected`), yaxis: scoreAxis(b, `${esc(head.metric)} that came`),
+  }, `${count(pairs.length, "expectation")} against what came.`);
+  if (pairs.length) {
+    const kept = pairs.filter((trial) => t.kept[trial]).length;
+    const misses = pairs.map((trial) => Math.abs(t.score[trial] - t.expected[trial])).sort((x, y) => x - y);
+    notes.unshift(`${kept} of ${count(pairs.length, "expectation")} kept (better, or worse within the noise of the trial's own curve; ` +
+      `trials stopped early are not counted), median distance ${num(misses[Math.floor(misses.length / 2)])}`);
+  }
+  $("expected-note").textContent = notes.join(" · ");
+};
+
+// What the proposers had expected: filled where it was kept, open where it was missed.
+function promises(pairs) {
+  const t = S.data.trials, traces = [];
   for (const source of [...new Set(pairs.map((trial) => t.source[trial]))]) {
     for (const kept of [true, false]) {
       const own = pairs.filter((trial) => t.source[trial] === source && t.kept[trial] === kept);
@@ -22,20 +52,8 @@ PANELS.expected = () => {
       });
     }
   }
-  const expected = pairs.map((trial) => t.expected[trial]), came = pairs.map((trial) => t.score[trial]);
-  const a = viewOf(expected), b = viewOf(came), both = [...expected, ...came];
-  const low = Math.min(...both), high = Math.max(...both);
-  traces.push({ x: [low, high], y: [low, high], mode: "lines", name: "as expected", hoverinfo: "skip", line: { color: colour("soft"), dash: "dash", width: 1.5 } });
-  traces.push(...highlight((trial) => [t.expected[trial], t.score[trial]]));
-  draw("expected", traces, {
-    xaxis: scoreAxis(a, `${esc(head.metric)} expected`),
-    yaxis: scoreAxis(b, `${esc(head.metric)} that came`),
-  }, `${count(pairs.length, "expectation")} against what came.`);
-  const kept = pairs.filter((trial) => t.kept[trial]).length;
-  const misses = pairs.map((trial) => Math.abs(t.score[trial] - t.expected[trial])).sort((x, y) => x - y);
-  $("expected-note").textContent = `${kept} of ${count(pairs.length, "expectation")} kept (better, or worse within the noise of the ` +
-    `trial's own curve; trials stopped early are not counted); median distance ${num(misses[Math.floor(misses.length / 2)])}.${told}`;
-};
+  return traces;
+}
 
 function honestyStrip() {
   const found = S.data.honesty, sources = Object.entries(found.sources).sort((a, b) => b[1] - a[1]);

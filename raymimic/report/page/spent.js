@@ -39,9 +39,9 @@ PANELS.spent = () => {
     const [model, purpose] = JSON.parse(key);
     const cost = `${money(sum.cost)}${sum.unpriced ? ` + ${sum.unpriced} unpriced` : ""}`;
     return h("tr", {}, [model, purpose].map((text) => h("td", {}, text)),
-      [sum.ok, sum.failed, sum.in, sum.out, cost, num(sum.seconds / (sum.ok + sum.failed))].map((value) => h("td", { class: "number" }, value.toLocaleString("en"))));
+      [sum.ok, sum.failed, `${sum.in.toLocaleString("en")} / ${sum.out.toLocaleString("en")}`, cost, num(sum.seconds / (sum.ok + sum.failed))].map((value) => h("td", { class: "number" }, value.toLocaleString("en"))));
   });
-  const heads = ["model", "asked for", "answered", "failed", "tokens in", "out", "cost", "s a call"];
+  const heads = ["model", "asked for", "answered", "failed", "tokens in / out", "cost", "s a call"];
   fill($("spent-table"), h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows))));
   $("spent-note").textContent = `${count(calls.length, "call")}, ${head.tokens[0].toLocaleString("en")} tokens in, ${head.tokens[1].toLocaleString("en")} out, ${money(head.cost)}${unpriced(head.unpriced)}.`;
 };
