@@ -2,7 +2,7 @@
 
 PANELS.expected = () => {
   const t = S.data.trials, head = S.data.head, honest = S.data.honesty;
-  const pairs = spread(S.shown.filter((trial) => t.kept[trial] !== null), MOST_IN_TIME, []);
+  const judged = S.shown.filter((trial) => t.kept[trial] !== null), pairs = spread(judged, MOST_IN_TIME, []);
   const effects = S.data.effects.filter((effect) => S.inFilter.has(effect.trial));
   const told = Object.entries(honest.effects).map(([name, n]) => `${name} ${n}`).join(", ");
   const notes = told ? [`Redirects and clones, against forecast and pace: ${told}`] : [];
@@ -29,11 +29,12 @@ PANELS.expected = () => {
     xaxis: scoreAxis(a, `${esc(head.metric)} expected`), yaxis: scoreAxis(b, `${esc(head.metric)} that came`),
   }, `${count(pairs.length, "expectation")} against what came.`);
   if (pairs.length) {
-    const kept = pairs.filter((trial) => t.kept[trial]).length;
-    const misses = pairs.map((trial) => Math.abs(t.score[trial] - t.expected[trial])).sort((x, y) => x - y);
-    notes.unshift(`${kept} of ${count(pairs.length, "expectation")} kept (better, or worse within the noise of the trial's own curve; ` +
+    const kept = judged.filter((trial) => t.kept[trial]).length;
+    const misses = judged.map((trial) => Math.abs(t.score[trial] - t.expected[trial])).sort((x, y) => x - y);
+    notes.unshift(`${kept} of ${count(judged.length, "expectation")} kept (better, or worse within the noise of the trial's own curve; ` +
       `trials stopped early are not counted), median distance ${num(misses[Math.floor(misses.length / 2)])}`);
   }
+  if (pairs.length < judged.length) notes.push(`${pairs.length.toLocaleString("en")} of them are drawn`);
   $("expected-note").textContent = notes.join(" · ");
 };
 

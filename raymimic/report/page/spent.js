@@ -18,7 +18,7 @@ PANELS.spent = () => {
   if (bad.length) {
     traces.push({
       x: bad.map((at) => x[at]), y: bad.map((at) => spent[at]), mode: "markers", name: "failed call", text: bad.map((at) => say(calls[at])),
-      hoverinfo: "text", marker: { symbol: "x", size: 10, color: colour("bad"), line: { width: 1, color: colour("ink") } },
+      hoverinfo: "text", marker: { symbol: "x", size: bad.length > 20 ? 6 : 10, color: colour("bad"), line: { width: 1, color: colour("ink") } },
     });
   }
   draw("spent", traces, {
