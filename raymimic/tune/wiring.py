@@ -102,9 +102,7 @@ class Raymimic:
         return tune.Tuner(
             trainable,
             param_space=dict(param_space),
-            tune_config=replace(
-                tune_config, search_alg=self.searcher, scheduler=self.scheduler
-            ),
+            tune_config=replace(tune_config, search_alg=self.searcher, scheduler=self.scheduler),
             run_config=replace(run_config, callbacks=callbacks),
         )
 

@@ -77,7 +77,7 @@ class Guide:
     """Proposes what ``rule`` gives; notes how many it was asked for and of what evidence."""
 
     name = "guide"
-    remote = False
+    remote = True
 
     def __init__(self, rule: Callable[[random.Random], Config]) -> None:
         self._rule = rule
@@ -86,6 +86,4 @@ class Guide:
 
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         self.asked.append((evidence, n))
-        return Advice(
-            tuple(Proposal(self._rule(self._rng), "a rule", "heuristic") for _ in range(n))
-        )
+        return Advice(tuple(Proposal(self._rule(self._rng), "a rule", "llm") for _ in range(n)))
