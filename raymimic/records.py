@@ -63,6 +63,27 @@ class Knob:
 
 
 @dataclass(frozen=True)
+class EpochReport:
+    """What a trial reported at one epoch: made once of Tune's result, shared by all who hear of it.
+
+    ``metrics`` are the user's numbers, NaN and inf as reported. ``value`` is that of the metric the
+    run optimises, None where this epoch does not report it. ``knobs`` are its live knobs' values,
+    ``taken`` and ``lost`` the serials of the last clone that it took over and of the last whose
+    checkpoint it found gone (0: none). ``restarted``: it was just started anew (a retry or a
+    restore), so what it reported of this and later epochs before is void.
+    """
+
+    trial_id: str
+    epoch: int
+    metrics: Mapping[str, float]
+    value: float | None = None
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    restarted: bool = False
+    taken: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
 class Call:
     """One call to a language model, as the ledger keeps it.
 

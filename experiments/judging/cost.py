@@ -1,6 +1,6 @@
 """What a judge and live knobs cost: microseconds per result, per push, per pull; delay of a push.
 
-    python experiments/judging/cost.py [--part controller live delay] [--out results.json]
+    python -m experiments.judging.cost [--part controller live delay] [--out results.json]
 
 controller  Trials of 50 epochs, 50 side by side, driven through `LLMScheduler.on_trial_result` as
             Tune does it, an epoch every 0.2 s, every call timed on its own: without a judge, with a
@@ -24,13 +24,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
+from experiments.common.fake_tune import FakeTrial
+from experiments.judging.mailbox import FakeMailbox
 from raymimic import Knob, LLMScheduler, LLMSearcher, Reply, Request
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
 from raymimic.errors import LLMCallError
@@ -69,26 +70,18 @@ class BrokenModel:
         raise LLMCallError("no route", status="network")
 
 
-class NoBoard:
-    """Takes pushes without a Ray: the controller's own cost is measured here."""
-
-    sent: ClassVar[dict[str, dict[str, float]]] = {}
-    push = SimpleNamespace(remote=lambda trial_id, new: NoBoard.sent.update({trial_id: new}))
-    forget = SimpleNamespace(remote=lambda trial_id: NoBoard.sent.pop(trial_id, None))
-
-
 def losses(rng: random.Random) -> list[float]:
     end, rate = rng.uniform(0.2, 1.5), rng.uniform(0.4, 1.2)
     return [end + 2.0 * e**-rate + rng.gauss(0, 0.01) for e in range(1, EPOCHS + 1)]
 
 
-def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
+def drive(scheduler: LLMScheduler, trials: int, mailbox: FakeMailbox, knobs: bool) -> list[float]:
     """Run the trials to their ends; seconds of every call of `on_trial_result`."""
     rng, seconds, waiting = random.Random(0), [], list(range(trials))
     running: dict[Any, tuple[list[float], int]] = {}
     while waiting or running:
         while waiting and len(running) < SIDE_BY_SIDE:
-            trial = _Trial(f"t{waiting.pop(0)}", {"lr": rng.random()})
+            trial = FakeTrial(f"t{waiting.pop(0)}", {"lr": rng.random()})
             scheduler.on_trial_add(None, trial)
             running[trial] = losses(rng), 0
         for trial, (curve, done) in list(running.items()):
@@ -96,7 +89,7 @@ def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
             result = {"loss": curve[done], "train_loss": curve[done] * 0.9}
             result |= {"training_iteration": epoch, "time_total_s": 1.0, "pid": 1}
             if knobs:
-                now = {"lr": 0.01, "dropout": 0.1, **NoBoard.sent.get(trial.trial_id, {})}
+                now = {"lr": 0.01, "dropout": 0.1, **mailbox.sent.get(trial.trial_id, {})}
                 result |= {f"raymimic/live/{name}": new for name, new in now.items()}
             begun = time.perf_counter()
             action = scheduler.on_trial_result(None, trial, result)
@@ -109,13 +102,9 @@ def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
     return seconds
 
 
-class _Trial:
-    def __init__(self, trial_id: str, params: dict[str, float]) -> None:
-        self.trial_id, self.evaluated_params = trial_id, params
-
-
 def controller(trials: int) -> dict[str, Any]:
-    redirects_room.open_board = NoBoard  # type: ignore[assignment]
+    mailbox = FakeMailbox()
+    redirects_room.open_board = lambda: mailbox  # type: ignore[assignment]
     arms: dict[str, dict[str, Any]] = {
         "no judge": {},
         "model of 2 s": {"advisor": SlowModel()},
@@ -128,7 +117,7 @@ def controller(trials: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             scheduler = LLMScheduler("loss", "min", ledger=f"{folder}/l.jsonl", **settings)
             scheduler.set_search_properties(None, None)
-            seconds = drive(scheduler, trials, "redirect" in settings)
+            seconds = drive(scheduler, trials, mailbox, "redirect" in settings)
             scheduler.ledger.flush()
         found[name] = {**spread(seconds), "said": scheduler.debug_string()}
         print(f"{name:26s} {line(found[name])}\n{'':26s} {scheduler.debug_string()}", flush=True)

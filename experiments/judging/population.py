@@ -1,6 +1,6 @@
 """What cloning is worth: hopeless trials stopped or cloned, Tune's PBT, or nothing at all.
 
-    python experiments/judging/population.py [--seeds 12] [--arms stop pbt] [--out population.json]
+    python -m experiments.judging.population [--seeds 12] [--arms stop pbt] [--out population.json]
 
 Rows of arms that are not run again are kept.
 
@@ -187,6 +187,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     by = {(row["arm"], row["seed"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     whole = [seed for seed in seeds if all((arm, seed) in by for arm in ARMS)]
+    if not whole:
+        return f"no seed has all arms yet ({', '.join(ARMS)})"
     lines = [
         f"{len(whole)} paired seeds; medians (lowest to highest); * better than 'none' in so many",
         f"{'arm':<11} {'best val loss':<26} {'against none *':<24} {'epochs':<16} seconds",

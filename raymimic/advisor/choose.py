@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from raymimic.advisor.adjust.evidence import Adjuster
+from raymimic.advisor.adjust import Adjuster
 from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.judge.evidence import Judge
+from raymimic.advisor.judge import Judge
 from raymimic.advisor.llm import LLMAdvisor
 from raymimic.advisor.propose.mixture import MixtureAdvisor
 from raymimic.llm import LLM, describe, require_key, resolve_llm
@@ -27,24 +27,24 @@ def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Ad
     return MixtureAdvisor(LLMAdvisor(found, timeout), seed)
 
 
-def choose_adjuster(advisor: str | LLM | Adjuster, *, seed: int, timeout: float) -> Adjuster:
+def choose_adjuster(llm: str | LLM | Adjuster, *, seed: int, timeout: float) -> Adjuster:
     """Return who steers a training: as `choose_advisor`, without a statistical partner."""
-    if not isinstance(advisor, str) and isinstance(advisor, Adjuster):
-        return advisor
-    found = resolve_llm(advisor)
+    if not isinstance(llm, str) and isinstance(llm, Adjuster):
+        return llm
+    return _without_partner(llm, seed=seed, timeout=timeout)
+
+
+def choose_judge(llm: str | LLM | Judge, *, timeout: float) -> Judge:
+    """Return who judges running trials: as `choose_adjuster`."""
+    if not isinstance(llm, str) and isinstance(llm, Judge):
+        return llm
+    return _without_partner(llm, seed=0, timeout=timeout)
+
+
+def _without_partner(llm: str | LLM, *, seed: int, timeout: float) -> HeuristicAdvisor | LLMAdvisor:
+    found = resolve_llm(llm)
     if found is None:
         return HeuristicAdvisor(seed)
-    require_key(found)
-    return LLMAdvisor(found, timeout)
-
-
-def choose_judge(advisor: str | LLM | Judge, *, timeout: float) -> Judge:
-    """Return who judges running trials: as `choose_adjuster`."""
-    if not isinstance(advisor, str) and isinstance(advisor, Judge):
-        return advisor
-    found = resolve_llm(advisor)
-    if found is None:
-        return HeuristicAdvisor()
     require_key(found)
     return LLMAdvisor(found, timeout)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from raymimic.advisor.adjust.evidence import AdjustmentAdvice, RunEvidence
-from raymimic.advisor.adjust.rules import adjustment_of
+from raymimic.advisor.adjust import AdjustmentAdvice, RunEvidence, adjustment_of
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.judge.evidence import JudgeAdvice, JudgeEvidence
-from raymimic.advisor.judge.rules import judgement_by_rule
+from raymimic.advisor.judge import JudgeAdvice, JudgeEvidence, judgement_by_rule
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
 from raymimic.records import Advice
 

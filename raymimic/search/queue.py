@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from typing import Any
 
 from raymimic import events
 from raymimic.errors import AdvisorError
@@ -57,9 +56,6 @@ class ProposalQueue:
         self._stand_in = stand_in
         self._batch_size, self._patience = batch_size, patience
         self._arrived: deque[Admission] = deque()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arrived": deque()}
 
     def batch(self, session: Session) -> int:
         """How many configurations a question to a model wants while demand is small."""

@@ -25,6 +25,13 @@ def make(tmp_path: Path) -> Callable[..., Engine]:
 
 
 @pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With no trial running, whoever answers at all is waited for, however busy the machine."""
+    monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 60.0)
+    monkeypatch.setattr("raymimic.search.queue._IDLE_WAIT_S", 60.0)
+
+
+@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The time since a question was asked is what a test says: ``clock.now``."""
     moved = SimpleNamespace(now=1000.0)

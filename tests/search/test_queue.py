@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from engine import SPACE, TIMEOUT_S
-from fake_advisors import CountingAdvisor, HeldAdvisor
 
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice, Proposal
 from raymimic.space import Choice, SearchSpace
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor
 
 
 class Failing(CountingAdvisor):
@@ -108,7 +108,9 @@ def test_a_slot_waits_while_a_model_thinks_and_no_longer_than_its_patience(make,
 
 
 @pytest.mark.parametrize("error", [NO_ROUTE, KeyError("no such column")])
-def test_a_failing_advisor_never_stops_a_search_and_is_asked_with_pauses(make, clock, error):
+def test_a_failing_advisor_never_stops_a_search_and_is_asked_with_pauses(
+    make, answers, clock, error
+):
     advisor = Failing(error)
     engine = make(advisor)
     for i in range(5):
@@ -117,13 +119,14 @@ def test_a_failing_advisor_never_stops_a_search_and_is_asked_with_pauses(make, c
     assert len(advisor.asked) == 1
     clock.now += 2.1
     engine.suggest("later")
+    engine.queue.advisor.wait(10)
     assert len(advisor.asked) == 2
     reason = getattr(error, "reason", "crash")
     assert engine.tally.fallbacks == {reason: 6}
     assert engine.tally.started == {"random": 6}
 
 
-def test_who_says_that_asking_again_cannot_help_is_not_asked_again(make, clock):
+def test_who_says_that_asking_again_cannot_help_is_not_asked_again(make, answers, clock):
     advisor = Failing(WRONG_MODEL)
     engine = make(advisor)
     for i in range(3):
@@ -132,12 +135,72 @@ def test_who_says_that_asking_again_cannot_help_is_not_asked_again(make, clock):
     assert len(advisor.asked) == 1
 
 
-def test_where_the_stand_in_fails_too_it_is_random_and_counted(make):
+def test_where_the_stand_in_fails_too_it_is_random_and_counted(make, answers):
     engine = make(Failing(NO_ROUTE), stand_in=Failing(ZeroDivisionError("singular")))
     xs = [engine.suggest(f"t{i}")["x"] for i in range(4)]
     assert len(set(xs)) == 4
     assert [row["source"] for row in engine.events("fallback")] == ["random"] * 4
     assert engine.tally.fallbacks == {"connection": 4}
+
+
+class Recovering(HeldAdvisor):
+    """Fails at the first question; at the next ones it is slow."""
+
+    def propose(self, evidence, n):
+        self.asked.append((evidence, n))
+        if len(self.asked) == 1:
+            raise NO_ROUTE
+        self.gate.wait(10)
+        return Advice((Proposal({"x": 0.5}, "", "llm"),))
+
+
+def test_after_a_failure_no_slot_waits_until_the_model_has_answered_again(
+    make, answers, clock, caplog
+):
+    advisor = Recovering()
+    engine = make(advisor)
+    engine.suggest("a")
+    engine.end("a", 1.0)
+    clock.now += 2.1
+    waits = []
+    engine.queue.advisor.wait = waits.append
+    assert engine.suggest("b") != {"x": 0.5}
+    assert engine.queue.advisor.busy
+    assert waits == []
+    assert caplog.text.count("trying again later") == 1
+    del engine.queue.advisor.wait
+    advisor.gate.set()
+    engine.queue.advisor.wait(10)
+    assert engine.suggest("c") == {"x": 0.5}
+
+
+def test_a_failure_is_said_once(make, answers, clock, caplog):
+    engine = make(Failing(NO_ROUTE))
+    for i in range(4):
+        engine.suggest(f"t{i}")
+        engine.queue.advisor.wait(10)
+        engine.end(f"t{i}", 1.0)
+        clock.now += 100.0
+    assert engine.queue.advisor.failures > 1
+    assert caplog.text.count("the advisor failed") == 1
+
+
+def test_samplers_that_fill_in_for_a_model_do_not_say_that_it_is_well_again(make, answers, clock):
+    class Mixture(CountingAdvisor):
+        def propose(self, evidence, n):
+            self.asked.append((evidence, n))
+            if len(self.asked) == 1:
+                raise NO_ROUTE
+            return Advice((Proposal({"x": 0.1 * len(self.asked)}, "", "statistical"),))
+
+    engine = make(Mixture(), batch_size=1)
+    for i in range(3):
+        engine.suggest(f"t{i}")
+        engine.queue.advisor.wait(10)
+        clock.now += 100.0
+    assert engine.tally.started["statistical"]
+    assert engine.queue.advisor.failures == 1
+    assert not engine.queue.advisor.answered
 
 
 def test_the_stand_in_is_waited_for_but_not_for_ever(make, clock):
@@ -154,7 +217,7 @@ def test_the_stand_in_is_waited_for_but_not_for_ever(make, clock):
     held.gate.set()
 
 
-def test_an_advisor_with_nothing_to_propose_leaves_its_slot_to_chance(make):
+def test_an_advisor_with_nothing_to_propose_leaves_its_slot_to_chance(make, answers):
     class Silent(CountingAdvisor):
         def propose(self, evidence, n):
             return Advice(())
@@ -164,7 +227,7 @@ def test_an_advisor_with_nothing_to_propose_leaves_its_slot_to_chance(make):
     assert engine.tally.fallbacks == {"no_proposal": 1}
 
 
-def test_a_finite_space_may_be_exhausted(make):
+def test_a_finite_space_may_be_exhausted(make, answers):
     engine = make(Failing(NO_ROUTE), space=SearchSpace({"x": Choice((1, 2))}))
     xs = [engine.suggest(f"t{i}")["x"] for i in range(5)]
     assert set(xs[:2]) == {1, 2}
@@ -221,10 +284,46 @@ def test_slots_that_end_quickly_make_questions_come_ahead_of_need(make):
     assert max(wanted for _, wanted in advisor.asked) <= 128
 
 
+def test_with_many_slots_the_stand_in_works_ahead(make):
+    advisor = HeldAdvisor()
+    engine = make(advisor, slots=SLOTS)
+    engine.fill(SLOTS)
+    stand_in, queue = engine.queue._stand_in, engine.session.state.queue
+    for name in ("t0", "t1"):
+        engine.end(name, 1.0)
+        stand_in.wait(10)
+    assert queue  # what it answered is there before Tune asks
+    advisor.gate.set()
+    engine.queue.advisor.wait(10)
+    engine.suggest("a")
+    while engine.queue._arrived:
+        engine.queue.collect(engine.session)
+        queue.clear()
+    assert engine.queue.advisor.demand.high
+    engine.queue.ask_if_low(engine.session, due=False)
+    assert stand_in.busy
+
+
+def test_a_question_remembers_what_the_first_one_showed_and_counts_demand_anew(make):
+    engine = make(CountingAdvisor(), batch_size=2)
+    engine.suggest("a")
+    inquiry = engine.queue.advisor
+    assert (inquiry.first_known, inquiry.known) == (0, 0)
+    engine.end("a", 1.0)
+    inquiry.wait(10)
+    inquiry.collect()
+    for _ in range(5):
+        inquiry.demand.take()
+    inquiry.ask(engine.session, 1)
+    assert (inquiry.first_known, inquiry.known, inquiry.asked_for) == (0, 1, 1)
+    inquiry.demand.answered(0)
+    assert inquiry.demand.lead < 5
+    inquiry.wait(10)
+
+
 def test_a_copy_goes_on_with_what_waits_and_leaves_the_question_behind(make):
     engine = make(CountingAdvisor(), batch_size=4)
     engine.suggest("a")
     again = engine.copy()
     assert again.suggest("b") == {"x": 0.02}
-    assert not again.queue._arrived
     assert again.session.state.space.to_json() == SPACE.to_json()

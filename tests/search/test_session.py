@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 from engine import SPACE
-from fake_advisors import CountingAdvisor
 
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
@@ -16,6 +15,7 @@ from raymimic.records import Proposal
 from raymimic.search.session import Session
 from raymimic.space import FloatRange, SearchSpace
 from raymimic.summary import Journal
+from raymimic.testing.advisors import CountingAdvisor
 
 OTHER = SearchSpace({"y": FloatRange(0.0, 1.0)})
 
@@ -57,18 +57,20 @@ def test_what_was_evaluated_elsewhere_is_evidence(make):
     engine.session.add_evaluated({"x": 0.9}, **{**outcome, "intermediate_values": [9.0, 8.0, 7.0]})
     engine.session.add_evaluated({"x": 0.8}, **{**outcome, "pruned": True})
     engine.session.add_evaluated({"x": 0.7}, **{**outcome, "value": math.nan, "error": True})
-    first, second, third = engine.session.evidence().trials
+    engine.session.add_evaluated({"x": 0.6}, **{**outcome, "value": math.inf})
+    first, second, third, fourth = engine.session.evidence().trials
     assert (first.score, len(first.curve), first.source, first.diagnosis is None) == (
         7.0, 3, "user", False,
     )  # fmt: skip
     assert (second.stopped, second.rationale) == (True, "evaluated elsewhere, stopped early")
     assert (third.score, third.status) == (None, "failed")
+    assert (fourth.score, fourth.status) == (None, "done")
     assert engine.session.state.seen({"x": 0.8})
     rows = engine.events("evaluated")
-    assert [row["status"] for row in rows] == ["done", "done", "failed"]
+    assert [row["status"] for row in rows] == ["done", "done", "failed", "done"]
     with pytest.raises(ConfigError):
         engine.session.add_evaluated({"x": 2.0}, **outcome)
-    assert len(engine.session.state.ended) == 3
+    assert len(engine.session.state.ended) == 4
 
 
 def test_a_trial_that_tune_knows_and_we_do_not_takes_what_waits_or_a_number_of_its_own(make):
@@ -130,6 +132,15 @@ def test_an_errors_text_is_kept_without_keys(make, monkeypatch):
     engine.session.note_error("of nobody", "RuntimeError")
     assert engine.session.state.trial("a").error == "RuntimeError: [key]"
     assert [row["text"] for row in engine.events("error")] == ["RuntimeError: [key]"]
+
+
+def test_the_evidence_says_what_waits_and_what_of_it_is_the_users(make):
+    engine = make(CountingAdvisor(), batch_size=2)
+    engine.suggest("a")
+    engine.session.enqueue(Proposal({"x": 0.9}, "mine", "user"), 0)
+    evidence = engine.session.evidence()
+    assert evidence.queued == ({"x": 0.02}, {"x": 0.9})
+    assert (evidence.queued_by_user, evidence.given) == (1, 1)
 
 
 def test_the_budget_counts_what_was_started(make):

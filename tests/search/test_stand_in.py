@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import pytest
 from engine import Engine
-from fake_advisors import CountingAdvisor, HeldAdvisor
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import StatisticalAdvisor
 from raymimic.errors import AdvisorError, LLMCallError, LLMSetupError
 from raymimic.search.checkpoint import load, resume, save
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor
 
 TRIALS = 9
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long for a model."""
-    monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 0.05)
+def quick(answers: None) -> None:
+    """Whoever is asked answers before the search goes on."""
+
+
+@pytest.fixture
+def hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 0.0)
 
 
 @pytest.fixture
@@ -63,12 +67,11 @@ def alone(search) -> list[float]:
     ("advisor", "reasons"),
     [
         (Failing(), {"connection"}),
-        (HeldAdvisor(), {"patience"}),
         (model(LLMSetupError("no such model", status="404")), {"404"}),
         (model(*[LLMCallError("busy", status="529")] * 3), {"529", "exhausted"}),
         (model(*["I would rather not say."] * 9), {"bad_json"}),
     ],
-    ids=["fails", "hangs", "wrong setting", "overloaded", "talks"],
+    ids=["fails", "wrong setting", "overloaded", "talks"],
 )
 def test_a_silent_model_costs_nothing(search, alone, advisor, reasons) -> None:
     engine = search(advisor, patience=0.0)
@@ -78,11 +81,17 @@ def test_a_silent_model_costs_nothing(search, alone, advisor, reasons) -> None:
     assert [row["source"] for row in rows] == ["heuristic"] + ["statistical"] * (TRIALS - 1)
     assert engine.tally.started == {"heuristic": 1, "statistical": TRIALS - 1}
     assert f"(filled by statistical {TRIALS - 1}, heuristic 1)" in engine.tally.text()
-    if isinstance(advisor, HeldAdvisor):
-        advisor.gate.set()
 
 
-def test_only_the_first_trial_does_not_wait_for_a_model_by_default(search) -> None:
+def test_a_model_that_hangs_costs_no_more_than_its_patience(search, alone, hangs) -> None:
+    advisor = HeldAdvisor()
+    engine = search(advisor, patience=0.0)
+    assert one_by_one(engine) == alone
+    assert engine.tally.fallbacks == {"patience": TRIALS}
+    advisor.gate.set()
+
+
+def test_only_the_first_trial_does_not_wait_for_a_model_by_default(search, hangs) -> None:
     """Without a number for patience, how long trials take says what waiting would cost."""
     advisor = HeldAdvisor()
     engine = search(advisor, batch_size=2)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.base import Lesson, Lessons, SearchEvidence
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.lessons.reading import Lesson, Lessons
 from raymimic.advisor.propose.axes import Axis, axes_of
 from raymimic.advisor.propose.belief import FAVOUR, belief_from_practice, usable
 from raymimic.advisor.propose.prior import Prior

@@ -8,19 +8,6 @@ import random
 from dataclasses import replace
 
 import pytest
-from simulated_search import (
-    OPTIMUM,
-    SPACE,
-    WORST,
-    Guide,
-    around,
-    at,
-    drawn,
-    ended,
-    evidence,
-    known,
-    search,
-)
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import MixtureAdvisor, RandomAdvisor, StatisticalAdvisor, question_to_guide
@@ -29,6 +16,19 @@ from raymimic.advisor.propose.share import LEAST, MOST, earned_share
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice, Belief, Call, Config, Place
 from raymimic.space import SearchSpace
+from raymimic.testing.searches import (
+    OPTIMUM,
+    SPACE,
+    WORST,
+    RuleAdvisor,
+    around,
+    at,
+    drawn,
+    ended,
+    evidence,
+    known,
+    search,
+)
 
 MANY = 20
 """Slots enough for every side to get some."""
@@ -42,6 +42,16 @@ def good(rng: random.Random) -> Config:
 
 def hostile(rng: random.Random) -> Config:
     return around(WORST, rng)
+
+
+class Guide(RuleAdvisor):
+    """A model that proposes by rule."""
+
+    name, remote = "guide", True
+
+    def propose(self, evidence, n):
+        proposals = super().propose(evidence, n).proposals
+        return Advice(tuple(replace(proposal, source="llm") for proposal in proposals))
 
 
 def sources(proposals) -> list[str]:

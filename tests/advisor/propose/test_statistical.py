@@ -10,12 +10,22 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from simulated_search import SPACE, at, best, bowl, drawn, ended, evidence, known, search
 
 from raymimic.advisor import RandomAdvisor, SearchEvidence, StatisticalAdvisor
 from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.records import Belief, Place
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
+from raymimic.testing.searches import (
+    SPACE,
+    at,
+    best,
+    bowl,
+    drawn,
+    ended,
+    evidence,
+    known,
+    search,
+)
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
