@@ -24,7 +24,7 @@ from experiments.common.task import NotApplicable, Task
 from experiments.head_to_head import ablations, minds
 from experiments.head_to_head.one_epoch import OneEpoch, StopAtOnce
 from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
-from raymimic.advisor import choose_advisor
+from raymimic.advisor import StatisticalAdvisor, choose_advisor
 from raymimic.llm import resolve_llm
 
 # A replayed training takes no time: the study waits for a model while a user's trials would run.
@@ -146,10 +146,6 @@ def _heuristic(task: Task, seed: int) -> Advisor:
 
 def _statistical(task: Task, seed: int) -> Advisor:
     del task
-    try:
-        from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor
-    except ImportError as error:
-        raise NotApplicable(f"raymimic has no statistical advisor here: {error}") from None
     return StatisticalAdvisor(seed)
 
 

@@ -49,8 +49,8 @@ from raymimic.advisor.lessons import lessons_text, read_lessons, write_lessons_f
 from raymimic.advisor.llm import LLMAdvisor, build_request
 from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
-from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor
 from raymimic.advisor.propose.random import RandomAdvisor
+from raymimic.advisor.propose.statistical import StatisticalAdvisor
 
 __all__ = [
     "Action",

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from raymimic.curves import Curve, Diagnosis, Extrapolator
-from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
+from raymimic.records import Advice, Belief, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
 DROPS_KEPT = 8
@@ -98,8 +98,10 @@ class SearchEvidence:
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
-    earlier search learnt, if the user gave them. ``to_run`` says how many of the proposals asked
-    for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the user's points.
+    earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
+    place, ``model_belief`` what the model last said of it. ``to_run`` says how many of the
+    proposals asked for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the
+    user's points.
     """
 
     space: SearchSpace
@@ -112,6 +114,8 @@ class SearchEvidence:
     instruction: str = ""
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
+    belief: Belief | None = None
+    model_belief: Belief | None = None
     to_run: int | None = None
     queued_by_user: int = 0
 

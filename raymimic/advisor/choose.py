@@ -14,7 +14,7 @@ from raymimic.llm import LLM, describe, require_key, resolve_llm
 def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Advisor:
     """Return the advisor that ``llm`` means; without a language model, the keyless heuristic.
 
-    Either is the guide of a mixture with the statistical proposer; an `Advisor` object is not.
+    A model shares the trials with the statistical proposer; an `Advisor` object is used as it is.
     Raises `LLMSetupError` for a setting that names neither, and for a named model whose key is
     missing: said now, and not by a whole search of random configurations.
     """
@@ -22,7 +22,7 @@ def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Ad
         return llm
     found = resolve_llm(llm)
     if found is None:
-        return MixtureAdvisor(HeuristicAdvisor(seed), seed)
+        return HeuristicAdvisor(seed)
     require_key(found)
     return MixtureAdvisor(LLMAdvisor(found, timeout), seed)
 
@@ -70,7 +70,7 @@ def describe_judge(judge: Judge) -> str:
 def describe_advisor(advisor: Advisor) -> str:
     """Say in one line who proposes."""
     if isinstance(advisor, MixtureAdvisor):
-        return f"{describe_advisor(advisor.guide)}, shared with {advisor.partner}"
+        return f"{describe_advisor(advisor.guide)}, and shares the trials with a Gaussian process"
     if isinstance(advisor, LLMAdvisor):
         return f"{describe(advisor.llm)} reads the curves and proposes"
     if isinstance(advisor, HeuristicAdvisor):

@@ -30,6 +30,7 @@ from raymimic.llm import LLM, Reply, Request, call_record
 from raymimic.records import Advice, Call
 
 _TOKENS_PROPOSAL = 150  # a rationale and the JSON around it
+_TOKENS_BELIEF = 40  # a parameter's best, low and high
 
 _Read = TypeVar("_Read")
 
@@ -39,12 +40,13 @@ _ATTEMPTS = 2
 
 def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> Request:
     """Return the exact request that asks a model for ``n`` configurations."""
-    per_proposal = _TOKENS_PROPOSAL + TOKENS_PARAMETER * len(evidence.space.dimensions)
+    parameters = len(evidence.space.dimensions)
+    per_proposal = _TOKENS_PROPOSAL + TOKENS_PARAMETER * parameters
     return Request(
         system=system_prompt(evidence),
         user=user_prompt(evidence, n),
         schema=reply_schema(evidence.space),
-        max_tokens=TOKENS_BASE + n * per_proposal,
+        max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * parameters,
         deadline=deadline,
     )
 
@@ -66,8 +68,8 @@ class LLMAdvisor:
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` configurations; raises `AdvisorError` with the calls made."""
         request = build_request(evidence, n, self.timeout)
-        (proposals, drops), calls = self._ask(request, lambda text: read_proposals(text, n))
-        return Advice(proposals, drops, calls)
+        advice, calls = self._ask(request, lambda text: read_proposals(text, n, evidence.space))
+        return replace(advice, calls=calls)
 
     def adjust(self, evidence: RunEvidence) -> AdjustmentAdvice:
         """Say what changes for the next epoch; raises `AdvisorError` with the calls made."""

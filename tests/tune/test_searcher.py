@@ -22,9 +22,8 @@ from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor, run_trial, s
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine, every proposal of the samplers is waited for (TPE is quicker)."""
+    """However busy the machine, every local proposal is waited for."""
     monkeypatch.setattr("raymimic.search.queue._IDLE_WAIT_S", 60.0)
-    monkeypatch.setattr("raymimic.advisor.propose.optuna_samplers.gp_available", lambda: False)
 
 
 # -- proposals ---------------------------------------------------------------------------------

@@ -221,11 +221,11 @@ def test_whatever_a_configuration_holds_the_guesses_fit_the_space(config):
 
 def test_the_best_are_tried_first_in_turn_with_practice_and_with_the_reason():
     learnt = lessons()
-    plain = [p.config for p in first(SPACE, None, 3)]
-    guesses = first(SPACE, learnt, 5)
+    (plain,) = first(SPACE, None, 1)
+    guesses = first(SPACE, learnt, 3)
     ranked = searched().ranked()
     assert [guesses[i].config for i in (0, 2)] == [t.config for t in ranked[:2]]
-    assert [guesses[i].config for i in (1, 3, 4)] == plain
+    assert guesses[1] == plain
     score = f"{ranked[0].score:.4g}"
     assert guesses[0].rationale == f"best of 60 trials in the given text: val_loss {score}"
     assert guesses[2].rationale.startswith("number 2 of 60 trials in the given text")
@@ -288,8 +288,8 @@ def test_a_misleading_file_costs_two_trials():
     worst = lessons(mode="max")
     text = worst.text.replace("higher is better", "lower is better")
     guesses = first(SPACE, read_lessons(text), 5)
-    practice = [p.config for p in first(SPACE, None, 3)]
-    assert [p.config for p in guesses if p.config in practice] == practice
+    assert first(SPACE, None, 1)[0] in guesses
+    assert [p.source for p in guesses] == ["heuristic"] * 3 + ["statistical"] * 2
 
 
 def test_known_configurations_are_not_repeated():

@@ -14,9 +14,11 @@ from raymimic import LLMAdvisor, ReplayLLM, ScriptedLLM
 from raymimic.advisor import SearchEvidence
 from raymimic.advisor.propose.reply import plain, read_proposals
 from raymimic.errors import AdvisorError, BadReply, LLMCallError, LLMRefusal, LLMSetupError
-from raymimic.space import FloatRange, SearchSpace
+from raymimic.space import Choice, FloatRange, SearchSpace
 
 EVIDENCE = SearchEvidence(SearchSpace({"x": FloatRange(0, 1)}), "loss", "min")
+
+KINDS = SearchSpace({"x": FloatRange(0, 1), "kind": Choice(("a", "b"))})
 
 
 def reply(*configs: Any) -> str:
@@ -39,10 +41,10 @@ def test_a_bad_item_costs_only_itself_and_surplus_is_dropped():
     text = json.dumps(
         {"proposals": [3, {"config": [1]}, {"config": {"x": 1}}, {"config": {"x": 2}}]}
     )
-    proposals, drops = read_proposals(text, 1)
-    assert [proposal.config for proposal in proposals] == [{"x": 1}]
-    assert len(drops) == 3
-    assert "more than the 1 asked for" in drops[2]
+    advice = read_proposals(text, 1, EVIDENCE.space)
+    assert [proposal.config for proposal in advice.proposals] == [{"x": 1}]
+    assert len(advice.drops) == 3
+    assert "more than the 1 asked for" in advice.drops[2]
 
 
 def test_a_bad_reply_is_asked_for_once_more_with_the_fault_named():
@@ -88,14 +90,24 @@ JSON = st.recursive(
 )
 
 
-@given(value=JSON | st.fixed_dictionaries({"proposals": JSON | st.lists(JSON, max_size=4)}))
+@given(
+    value=JSON
+    | st.fixed_dictionaries(
+        {
+            "proposals": JSON | st.lists(JSON, max_size=4),
+            "belief": JSON
+            | st.fixed_dictionaries({}, optional=dict.fromkeys(("x", "kind", "z"), JSON)),
+        }
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_any_json_gives_proposals_or_a_bad_reply(value):
     try:
-        proposals, _ = read_proposals(json.dumps(value), 2)
+        advice = read_proposals(json.dumps(value), 2, KINDS)
     except BadReply:
         return
-    for proposal in proposals:
+    assert advice.belief is None or set(advice.belief.places) <= {"x"}
+    for proposal in advice.proposals:
         assert isinstance(proposal.config, dict)
         assert proposal.expected is None or math.isfinite(proposal.expected)
 
