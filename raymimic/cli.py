@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
+from raymimic.report.commands import add_commands
 
 if TYPE_CHECKING:
     from raymimic.advisor import SearchEvidence
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_prompt(commands)
     _add_lessons(commands)
+    add_commands(commands)
     return parser
 
 

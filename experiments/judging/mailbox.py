@@ -1,8 +1,11 @@
-"""Stands for the handle of the actor through which the scheduler sends knobs to trials."""
+"""Stands for the mailbox through which the scheduler sends knobs to running trials."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from collections.abc import Mapping
+from typing import Any
+
+from raymimic.tune import scheduler
 
 
 class FakeMailbox:
@@ -10,5 +13,19 @@ class FakeMailbox:
 
     def __init__(self) -> None:
         self.sent: dict[str, dict[str, float]] = {}
-        self.push = SimpleNamespace(remote=lambda trial, new: self.sent.update({trial: new}))
-        self.forget = SimpleNamespace(remote=lambda trial: self.sent.pop(trial, None))
+
+    def push(
+        self, trial_id: str, values: Mapping[str, float], checkpoint: Any = None, serial: int = 0
+    ) -> None:
+        del checkpoint, serial
+        self.sent[trial_id] = dict(values)
+
+    def forget(self, trial_id: str) -> None:
+        self.sent.pop(trial_id, None)
+
+
+def use_fake_mailbox() -> FakeMailbox:
+    """Every scheduler that is made from now on sends to this one."""
+    mailbox = FakeMailbox()
+    scheduler.ray_mailbox = lambda: mailbox
+    return mailbox

@@ -24,9 +24,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from experiments.common import tables
 from experiments.common.fake_tune import FakeTrial
-from experiments.judging.mailbox import FakeMailbox
+from experiments.judging.mailbox import use_fake_mailbox
 from raymimic import Knob, LLMScheduler, read_events
-from raymimic.scheduling import redirects as redirects_room
 from raymimic.tune import LiveKnobs
 
 TASKS = ("ts_gru", "ts_lstm", "ts_irnn", "ts_vrnn_relu", "digits_noisy")
@@ -36,9 +35,8 @@ SIDE_BY_SIDE = 10
 
 def replay(curves: list[np.ndarray], halves: bool, ledger: Path) -> list[dict[str, Any]]:
     """Run the curves through a scheduler; the verdicts on what its redirects did."""
-    board = FakeMailbox()
-    redirects_room.open_board = lambda: board
-    scheduler = LLMScheduler("loss", "min", redirect=LIVE, ledger=ledger)
+    mailbox = use_fake_mailbox()
+    scheduler = LLMScheduler("loss", "min", knobs=LIVE, ledger=ledger)
     scheduler.set_search_properties(None, None)
     waiting, running = list(enumerate(curves)), {}
     while waiting or running:
@@ -48,8 +46,8 @@ def replay(curves: list[np.ndarray], halves: bool, ledger: Path) -> list[dict[st
             scheduler.on_trial_add(None, trial)
             running[trial.trial_id] = trial, curve, 0
         for name, (trial, curve, done) in list(running.items()):
-            now = {"lr": 0.01, "weight_decay": 0.0, **board.sent.get(name, {})}
-            loss = float(curve[done]) / (2 if halves and name in board.sent else 1)
+            now = {"lr": 0.01, "weight_decay": 0.0, **mailbox.sent.get(name, {})}
+            loss = float(curve[done]) / (2 if halves and name in mailbox.sent else 1)
             result = {"loss": loss, "training_iteration": done + 1}
             result |= {f"raymimic/live/{knob}": value for knob, value in now.items()}
             action = scheduler.on_trial_result(None, trial, result)

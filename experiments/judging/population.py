@@ -11,8 +11,8 @@ log-uniform, the same ones for every arm of a seed; validation is 700 other digi
 none        no scheduler
 stop        LLMScheduler(max_t=20)
 more        the same with 11 trials, three more draws: about the epochs that cloning spends
-population  LLMScheduler(max_t=20, redirect=live, population=True), keyless
-redirect    LLMScheduler(max_t=20, redirect=live), keyless: the knobs turned, no weights taken over
+population  LLMScheduler(max_t=20, knobs=live, population=True), keyless
+redirect    LLMScheduler(max_t=20, knobs=live), keyless: the knobs turned, no weights taken over
 pbt         Tune's PopulationBasedTraining(perturbation_interval=4), the same knobs and ranges
 
 Counted are epochs that were trained (PBT repeats some) and seconds of `Tuner.fit`, starting two
@@ -140,7 +140,7 @@ def scheduler_of(arm: str, ledger: Path) -> Any:
         return PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=4, hyperparam_mutations=ranges
         )
-    live = {} if arm in ("stop", "more") else {"redirect": LIVE}
+    live = {} if arm in ("stop", "more") else {"knobs": LIVE}
     return LLMScheduler(max_t=EPOCHS, ledger=str(ledger), population=arm == "population", **live)
 
 

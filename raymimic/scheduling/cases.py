@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raymimic.advisor import Case, KnobState, Leader
 from raymimic.curves import Diagnosis, diagnose
+from raymimic.records import Mode
 from raymimic.scheduling.rank_rule import ABLE, TRUSTED, Reading
 from raymimic.scheduling.running import Run, RunningTrial
 from raymimic.scheduling.verdict import numbers
@@ -41,18 +44,17 @@ def case_of(
     may_stop: bool,
     leader: Leader | None = None,
 ) -> Case:
-    """A running trial as it stands at its latest report; ``knobs`` are those to turn now."""
+    """A running trial as it stands at its latest report; ``knobs`` are those to turn now.
+
+    Its diagnosis is empty where no rule has just made one: it takes about 1 ms (`diagnosed`).
+    """
     report, reading = trial.report, trial.reading
     assert report is not None, "a trial is brought to a judge when it reports"
-    found = _found_at(trial, report.epoch)
-    if found is None:
-        own = run.curve_since(trial)
-        found = diagnose(own, run.metric, run.mode) if own is not None else Diagnosis()
     return Case(
         trial_id=trial.trial_id,
         epoch=report.epoch,
         curve=run.keeper.curve(trial.trial_id),
-        diagnosis=found,
+        diagnosis=_found_at(trial, report.epoch) or Diagnosis(),
         standing=numbers(reading, run.mode) if reading is not None else "",
         may_stop=may_stop,
         config=trial.config,
@@ -60,6 +62,14 @@ def case_of(
         redirects=tuple(trial.past),
         leader=leader,
     )
+
+
+def diagnosed(case: Case, since: int, metric: str, mode: Mode) -> Case:
+    """The case with a diagnosis of its curve from the epoch ``since`` on, if it has none."""
+    if case.diagnosis.signals or case.curve is None:
+        return case
+    own = case.curve.since(since) if since else case.curve
+    return replace(case, diagnosis=diagnose(own, metric, mode))
 
 
 def _found_at(trial: RunningTrial, epoch: int) -> Diagnosis | None:

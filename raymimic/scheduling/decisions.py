@@ -116,14 +116,15 @@ class Decisions:
         verdict as it is.
         """
         judging, run, trial = self._judging, self._run, self._trial(report.trial_id)
-        if judging is None or report.value is None:
-            return verdict
-        if verdict.stop and self._is_spared(trial, verdict):
+        value = report.value
+        assert judging is not None, "the caller looks at `has_judge`"
+        assert value is not None, "the rules gave a verdict on it"
+        if self._is_spared(trial, verdict):
             verdict = going_on_redirected(verdict)
         if verdict.stop and not self._may_exploit(verdict):
             return verdict
         trial.report, trial.config = report, config
-        self._best = min(self._best, (self._sign * report.value, trial.trial_id), key=_worst_if_nan)
+        self._best = min(self._best, (self._sign * value, trial.trial_id), key=_worst_if_nan)
         if verdict.reading is not None and verdict.reading.epoch == report.epoch:
             trial.reading = verdict.reading
         lost = self._redirects is not None and self._redirects.hear(run, trial, report)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from raymimic import events
@@ -24,7 +24,7 @@ from raymimic.advisor import (
 )
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
-from raymimic.scheduling.cases import case_of
+from raymimic.scheduling.cases import case_of, diagnosed
 from raymimic.scheduling.redirects import Redirects
 from raymimic.scheduling.running import JudgedCase, Run, RunningTrial
 
@@ -92,7 +92,7 @@ class Judging:
         if self._waiting and self._inquiry.may_ask():
             cases = [self._waiting.pop(name) for name in list(self._waiting)[:MOST_CASES]]
             self._under_way = {case.trial_id: case.epoch for case in cases}
-            judge, evidence = self.judge, self.evidence(run, tuple(cases))
+            judge, evidence = self.judge, self.evidence(run, cases)
             self._inquiry.submit(lambda: ask_judge(judge, evidence()))
             if not self.judge.remote:
                 self._inquiry.wait(_AT_ONCE_S)
@@ -104,13 +104,14 @@ class Judging:
         judged, trial.judged = trial.judged, None
         return judged
 
-    def evidence(self, run: Run, cases: tuple[Case, ...]) -> Callable[[], JudgeEvidence]:
+    def evidence(self, run: Run, cases: Sequence[Case]) -> Callable[[], JudgeEvidence]:
         """Take what a judge is shown; the function returned makes it, on any thread."""
         finals, length, live = list(self.finals.values()), run.length, tuple(run.knobs)
+        brought = [(case, run.trials[case.trial_id].weights_since) for case in cases]
         return lambda: JudgeEvidence(
             metric=run.metric,
             mode=run.mode,
-            cases=cases,
+            cases=tuple(diagnosed(case, since, run.metric, run.mode) for case, since in brought),
             length=length,
             finals=tuple(sorted(finals, reverse=run.mode == "max")),
             live=live,

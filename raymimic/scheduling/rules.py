@@ -97,8 +97,8 @@ def diagnosed_divergence(look: Look) -> Verdict | None:
 def overfitting(look: Look) -> Verdict | None:
     """It has been overfitting for long, and does not lead."""
     reading = look.reading
-    found = look.diagnosis if _behind(reading) else None
-    if found is None or reading is None or _leads(reading):
+    found = look.diagnosis if reading is not None and not _leads(reading) else None
+    if found is None or reading is None:
         return None
     signal = next((signal for signal in found.signals if signal.kind == "overfitting"), None)
     if signal is None or signal.onset is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_a_study_imports_itself_and_what_is_common(path: Path) -> None:
             assert rest[0] in {"common", study_of(path)}, f"imports {name}"
         assert first not in HELPERS, f"imports {name}"
     assert "sys.path" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_what_a_study_takes_from_the_package_is_there(path: Path) -> None:
+    """Without importing the study, which may need what is not installed."""
+    for name in imported(path):
+        if name.startswith("raymimic."):
+            module, _, taken = name.rpartition(".")
+            found = importlib.import_module(module)
+            assert hasattr(found, taken) or importlib.util.find_spec(name), name
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.name)

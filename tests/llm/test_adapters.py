@@ -309,17 +309,6 @@ def test_an_error_of_ours_loses_what_it_was_raised_from() -> None:
     assert failure.__context__ is None
 
 
-def test_an_adapter_pickles_without_key_and_client(
-    make_llm: MakeLLM, stub: StubServer, ask: Request
-) -> None:
-    llm = make_llm(model="some-model")
-    llm.complete(ask)
-    state = pickle.dumps(llm)
-    assert KEY.encode() not in state
-    assert pickle.loads(state).complete(ask).tries == 1
-    assert KEY not in repr(llm)
-
-
 @pytest.mark.parametrize(
     ("make", "name"), [(AnthropicLLM, "ANTHROPIC_API_KEY"), (OpenAILLM, "OPENAI_API_KEY")]
 )

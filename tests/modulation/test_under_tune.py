@@ -138,7 +138,7 @@ def test_a_trial_that_died_ends_as_one_that_did_not(tmp_path):
 
 def test_what_a_trial_exploits_brings_its_history_along(tmp_path):
     scheduler = PopulationBasedTraining(
-        time_attr="training_iteration", perturbation_interval=2, quantile_fraction=0.34,
+        time_attr="training_iteration", perturbation_interval=3, quantile_fraction=0.34,
         hyperparam_mutations={"lr": [1e-4, 1e-2]}, resample_probability=0.0, synch=True,
     )  # fmt: skip
     space = {"lr": tune.grid_search([1e-5, 1e-4, 1e-2])}

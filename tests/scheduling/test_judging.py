@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import threading
 import time
@@ -13,8 +14,11 @@ import pytest
 from driver import Driver, Trial, falling
 
 from raymimic.advisor import HeuristicAdvisor, JudgeAdvice, JudgeEvidence, Judgement
+from raymimic.curves import Diagnosis, Forecast, Signal, diagnose
 from raymimic.errors import AdvisorError
+from raymimic.scheduling.cases import borderline, in_doubt
 from raymimic.scheduling.rank_rule import RankRule, Reading
+from raymimic.scheduling.running import RunningTrial
 
 LENGTH = 40
 
@@ -259,6 +263,84 @@ def test_what_a_judge_says_of_others_or_wrongly_is_counted_as_rejected():
     assert not driver.events("judgement")
 
 
+def test_an_answer_does_not_keep_from_the_rules_who_is_hopeless_meanwhile(monkeypatch):
+    nearly = RankRule.read
+
+    def read(self: RankRule, trial_id: str) -> Reading | None:
+        reading = nearly(self, trial_id)
+        hopeless = reading is not None and self._trials[trial_id].values[-1] > 5
+        return replace(reading, hopeless=True) if hopeless else reading
+
+    monkeypatch.setattr(RankRule, "read", read)
+    judge = Slow("redirect", knobs={"lr": 0.01})
+    driver = begun(judge, knobs=True)
+    trial = driver.add("fails", knobs={"lr": 0.05})
+    driver.report(trial, doubtful(1))
+    settle(driver, judge)
+    assert driver.report(trial, 9.0)
+    assert driver.decisions.verdict("fails").kind == "hopeless"
+    assert not driver.mailbox.sent
+    driver.report(driver.add("other"), 0.1)  # its result takes the answer in
+    assert [row["outcome"] for row in driver.events("judgement")] == ["stale"]
+
+
+def test_nobody_is_brought_again_while_an_answer_is_on_its_way_or_waits():
+    judge = Slow("continue")
+    driver = begun(judge)
+    trial = driver.add("long")
+    for epoch in range(1, 12):
+        driver.report(trial, doubtful(epoch))
+    settle(driver, judge)
+    driver.report(trial, doubtful(12))
+    driver.settled()
+    assert judge.asked == [["long"]]
+
+
+def test_a_case_waits_without_a_diagnosis_and_is_shown_with_it():
+    judge = Slow("continue")
+    driver = begun(judge, patience=LENGTH)
+    first, rests = driver.add("first"), driver.add("rests")
+    driver.report(first, doubtful(1))  # holds the judge
+    for epoch in range(1, 14):
+        driver.report(rests, 0.9 + 0.5**epoch + 0.001 * (-1) ** epoch)
+    again = pickle.loads(pickle.dumps(driver.decisions._judging._waiting))
+    settle(driver, judge)
+    driver.report(first, doubtful(2))
+    driver.settled()
+    (case,) = judge.evidence[1].cases
+    assert (case.trial_id, case.epoch) == ("rests", len(case.curve))
+    assert case.diagnosis == diagnose(case.curve, "loss", "min")
+    assert case.diagnosis.signals
+    assert again["rests"].epoch == case.epoch
+
+
+def reading(**changes: Any) -> Reading:
+    return replace(Reading(8, LENGTH, place=1, rivals=9, kept=2.0, reach=1), **changes)
+
+
+def test_who_is_borderline():
+    sure = Forecast(0.5, 0.1, 0.1, 8, support=6)
+    assert not borderline(reading())
+    assert borderline(reading(place=3))
+    assert not borderline(reading(place=3, hopeless=True))
+    assert borderline(reading(forecast=sure, beats=0.02))
+    assert not borderline(reading(forecast=sure, beats=0.02, hopeless=True))
+    assert not borderline(reading(forecast=sure, beats=0.03))
+    assert not borderline(reading(forecast=replace(sure, support=5), beats=0.02))
+
+
+def test_in_doubt_is_who_is_borderline_or_in_trouble_at_this_epoch():
+    trouble = Diagnosis((Signal("plateau", 3, "plateau since epoch 3"),))
+    near = RunningTrial("t", reading=reading(place=3))
+    ill = RunningTrial("t", looked=8, diagnosis=trouble)
+    assert in_doubt(near, 8, knobs=False)
+    assert not in_doubt(near, 9, knobs=True)
+    assert in_doubt(ill, 8, knobs=True)
+    assert not in_doubt(ill, 9, knobs=True)
+    assert not in_doubt(ill, 8, knobs=False)
+    assert not in_doubt(RunningTrial("t", looked=8, diagnosis=Diagnosis()), 8, knobs=True)
+
+
 # -- redirects -------------------------------------------------------------------------------------
 
 
@@ -293,6 +375,8 @@ def test_a_plateau_is_redirected_by_rule_and_its_effect_measured(gain, verdict):
     assert (effect["trial_id"], effect["verdict"]) == ("rests", verdict)
     assert effect["before"] - effect["after"] == pytest.approx(gain, abs=0.05)
     assert re.search(f"redirects: .*{verdict}", driver.decisions.text())
+    run = driver.decisions._run  # its weights are its own as before
+    assert (run.trials["rests"].weights_since, run.ranks._trials["rests"].start) == (0, 0)
 
 
 def test_the_rules_wait_for_a_redirects_effect_and_then_decide(monkeypatch):

@@ -7,9 +7,10 @@ import threading
 from typing import Any
 
 import pytest
-from driver import Driver, Trial
+from driver import Driver, FakeMailbox, Trial
 
 from raymimic.advisor import HeuristicAdvisor, JudgeAdvice, JudgeEvidence, Judgement
+from raymimic.errors import AdvisorError
 from raymimic.scheduling.rank_rule import RankRule, Reading
 from raymimic.summary import Tally
 
@@ -46,6 +47,7 @@ class Run(Driver):
     def leader(self, epochs: int = 5, name: str = "leader") -> Trial:
         """A good trial with a checkpoint."""
         trial = self.join(name, 0.01, "w")
+        trial.knobs["dropout"] = 0.2
         for _ in range(epochs):
             self.report(trial, 0.2)
         return trial
@@ -78,6 +80,24 @@ def test_a_hopeless_trial_goes_on_from_the_best_ones_checkpoint():
     assert "redirects and clones: 1 better" in text
     assert not run.events("stop")
     assert pickle.loads(pickle.dumps(run)).decisions.text() == text
+    assert run.decisions._run.ranks._trials["poor"].start == 2  # its own epochs before
+    run.end(poor, 0.25)
+    assert "poor" not in run.decisions._run.ranks._field  # no training from scratch
+
+
+def test_the_mailbox_is_there_when_the_first_trial_looks_for_it():
+    opened: list[bool] = []
+
+    class Watched(Run):
+        def open_mailbox(self) -> FakeMailbox:
+            opened.append(True)
+            return super().open_mailbox()
+
+    run = Watched()
+    assert not opened
+    run.join("first")
+    run.join("second")
+    assert opened == [True]
 
 
 def test_what_is_said_of_a_clone():
@@ -177,6 +197,43 @@ def test_a_trial_that_takes_nothing_over_is_stopped_next_time(caplog):
     assert run.train(mute, own=0.9, cloned=0.1, until=LENGTH) == 2  # reports no knobs
 
 
+def test_who_takes_the_knobs_over_and_not_the_weights_has_not_heard_and_is_cloned_no_more():
+    run = Run()
+    run.leader()
+    blind = run.join("blind")
+    while blind.epoch < 16:
+        run.take(blind)
+        blind.taken = 0  # it never looks at the checkpoint
+        assert not run.report(blind, 0.9 if blind.epoch < 2 else 0.4)
+    assert [row["verdict"] for row in run.events("verdict")] == ["unheard"]
+    assert run.report(blind, 0.9)
+    assert len(run.events("clone")) == 1
+
+
+def test_between_two_looks_a_plan_waits_and_no_new_one_is_made(monkeypatch):
+    every = RankRule.read
+
+    def read(self: RankRule, trial_id: str) -> Reading | None:
+        return None if self._trials[trial_id].epochs[-1] % 4 else every(self, trial_id)
+
+    monkeypatch.setattr(RankRule, "read", read)
+    judge = Judge()
+    run = Run(judge)
+    run.leader()
+    poor = run.join("poor")
+    for _ in range(4):
+        assert not run.report(poor, 0.9)
+    judge.go.set()
+    run.settled()
+    assert not run.report(poor, 0.9)  # nobody looks, but the answer is here
+    assert [row["epoch"] for row in run.events("clone")] == [5]
+    judge.go.clear()
+    while poor.epoch < 35:
+        run.take(poor)
+        assert not run.report(poor, 0.4)
+    assert len(judge.cases) == 1
+
+
 def test_a_lost_checkpoint_is_sent_again_and_in_the_end_given_up():
     run = Run()
     leader, poor = run.join("leader", 0.01, "w1"), run.join("poor")
@@ -257,12 +314,12 @@ def test_a_judge_chooses_the_knobs_of_a_clone():
     assert run.train(poor, own=0.9, cloned=0.2, until=LENGTH) == LENGTH
     (case,) = judge.cases
     assert (case.leader.trial_id, case.leader.value, case.leader.epoch) == ("leader", 0.2, 5)
-    assert case.leader.knobs == {"lr": 0.01, "dropout": 0.1}
+    assert case.leader.knobs == {"lr": 0.01, "dropout": 0.2}
     assert case.leader.config == {"lr": 0.01}
     assert case.may_stop
     (clone,) = run.events("clone")
     assert (clone["epoch"], clone["source"], clone["reason"]) == (3, "llm", "as it looks")
-    assert {name: pair[1] for name, pair in clone["knobs"].items()} == {"lr": 0.1, "dropout": 0.1}
+    assert clone["knobs"] == {"lr": [0.05, 0.1], "dropout": [0.1, 0.2]}  # bounded; the leader's
     assert [row["outcome"] for row in run.events("judgement")] == ["applied"]
     assert "slow judged: clone 1" in run.decisions.text()
 
@@ -293,6 +350,59 @@ def test_a_judge_that_does_not_clone_leaves_it_to_the_rules(action):
     assert stop["kind"] == "hopeless"
     assert stop["text"].endswith('slow, 1 epoch ago: "as it looks"')
     assert not run.mailbox.sent
+    assert [(row["action"], row["outcome"]) for row in run.events("judgement")] == [
+        (action, "applied")
+    ]
+
+
+def test_a_clone_without_a_checkpoint_any_more_is_outdated_and_the_rules_stop():
+    judge = Judge()
+    run = Run(judge)
+    poor = judged(run, judge)
+    run.trials["leader"].checkpoint = None
+    assert run.report(poor, 0.9)
+    assert run.events("stop")[0]["kind"] == "hopeless"
+    assert run.events("stop")[0]["epoch"] == 3
+    assert [row["outcome"] for row in run.events("judgement")] == ["outdated"]
+
+
+def test_a_redirect_that_turns_nothing_is_outdated_and_the_rules_stop():
+    judge = Judge("redirect", {"lr": float("nan"), "warp": 1.0})
+    run = Run(judge)
+    poor = judged(run, judge)
+    assert run.report(poor, 0.9)
+    assert [row["outcome"] for row in run.events("judgement")] == ["outdated"]
+    assert not run.mailbox.sent
+
+
+def test_where_the_judge_gave_up_the_rule_clones_at_once():
+    class Broke(Judge):
+        def judge(self, evidence: JudgeEvidence) -> JudgeAdvice:
+            raise AdvisorError("no credit", reason="402", permanent=True)
+
+    run = Run(Broke())
+    run.leader()
+    poor = run.join("poor")
+    run.report(poor, 0.9)
+    run.report(poor, 0.9)
+    run.settled()
+    assert not run.report(poor, 0.9)
+    assert [(row["epoch"], row["source"]) for row in run.events("clone")] == [(3, "heuristic")]
+
+
+def test_who_recovers_before_the_judge_is_asked_is_not_asked_about():
+    judge = Judge()
+    run = Run(judge)
+    run.leader()
+    first, second = run.join("first"), run.join("second")
+    for trial in (first, first, second, second):
+        run.report(trial, 0.9)
+    run.report(second, 0.4)
+    judge.go.set()
+    run.settled()
+    run.report(first, 0.9)
+    run.settled()
+    assert [case.trial_id for case in judge.cases] == ["first"]
 
 
 def test_a_judge_at_hand_that_says_continue_leaves_it_to_the_rules_at_once():
@@ -378,3 +488,19 @@ def test_without_an_answer_in_time_the_rule_clones():
     assert not run.report(poor, 0.2)
     assert [row["outcome"] for row in run.events("judgement")] == ["outdated"]
     assert len(run.events("clone")) == 1
+
+
+def test_what_the_rule_has_decided_is_asked_about_no_more():
+    judge = Judge()
+    run = Run(judge)
+    run.leader()
+    first, second = run.join("first"), run.join("second")
+    for _ in range(2 + LENGTH // 20):  # the judge holds the first, so the second only waits
+        run.report(first, 0.9)
+        run.report(second, 0.9)
+    assert [row["trial_id"] for row in run.events("clone")] == ["first", "second"]
+    judge.go.set()
+    run.settled()
+    run.report(first, 0.2)
+    run.settled()
+    assert {case.trial_id for case in judge.cases} == {"first"}

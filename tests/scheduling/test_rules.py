@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from driver import Driver, falling
 
+from raymimic.curves import Curve
 from raymimic.scheduling import rules
 from raymimic.scheduling.rank_rule import EAGER
 from raymimic.scheduling.verdict import Verdict
@@ -80,11 +81,11 @@ def test_a_metric_that_becomes_nan_ends_the_trial_at_once(driver):
     assert driver.run("late", [math.nan, math.nan, 1.0, *falling(0.5, LENGTH)]) == LENGTH + 3
 
 
-def train_beside(driver: Driver, name: str, ends: float, onset: int) -> int:
+def train_beside(driver: Driver, name: str, ends: float, onset: int, slope: float) -> int:
     """Validation rises from ``onset`` on while training goes on improving."""
     trial = driver.add(name)
     for epoch in range(1, LENGTH + 1):
-        rising = ends + 0.02 * max(0, epoch - onset) + (0.5 / epoch if epoch <= onset else 0.0)
+        rising = ends + slope * max(0, epoch - onset) + (0.5 / epoch if epoch <= onset else 0.0)
         if driver.report(trial, rising, train_loss=1.0 / epoch):
             return epoch
     driver.end(trial, rising)
@@ -94,8 +95,8 @@ def train_beside(driver: Driver, name: str, ends: float, onset: int) -> int:
 def test_persistent_overfitting_ends_a_trial_that_does_not_lead():
     driver = Driver(patience=LENGTH)
     warm(driver, [0.45, 0.4, 0.35, 0.3])
-    stopped = train_beside(driver, "over", 0.9, 6)
-    assert 6 + 5 <= stopped < LENGTH  # it must have lasted for five epochs
+    stopped = train_beside(driver, "over", 0.9, 8, 0.3)
+    assert 8 + 5 <= stopped < LENGTH  # it must have lasted for five epochs
     assert driver.text("over").startswith("overfitting since epoch")
 
 
@@ -103,7 +104,7 @@ def test_overfitting_ends_nobody_who_leads():
     driver = Driver(patience=LENGTH)
     for index in range(4):
         driver.run(f"poor{index}", falling(2.0 + index, LENGTH))
-    assert train_beside(driver, "leads", 0.5, 6) == LENGTH
+    assert train_beside(driver, "leads", 0.5, 6, 0.02) == LENGTH
 
 
 def test_a_leader_among_many_is_not_ended_for_an_explosion_of_another_loss():
@@ -150,6 +151,27 @@ def test_a_retry_takes_back_what_comes_again():
     assert driver.decisions.text().endswith("1 finished")
     assert driver.run("other", falling(0.6, LENGTH)) == LENGTH
     assert "place 2 of 2" in driver.text("other")
+
+
+def test_a_trial_that_ends_without_a_last_result_has_finished_with_what_it_reported(driver):
+    warm(driver, [0.7, 0.6])
+    trial = driver.add("silent")
+    driver.report(trial, 0.5)
+    driver.decisions.complete("silent", None)
+    driver.decisions.end("unknown", whole=False)
+    assert driver.decisions.text() == "0 trials stopped (none), 3 finished"
+
+
+def test_what_was_before_a_restore_is_known_again(driver):
+    ends = {"done": (0.5, True), "cut": (0.9, False), "runs on": (0.7, None)}
+    for name, (end, whole) in ends.items():
+        losses = driver.sign * np.array(falling(end, LENGTH))
+        driver.decisions.remember(name, Curve(np.arange(1, LENGTH + 1), {"loss": losses}), whole)
+    assert driver.decisions.knows("cut")
+    assert not driver.decisions.knows("new")
+    assert driver.decisions.text().endswith("1 finished")
+    driver.run("new", [3.0] * LENGTH)
+    assert "place 4 of 4" in driver.text("new")
 
 
 def test_it_pickles_with_its_knowledge(driver):

@@ -83,6 +83,9 @@ def test_a_terminal_that_fails_keeps_no_summary_from_the_ledger(make, events, mo
     callback.on_experiment_end([])
     assert len(events("summary")) == 1
     assert [row["hook"] for row in events("fault")] == ["say_status"]
+    monkeypatch.setattr(searcher, "finish", None)
+    callback.on_experiment_end([])
+    assert callback.faults.counts == {"say_status": 2, "on_experiment_end": 1}
 
 
 @pytest.mark.parametrize("module", [callback, live, scheduler])

@@ -157,6 +157,14 @@ def test_a_fault_after_the_rules_leaves_their_verdict(ledger, monkeypatch):
     assert tuner.scheduler.faults.counts["by_judge"] >= LENGTH
 
 
+def test_a_verdict_that_cannot_be_kept_stops_all_the_same(ledger, monkeypatch):
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(Decisions, "settle", fail)
+    assert Tuner(LLMScheduler(ledger=ledger, llm="none", max_t=3)).run("one", curve(0.5)) == 3
+
+
 def begin(searcher: LLMSearcher, name: str) -> None:
     """A trial that the searcher has proposed."""
     while searcher.suggest(name) is None:
@@ -283,7 +291,8 @@ def test_after_a_restore_the_searchers_curves_are_known_again(make):
 
 
 def test_after_a_restore_without_a_searcher_tunes_own_files_are_read(tmp_path, ledger):
-    tuner = Tuner(LLMScheduler(ledger=ledger, llm="none"))
+    knobs = LiveKnobs({"lr": Knob(1e-4, 0.1)})  # there is no Ray to turn them through
+    tuner = Tuner(LLMScheduler(ledger=ledger, llm="none", knobs=knobs))
     for index, end in enumerate([0.5, 0.6, 0.7, 0.8]):
         folder = tmp_path / f"t{index}"
         folder.mkdir()

@@ -50,17 +50,17 @@ def test_a_model_that_fails_is_counted_call_by_call(make, events):
 def test_one_bad_configuration_costs_only_itself(make, events):
     reply = (
         '{"proposals": ['
-        '{"config": {"x": 0.25}, "rationale": "low", "expected": 0.5},'
+        '{"config": {"x": 1.05, "y": 3}, "rationale": "edge", "expected": 0.5},'
         '{"config": {"x": "much"}, "rationale": "?", "expected": null},'
-        '{"config": {"x": 1.05, "y": 3}, "rationale": "edge", "expected": null},'
-        '{"config": {"x": 0.25}, "rationale": "again", "expected": null}]}'
+        '{"config": {"x": 0.25}, "rationale": "one too many", "expected": null}]}'
     )
-    searcher = make(llm=ScriptedLLM([reply]), batch_size=4)
-    xs = [suggest(searcher, f"t{i}")["x"] for i in range(4)]
-    assert xs[:2] == [0.25, 1.0]  # the third was mended, the other two replaced
-    assert searcher.tally.started == {"llm": 2, "random": 1, "statistical": 1}
+    searcher = make(llm=ScriptedLLM([reply]), batch_size=3)
+    xs = [suggest(searcher, f"t{i}")["x"] for i in range(3)]
+    # The keyless first guess, the model's mended one, and another in the place of the bad one.
+    assert xs[1] == 1.0
+    assert searcher.tally.started["llm"] == 1
     texts = [row["text"] for row in events("drop")]
-    assert "more than the 3 asked for" in texts[0]
+    assert "more than the 2 asked for" in texts[0]
     assert "must be a number, got 'much'" in texts[1]
     mended = events("proposal")[1]
     assert len(mended["repairs"]) == 2
@@ -350,7 +350,7 @@ def test_a_recorded_search_runs_again_from_its_ledger(make, tmp_path):
     first = search(ScriptedLLM(replies), tmp_path / "first.jsonl")
     again = search(ReplayLLM.from_ledger(tmp_path / "first.jsonl"), tmp_path / "again.jsonl")
     assert first == again
-    assert first[:3] == [0.1, 0.2, 0.3]  # the fourth of the first batch is drawn at random
+    assert {0.1, 0.3} < set(first)  # beside the keyless first guess
 
 
 def test_no_secret_is_in_the_saved_state(make, tmp_path, monkeypatch):
