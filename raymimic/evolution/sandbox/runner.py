@@ -1,0 +1,335 @@
+"""The trusted process around a candidate: started as ``python -I runner.py SETTINGS``.
+
+It imports torch and reads the data once, then serves jobs, one at a time: for each it forks a
+process that confines itself and trains the candidate, and after each epoch another that confines
+itself and predicts from the state that the first left. The runner itself never runs the
+candidate's code; it watches time, memory and disk, and ends whatever goes beyond.
+
+A line on stdin is a job or {"cancel": true}; the end of stdin (the trial is gone) ends everything.
+A line on stdout is an event: "ready", "epoch" (files of state and predictions), "end".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from raymimic.evolution.sandbox.lines import Lines
+
+_WATCH_S = 0.1
+_PREDICT_WATCH_S = 0.005  # a prediction takes milliseconds
+_ERROR_CHARS = 4000
+_STATE_SHARE = 2  # a state may take half of the disk limit: the next one is written beside it
+
+
+@dataclass
+class Child:
+    """One confined process: its id, its folder and where its errors go."""
+
+    pid: int
+    scratch: Path
+    errors: Path
+
+    def ended(self) -> int | None:
+        """The wait status of an ended process, None while it runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return status if pid else None
+
+    def kill(self) -> None:
+        """End it now."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+class Job:
+    """One candidate's training and predictions."""
+
+    def __init__(self, job: Mapping[str, Any], data: Mapping[str, Any], jail: Callable[..., Any]):
+        from raymimic.evolution.sandbox.limits import Limits
+        from raymimic.evolution.sandbox.training import Training
+
+        self.source: str = job["source"]
+        self.folder = Path(job["folder"])
+        self.limits = Limits(**job["limits"])
+        self.training = Training(**job["training"])
+        self.resume = job.get("resume")
+        self.resumable: bool = job.get("resumable", False)
+        self.data, self._jail = data, jail
+        self.deadline = time.monotonic() + self.limits.seconds
+        self.notices, self._notify = os.pipe()
+
+    def start_training(self) -> Child:
+        """Fork the process that trains; it writes one byte into ``notices`` after each epoch."""
+        from raymimic.evolution.sandbox.training import train
+
+        scratch = self.folder / "train"
+        scratch.mkdir()
+        resume = None
+        if self.resume is not None:
+            epoch, given = self.resume
+            own = scratch / "resumed.pt"
+            own.write_bytes(Path(given).read_bytes())
+            resume = (epoch, own)
+
+        def work() -> None:
+            train(
+                self.source, self.data, self.training, scratch,
+                lambda _: os.write(self._notify, b".") and None,
+                resume, resumable=self.resumable,
+            )  # fmt: skip
+
+        child = self._fork("train", scratch, work, keep=(self._notify,))
+        os.close(self._notify)
+        return child
+
+    def start_prediction(self, epoch: int, inputs: Mapping[str, Any]) -> Child:
+        """Fork the process that predicts from the state after ``epoch``."""
+        from raymimic.evolution.sandbox.arrays import check_file
+        from raymimic.evolution.sandbox.training import predict
+
+        scratch, most = self.folder / f"predict_{epoch}", self.limits.disk // _STATE_SHARE
+        scratch.mkdir()
+        written, state = self.folder / "train" / f"state_{epoch}.npz", scratch / "state.npz"
+        check_file(written, most)
+        os.rename(written, state)
+
+        def work() -> None:
+            predict(self.source, inputs, self.training, state, scratch / "logits.npz", most)
+
+        return self._fork(f"predict_{epoch}", scratch, work)
+
+    def _fork(
+        self, name: str, scratch: Path, work: Callable[[], None], keep: tuple[int, ...] = ()
+    ) -> Child:
+        errors = self.folder / f"{name}.txt"
+        sys.stdout.flush()
+        pid = os.fork()
+        if not pid:
+            _in_child(work, lambda: self._jail(self.limits, scratch), errors, keep)
+        return Child(pid, scratch, errors)
+
+
+def _in_child(
+    work: Callable[[], None], confine: Callable[[], None], errors: Path, keep: tuple[int, ...]
+) -> NoReturn:
+    status = 1
+    try:
+        _leave_only(errors, keep)
+        os.chdir(errors.parent / errors.stem)
+        confine()
+        work()
+        status = 0
+    except BaseException as error:  # noqa: BLE001 - whatever it raises ends its own process only
+        traceback.print_exception(error.with_traceback(_from_program(error.__traceback__)))
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def _from_program(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the candidate's file; all of it if none does."""
+    found = trace
+    while found is not None and found.tb_frame.f_code.co_filename != "<program>":
+        found = found.tb_next
+    return found or trace
+
+
+def _leave_only(errors: Path, keep: tuple[int, ...]) -> None:
+    """Nothing of the runner's files stays open but ``keep``; output goes to ``errors``."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    last = 2
+    for handle in sorted(keep):
+        os.closerange(last + 1, handle)
+        last = handle
+    os.closerange(last + 1, 65536)
+    sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, errors="replace", closefd=False)
+
+
+class Stopped(Exception):
+    """A candidate was ended; ``reason`` in one word or two."""
+
+    def __init__(self, reason: str, text: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.text = reason, text
+
+
+class Supervisor:
+    """Runs one job at a time and says what happens."""
+
+    def __init__(
+        self, data: Mapping[str, Any], scored: int, jail: Callable[..., Any], orders: Lines
+    ) -> None:
+        self._orders = orders
+        self._data, self._jail = data, jail
+        self._inputs = {"x_valid": data["x_valid"], "x_train": data["x_train"][:scored]}
+        self._last = {"x_test": data["x_test"]} if "x_test" in data else {}
+
+    def run(self, row: Mapping[str, Any]) -> None:
+        """Run a job to its end."""
+        job = Job(row, self._data, self._jail)
+        trainer = job.start_training()
+        first = 1 if job.resume is None else job.resume[0] + 1
+        try:
+            for epoch in range(first, job.training.epochs + 1):
+                self._await_epoch(job, trainer)
+                inputs = self._inputs | (self._last if epoch == job.training.epochs else {})
+                self._predict(job, trainer, epoch, inputs)
+            _say(event="end", ok=True)
+        except Stopped as stopped:
+            _say(event="end", ok=False, reason=stopped.reason, text=stopped.text)
+        finally:
+            os.close(job.notices)
+            if trainer.ended() is None:
+                trainer.kill()
+
+    def _await_epoch(self, job: Job, trainer: Child) -> None:
+        while True:
+            watched = [job.notices, self._orders.descriptor]
+            ready, _, _ = select.select(watched, [], [], _WATCH_S)
+            self._heed(trainer)
+            if job.notices in ready and os.read(job.notices, 1):
+                return
+            status = trainer.ended()
+            if status is not None:
+                trainer.ended = lambda: status  # type: ignore[method-assign]
+                raise Stopped(_why(status, trainer), _tail(trainer.errors))
+            _watch(job, trainer)
+
+    def _predict(self, job: Job, trainer: Child, epoch: int, inputs: Mapping[str, Any]) -> None:
+        from raymimic.errors import CandidateError
+
+        try:
+            child = job.start_prediction(epoch, inputs)
+        except (CandidateError, OSError) as error:
+            raise Stopped("bad arrays", str(error)) from None
+        while (status := child.ended()) is None:
+            try:
+                time.sleep(_PREDICT_WATCH_S)
+                self._heed(child, trainer)
+                _watch(job, trainer)
+                _watch(job, child)
+            except Stopped:
+                child.kill()
+                raise
+        if status:
+            raise Stopped(_why(status, child), _tail(child.errors))
+        _say(
+            event="epoch",
+            epoch=epoch,
+            state=str(child.scratch / "state.npz"),
+            predictions=str(child.scratch / "logits.npz"),
+            resume=str(trainer.scratch / f"resume_{epoch}.pt") if job.resumable else None,
+        )
+
+    def _heed(self, *children: Child) -> None:
+        """While a job runs the trial may cancel it, or be gone."""
+        if self._orders.next(0.0) is not None:
+            raise Stopped("cancelled")
+        if self._orders.ended:
+            for child in children:
+                child.kill()
+            os._exit(0)
+
+
+def _watch(job: Job, child: Child) -> None:
+    if time.monotonic() > job.deadline:
+        raise Stopped("time limit", f"not done within {job.limits.seconds:g} s")
+    used = sum(file.lstat().st_size for file in job.folder.rglob("*"))
+    if used > job.limits.disk:
+        raise Stopped("disk limit", f"more than {job.limits.disk} bytes of files")
+    resident = _resident(child.pid)
+    if resident > 2 * job.limits.memory + _own_resident:
+        raise Stopped("memory limit", f"{resident} bytes in memory")
+
+
+def _resident(pid: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+_own_resident = 0
+
+
+def _why(status: int, child: Child) -> str:
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return {
+            signal.SIGXCPU: "time limit",
+            signal.SIGXFSZ: "disk limit",
+            signal.SIGSYS: "forbidden call",
+        }.get(signal.Signals(number), f"signal {number}")
+    text = _tail(child.errors)
+    if "MemoryError" in text or "can't allocate memory" in text:
+        return "memory limit"
+    return "error" if os.WEXITSTATUS(status) else "ended early"
+
+
+def _tail(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _ERROR_CHARS))
+            return file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _say(**event: Any) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Import torch, read the data, serve jobs until stdin ends."""
+    global _own_resident
+    settings = json.loads(sys.argv[1])
+    sys.path.insert(0, settings["root"])
+    import numpy as np
+    import torch
+
+    from raymimic.evolution.sandbox import training  # noqa: F401 - each candidate finds it ready
+    from raymimic.evolution.sandbox.confine import Confinement, confine, limit_resources
+    from raymimic.evolution.sandbox.lines import Lines
+
+    with np.load(settings["data"], allow_pickle=False) as file:
+        data = {name: file[name] for name in file.files}
+    os.unlink(settings["data"])
+
+    def jail(limits: Any, scratch: Path) -> None:
+        gpu = settings["gpu"]
+        if settings["confined"]:
+            confine(Confinement(settings["landlock"], settings["seccomp"], limits, scratch, gpu))
+        else:
+            limit_resources(limits, gpu=gpu)
+
+    # The first optimizer imports half of torch: once here, not in each candidate.
+    torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    _own_resident = _resident(os.getpid())
+    orders = Lines(sys.stdin.fileno())
+    supervisor = Supervisor(data, settings["scored"], jail, orders)
+    _say(event="ready", torch=torch.__version__)
+    while (line := orders.next(None)) is not None:
+        row = json.loads(line)
+        if "cancel" not in row:  # a cancel of a job that has just ended
+            supervisor.run(row)
+
+
+if __name__ == "__main__":
+    main()
