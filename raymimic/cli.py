@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
+from raymimic.evolve.command import add_evolve
 
 if TYPE_CHECKING:
     from raymimic.advisor import SearchEvidence
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_prompt(commands)
     _add_lessons(commands)
+    add_evolve(commands)
     return parser
 
 

@@ -312,5 +312,3 @@ class Evolution:
     def set_objectives(self, objectives: Sequence[Objective]) -> None:
         """Change what is optimised, before anything was evaluated."""
         self.state.objectives = tuple(objectives)
-
-

@@ -1,16 +1,16 @@
 """The events that an evolution writes into its ledger; the state is their fold.
 
-    evolution   a run begins: program, objectives, settings
-    plan        how the next child is to be made (`individuals.Plan`)
-    call        one paid call to a model, as everywhere, with "plan", "step" and "repair"
-    keyless     a plan that a model should have served goes to the keyless mutator: why
-    reject      a plan's child failed a gate: gate, reason; no trial came of it
-    child       a plan's child passed all gates: an individual, waiting for its trial
-    individual_start   a trial began with it
-    individual_end     its trial ended: status, values, curve, error
-    individual_lost    its trial died with the driver: it waits again
-    generation  paper mode: which individuals are this generation's elites and parents
-    test        test accuracy of the front, read once
+evolution   a run begins: program, objectives, settings
+plan        how the next child is to be made (`individuals.Plan`)
+call        one paid call to a model, as everywhere, with "plan", "step" and "repair"
+keyless     a plan that a model should have served goes to the keyless mutator: why
+reject      a plan's child failed a gate: gate, reason; no trial came of it
+child       a plan's child passed all gates: an individual, waiting for its trial
+individual_start   a trial began with it
+individual_end     its trial ended: status, values, curve, error
+individual_lost    its trial died with the driver: it waits again
+generation  paper mode: which individuals are this generation's elites and parents
+test        test accuracy of the front, read once
 """
 
 from __future__ import annotations

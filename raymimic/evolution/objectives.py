@@ -31,9 +31,7 @@ def losses(individuals: Iterable[Individual], objectives: Sequence[Objective]) -
     return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
 
 
-def scored(
-    individuals: Iterable[Individual], objectives: Sequence[Objective]
-) -> list[Individual]:
+def scored(individuals: Iterable[Individual], objectives: Sequence[Objective]) -> list[Individual]:
     """Those with a finite number for every objective; a failed trial has none."""
     return [
         individual

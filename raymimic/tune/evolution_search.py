@@ -279,5 +279,3 @@ class GuidedEvolutionSearch(Searcher):
         evolution.take_up(evolution.ledger.path)
         evolution.release_running(except_for=kept)
         self._evolution = evolution
-
-

@@ -27,9 +27,7 @@ _KNOWN_BITS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 
 _READ = _READ_FILE | _READ_DIR
 # No sockets, pipes, devices, links: a folder for plain files and folders.
-_SCRATCH = (
-    _READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG
-)
+_SCRATCH = _READ | _WRITE_FILE | _TRUNCATE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG
 _DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL_DEV
 _OF_A_FILE = _READ_FILE | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV
 

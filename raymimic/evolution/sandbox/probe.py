@@ -31,7 +31,7 @@ class Mechanism:
 
     @property
     def name(self) -> str:
-        """"bubblewrap+landlock+seccomp+rlimits", or "none"."""
+        """ "bubblewrap+landlock+seccomp+rlimits", or "none"."""
         parts = {
             "bubblewrap": self.bubblewrap is not None,
             "landlock": self.landlock,

@@ -50,7 +50,9 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, va
 
 def available() -> bool:
     """Whether this kernel filters system calls and we know its numbers of them."""
-    return platform.machine() in ARCHITECTURES and int(_libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)) >= 0
+    return (
+        platform.machine() in ARCHITECTURES and int(_libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0)) >= 0
+    )
 
 
 def refuse() -> None:

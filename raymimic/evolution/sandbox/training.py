@@ -100,7 +100,9 @@ def predict(
     names = load(source)
     shape = next(iter(data.values())).shape[1:]
     model = names["build_model"](tuple(shape), settings.classes).to(settings.device)
-    arrays = {name: torch.from_numpy(array) for name, array in read_arrays(state, most_bytes).items()}
+    arrays = {
+        name: torch.from_numpy(array) for name, array in read_arrays(state, most_bytes).items()
+    }
     model.load_state_dict(arrays, strict=True)
     model.eval()
     logits = {}
