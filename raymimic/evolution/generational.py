@@ -21,6 +21,9 @@ from raymimic.evolution.planning import Shares, crossover_step, mutation_step, s
 from raymimic.evolution.selection import select_nsga2, select_spea2, tournament
 from raymimic.evolution.state import State
 
+Family = tuple[tuple[int, ...], list[Step]]
+"""A child's parents and the steps that make it."""
+
 START, PARENTS = 144, 44
 _MUTATION = 0.8
 
@@ -44,7 +47,9 @@ class Generational:
         members = self._members(state)
         if not members or state.next_plan == 0:
             chances = Shares(self.shares.crossover, 0.0, self.shares.voices)
-            made = [((0,), [mutation_step(known, (0,), chances, rng)]) for _ in range(self.start)]
+            made: list[Family] = [
+                ((0,), [mutation_step(known, (0,), chances, rng)]) for _ in range(self.start)
+            ]
             return self._rows(state, made, 0, keyless=keyless)
         values = losses(members, state.objectives)
         elites = [members[row].id for row in select_spea2(values, self.parents)]
@@ -66,10 +71,8 @@ class Generational:
             if one.generation == state.generation or one.id in state.elites
         ]
 
-    def _offspring(
-        self, known: Known, parents: list[int], rng: random.Random
-    ) -> list[tuple[tuple[int, ...], list[Step]]]:
-        made: list[tuple[tuple[int, ...], list[Step]]] = [((one,), []) for one in parents]
+    def _offspring(self, known: Known, parents: list[int], rng: random.Random) -> list[Family]:
+        made: list[Family] = [((one,), []) for one in parents]
         for place in range(0, len(parents) - 1, 2):
             if rng.random() >= self.shares.crossover:
                 continue
@@ -86,7 +89,7 @@ class Generational:
     def _rows(
         self,
         state: State,
-        made: list[tuple[tuple[int, ...], list[Step]]],
+        made: list[Family],
         generation: int,
         *,
         keyless: bool,

@@ -141,7 +141,7 @@ class _Canonical(ast.NodeTransformer):
         node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
         return node
 
-    visit_Module = visit_ClassDef = visit_FunctionDef = _without_docstring  # noqa: N815
+    visit_Module = visit_ClassDef = visit_FunctionDef = _without_docstring
 
 
 def _is_text(statement: ast.stmt) -> bool:

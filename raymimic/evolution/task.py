@@ -70,7 +70,7 @@ class TrainingTask:
 
     def inputs(self) -> dict[str, np.ndarray]:
         """What goes into a sandbox: training data, and inputs without labels."""
-        inputs = {
+        inputs: dict[str, np.ndarray] = {
             "x_train": self.x_train.astype(np.float32),
             "y_train": self.y_train.astype(np.int64),
             "x_valid": self.x_valid.astype(np.float32),

@@ -1,4 +1,4 @@
-"""`GuidedEvolutionSearch`: Ray Tune trains programs that a model, or keyless rules, mutate and mate.
+"""`GuidedEvolutionSearch`: Ray Tune trains programs that a model or keyless rules mutate and mate.
 
 The controller's thread only hands out children that are ready and notes results; prompts, gates and
 smoke tests run in the background.

@@ -44,6 +44,7 @@ def program_trainable(task: TrainingTask, *, checkpoint: bool = False) -> Callab
 
 
 def train_program(config: dict[str, Any], task: TrainingTask, checkpoint: bool, key: str) -> None:
+    """Train one program; ``key`` names the task, so that a runner is kept for it."""
     runner = _kept.get(key)
     if runner is None:
         for old in _kept.values():

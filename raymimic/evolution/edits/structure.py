@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+from typing import Any
 
 from raymimic.evolution.edits.base import calls
 
@@ -38,9 +39,7 @@ def residual(tree: ast.Module, rng: random.Random) -> str | None:
 
 def order(tree: ast.Module, rng: random.Random) -> str | None:
     """Swap two neighbouring layers of a Sequential or two neighbouring steps of a forward."""
-    rows: list[list[ast.expr] | list[ast.stmt]] = [
-        call.args for call in calls(tree, "Sequential") if len(call.args) > 1
-    ]
+    rows: list[list[Any]] = [call.args for call in calls(tree, "Sequential") if len(call.args) > 1]
     for function in _forwards(tree):
         if sum(isinstance(step, ast.Assign) for step in function.body) > 1:
             rows.append(function.body)
@@ -55,7 +54,7 @@ def order(tree: ast.Module, rng: random.Random) -> str | None:
     if not able:
         return None
     place = rng.choice(able)
-    row[place], row[place + 1] = row[place + 1], row[place]  # type: ignore[call-overload, assignment]
+    row[place : place + 2] = reversed(row[place : place + 2])
     return f"{ast.unparse(row[place])} now before {ast.unparse(row[place + 1])}"
 
 

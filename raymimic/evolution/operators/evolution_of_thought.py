@@ -23,6 +23,7 @@ class EvolutionOfThought:
         self, known: Known, parents: tuple[int, ...], rng: random.Random
     ) -> tuple[str, dict[str, Any]] | None:
         """An elite whose parent was measured and whose edit is in one block; another block."""
+        del parents
         able = [number for number in known.elites if _edit(known, number) is not None]
         if not able or len(known.seed.blocks) < 2:
             return None
@@ -44,7 +45,8 @@ class EvolutionOfThought:
                 code(before.program.blocks[name]),
                 "After:",
                 code(elite.program.blocks[name]),
-                f"Measured effect of this edit alone: {effect(before, elite, task.known.objectives)}",
+                "Measured effect of this edit alone: "
+                + effect(before, elite, task.known.objectives),
                 "First, very concisely and step by step: how did this edit bring that about? Then "
                 "use this insight to improve the block below. Say the insight in your rationale.",
             ]

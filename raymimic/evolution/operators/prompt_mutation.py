@@ -33,6 +33,7 @@ class PromptMutation:
         self, known: Known, parents: tuple[int, ...], rng: random.Random
     ) -> tuple[str, dict[str, Any]]:
         """Any block, any intent, each as likely as the other."""
+        del parents
         return rng.choice(list(known.seed.blocks)), {"intent": rng.choice(list(INTENTS))}
 
     def question(self, task: Task) -> str:

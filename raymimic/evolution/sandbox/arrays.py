@@ -28,7 +28,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays uncompressed, so that a reader never sees half of them."""
     part = path.with_suffix(".part")
     with open(part, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **dict(arrays))
     os.replace(part, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Runner:
         *,
         resume: tuple[int, Path] | None = None,
         resumable: bool = False,
-    ) -> Iterator[Epoch]:
+    ) -> Generator[Epoch]:
         """Train ``source``; give each epoch as it ends. Closing the iterator ends the candidate.
 
         Raises `CandidateError` (with the end of its traceback) where the candidate fails, returns
@@ -109,10 +110,8 @@ class Runner:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
@@ -190,8 +189,9 @@ class Runner:
             **scores(logits("x_train", len(task.train_scored)), task.train_scored, "train_"),
             "parameters": count_parameters(state, most),
         }
-        last = event["epoch"] == task.epochs and task.x_test is not None and len(task.x_test)
-        tested = logits("x_test", len(task.x_test)).argmax(axis=1) if last else None
+        tests = 0 if task.x_test is None else len(task.x_test)
+        last = event["epoch"] == task.epochs and tests
+        tested = logits("x_test", tests).argmax(axis=1) if last else None
         shutil.rmtree(state.parent, ignore_errors=True)
         resume = Path(event["resume"]) if event["resume"] else None
         return Epoch(event["epoch"], metrics, tested, resume)

@@ -46,8 +46,9 @@ def restrict(read: Iterable[Path], scratch: Iterable[Path], devices: Iterable[Pa
     """Confine the calling thread and all it will start to these files and folders.
 
     ``read`` may be read, in ``scratch`` plain files may also be written, ``devices`` may be read,
-    written and controlled. Nothing may be executed, no TCP port bound or connected to (version 4).
-    What does not exist is left out. Needs ``no_new_privs``; raises OSError where the kernel refuses.
+    written and controlled. Nothing may be executed, no TCP port bound or connected to (from
+    version 4 on). What does not exist is left out. Needs ``no_new_privs``. Raises OSError where
+    the kernel refuses.
     """
     known = version()
     bits = (1 << _KNOWN_BITS[min(known, 5)]) - 1 if known else 0

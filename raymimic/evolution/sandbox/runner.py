@@ -41,15 +41,20 @@ class Child:
     scratch: Path
     errors: Path
 
+    status: int | None = None
+
     def ended(self) -> int | None:
         """The wait status of an ended process, None while it runs."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        return status if pid else None
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status
 
     def kill(self) -> None:
-        """End it now."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        """End it now, if it has not ended."""
+        if self.ended() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            _, self.status = os.waitpid(self.pid, 0)
 
 
 class Job:
@@ -85,13 +90,17 @@ class Job:
         def work() -> None:
             train(
                 self.source, self.data, self.training, scratch,
-                lambda _: os.write(self._notify, b".") and None,
+                self._epoch_done,
                 resume, resumable=self.resumable,
             )  # fmt: skip
 
         child = self._fork("train", scratch, work, keep=(self._notify,))
         os.close(self._notify)
         return child
+
+    def _epoch_done(self, epoch: int) -> None:
+        del epoch  # they come in order
+        os.write(self._notify, b".")
 
     def start_prediction(self, epoch: int, inputs: Mapping[str, Any]) -> Child:
         """Fork the process that predicts from the state after ``epoch``."""
@@ -194,8 +203,7 @@ class Supervisor:
             _say(event="end", ok=False, reason=stopped.reason, text=stopped.text)
         finally:
             os.close(job.notices)
-            if trainer.ended() is None:
-                trainer.kill()
+            trainer.kill()
 
     def _await_epoch(self, job: Job, trainer: Child) -> None:
         while True:
@@ -206,7 +214,6 @@ class Supervisor:
                 return
             status = trainer.ended()
             if status is not None:
-                trainer.ended = lambda: status  # type: ignore[method-assign]
                 raise Stopped(_why(status, trainer), _tail(trainer.errors))
             _watch(job, trainer)
 

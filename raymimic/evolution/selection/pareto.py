@@ -9,8 +9,7 @@ def dominance(losses: np.ndarray) -> np.ndarray:
     """Boolean array (n, n): row i is nowhere worse than j and somewhere better."""
     no_worse = (losses[:, None, :] <= losses[None, :, :]).all(axis=2)
     better = (losses[:, None, :] < losses[None, :, :]).any(axis=2)
-    found: np.ndarray = no_worse & better
-    return found
+    return np.asarray(no_worse & better)
 
 
 def ranks(losses: np.ndarray) -> np.ndarray:

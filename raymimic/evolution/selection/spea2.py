@@ -32,7 +32,7 @@ def _distances(losses: np.ndarray) -> np.ndarray:
     scaled = losses / np.where(spread > 0, spread, 1.0)
     found = np.sqrt(((scaled[:, None, :] - scaled[None, :, :]) ** 2).sum(axis=2))
     np.fill_diagonal(found, np.inf)
-    return found
+    return np.asarray(found)
 
 
 def _raw_fitness(dominates: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def _density(distances: np.ndarray) -> np.ndarray:
     k = min(max(1, int(np.sqrt(count))), count) - 1
     nearest = np.sort(distances, axis=1)[:, k]
     found: np.ndarray = 1.0 / (nearest + 2.0)
-    return found
+    return np.asarray(found)
 
 
 def _truncate(chosen: list[int], distances: np.ndarray, k: int) -> list[int]:
