@@ -16,7 +16,7 @@ from pathlib import Path
 from raymimic.evolution.sandbox import landlock, seccomp
 from raymimic.evolution.sandbox.limits import Limits
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _OPEN_FILES = 256
 _CPU_GRACE_S = 5  # the wall clock comes first; this is for a process that nobody watches
 
@@ -63,6 +63,15 @@ def confine(confinement: Confinement) -> None:
         landlock.restrict(readable(gpu=confinement.gpu), [confinement.scratch], devices)
     if confinement.seccomp:
         seccomp.refuse()
+
+
+def close_memory() -> None:
+    """Let no other process of this user read or write this one's memory through /proc.
+
+    Its children inherit it. Landlock forbids that as well; without it, inside bubblewrap, a
+    candidate could otherwise change the runner.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def readable(*, gpu: bool) -> list[Path]:

@@ -275,6 +275,15 @@ def _resident(pid: int) -> int:
 _own_resident = 0
 
 
+# What the end of a traceback says where a limit was met.
+_SAID = {
+    "MemoryError": "memory limit",
+    "an't allocate memory": "memory limit",
+    "annot allocate memory": "memory limit",
+    "File too large": "disk limit",
+}
+
+
 def _why(status: int, child: Child) -> str:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -284,8 +293,9 @@ def _why(status: int, child: Child) -> str:
             signal.SIGSYS: "forbidden call",
         }.get(signal.Signals(number), f"signal {number}")
     text = _tail(child.errors)
-    if "MemoryError" in text or "can't allocate memory" in text:
-        return "memory limit"
+    for words, reason in _SAID.items():
+        if words in text:
+            return reason
     return "error" if os.WEXITSTATUS(status) else "ended early"
 
 
@@ -312,7 +322,12 @@ def main() -> None:
     import torch
 
     from raymimic.evolution.sandbox import training  # noqa: F401 - each candidate finds it ready
-    from raymimic.evolution.sandbox.confine import Confinement, confine, limit_resources
+    from raymimic.evolution.sandbox.confine import (
+        Confinement,
+        close_memory,
+        confine,
+        limit_resources,
+    )
     from raymimic.evolution.sandbox.lines import Lines
 
     with np.load(settings["data"], allow_pickle=False) as file:
@@ -328,6 +343,7 @@ def main() -> None:
 
     # The first optimizer imports half of torch: once here, not in each candidate.
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    close_memory()
     _own_resident = _resident(os.getpid())
     orders = Lines(sys.stdin.fileno())
     supervisor = Supervisor(data, settings["scored"], jail, orders)
