@@ -15,7 +15,16 @@ def wrapped(
 
     ``package_root`` is where this package is imported from.
     """
-    arguments = [path, "--unshare-all", "--die-with-parent", "--clearenv", "--dev", "/dev"]
+    arguments = [
+        path,
+        "--unshare-all",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        "--clearenv",
+        "--dev",
+        "/dev",
+    ]
     arguments += ["--proc", "/proc", "--tmpfs", "/tmp"]
     sources = {*readable(gpu=gpu), package_root / "raymimic", *_interpreter(command[0])}
     sources -= {source for source in sources if source.parts[1:2] in (("dev",), ("proc",))}
