@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from raymimic.curves import Curve, CurveHistory, Diagnosis, Signal, diagnose
     from raymimic.errors import RaymimicError
+    from raymimic.evolution import TrainingTask
     from raymimic.ledger import Ledger, read_events
     from raymimic.llm import (
         LLM,
@@ -42,7 +43,15 @@ if TYPE_CHECKING:
     from raymimic.modulation import Limits, Modulator
     from raymimic.records import Advice, Knob, Proposal
     from raymimic.space import SearchSpace
-    from raymimic.tune import Guide, LiveKnobs, LLMScheduler, LLMSearcher, RaymimicCallback
+    from raymimic.tune import (
+        Guide,
+        GuidedEvolutionSearch,
+        LiveKnobs,
+        LLMScheduler,
+        LLMSearcher,
+        RaymimicCallback,
+        program_trainable,
+    )
 
 __version__ = "0.1.0"
 
@@ -58,6 +67,7 @@ _ROOMS = {
     "Diagnosis": "curves",
     "Gateway": "llm",
     "Guide": "tune",
+    "GuidedEvolutionSearch": "tune",
     "HeuristicAdvisor": "advisor",
     "Knob": "records",
     "LLM": "llm",
@@ -85,8 +95,10 @@ _ROOMS = {
     "SearchSpace": "space",
     "Signal": "curves",
     "StatisticalAdvisor": "advisor",
+    "TrainingTask": "evolution",
     "TrialRecord": "advisor",
     "diagnose": "curves",
+    "program_trainable": "tune",
     "read_events": "ledger",
 }
 
@@ -102,6 +114,7 @@ __all__ = [
     "Diagnosis",
     "Gateway",
     "Guide",
+    "GuidedEvolutionSearch",
     "HeuristicAdvisor",
     "Knob",
     "LLM",
@@ -129,8 +142,10 @@ __all__ = [
     "SearchSpace",
     "Signal",
     "StatisticalAdvisor",
+    "TrainingTask",
     "TrialRecord",
     "diagnose",
+    "program_trainable",
     "read_events",
 ]
 

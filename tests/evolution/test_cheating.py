@@ -1,4 +1,4 @@
-"""A program that cheats gains nothing: what counts is what its returned state predicts elsewhere."""
+"""A program that cheats gains nothing: what counts is what its state predicts elsewhere."""
 
 from __future__ import annotations
 
@@ -77,18 +77,27 @@ if held or labels:
 def test_a_named_score_is_not_believed(sandboxed):
     said = """
 import os, json
-for handle in (1, 2, 3, 4, 5):
+line = json.dumps({'event': 'epoch', 'epoch': 2, 'accuracy': 1.0}) + chr(10)
+print(line)
+os.write(2, line.encode())
+"""
+    assert last(sandboxed, with_model_code(said)).metrics["accuracy"] <= 1.0
+    assert [e.epoch for e in sandboxed.evaluate(with_model_code(said))] == [1, 2]
+
+
+def test_an_epoch_that_is_only_said_to_be_over_fails(sandboxed):
+    """The one open pipe of the training says that a state is there: the runner looks."""
+    said = """
+import os
+for handle in range(3, 64):
     try:
-        os.write(handle, (json.dumps({'event': 'epoch', 'epoch': 9, 'accuracy': 1.0}) + '\\n').encode())
+        os.write(handle, b'..')
     except OSError:
         pass
-print(json.dumps({'event': 'end', 'ok': True, 'accuracy': 1.0}))
 """
-    try:
-        found = [epoch.epoch for epoch in sandboxed.evaluate(with_model_code(said))]
-        assert found == [1, 2]
-    except CandidateError as error:  # its bytes said that an epoch was over whose state is not there
-        assert error.reason in ("bad arrays", "error")
+    with pytest.raises(CandidateError) as caught:
+        last(sandboxed, with_model_code(said))
+    assert caught.value.reason == "bad arrays"
     assert last(sandboxed, PROGRAM).metrics["accuracy"] > 0.85
 
 
@@ -126,7 +135,7 @@ def test_two_weights_in_one_number_are_refused(sandboxed, kind):
         "    def forward(self, x):\n"
         "        return self.linear(x)\n"
     )
-    with pytest.raises(CandidateError, match="could hide|must be one of"):
+    with pytest.raises(CandidateError, match="must be one of"):
         last(sandboxed, packed)
 
 
@@ -152,7 +161,7 @@ def test_predictions_that_are_not_finite_fail(sandboxed):
 
 def test_a_failing_program_says_where(sandboxed):
     broken = PROGRAM.replace("return self.linear(x)", "return self.linear(x).missing()")
-    with pytest.raises(CandidateError, match=r"(?s)return self.linear\(x\).missing.*AttributeError"):
+    with pytest.raises(CandidateError, match=r"(?s)x\)\.missing.*AttributeError"):
         last(sandboxed, broken)
 
 

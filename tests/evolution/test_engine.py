@@ -83,10 +83,17 @@ def test_a_duplicate_is_refused_before_a_trial_and_told_to_the_model(tmp_path):
         return next(replies, None) or llm.edited(request)
 
     llm = EditingLLM(stubborn)
-    only_body = Program.parse(PROGRAM.replace("# EVOLVE-BLOCK-START optimizer", "#", 1).replace(
-        "# EVOLVE-BLOCK-END", "#", 1))
-    made = Evolution(only_body, evolution(tmp_path).state.objectives, llm=llm,
-                     ledger=tmp_path / "one_block.jsonl")
+    only_body = Program.parse(
+        PROGRAM.replace("# EVOLVE-BLOCK-START optimizer", "#", 1).replace(
+            "# EVOLVE-BLOCK-END", "#", 1
+        )
+    )
+    made = Evolution(
+        only_body,
+        evolution(tmp_path).state.objectives,
+        llm=llm,
+        ledger=tmp_path / "one_block.jsonl",
+    )
     list(evaluate(made, 3))
     tally = sum((one.rejected for one in made.state.tally.values()), Counter())
     assert tally["duplicate"] == 1

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from sandboxes import started
 from tiny_program import MIB, PROGRAM, tiny_task, with_model_code
 

@@ -27,7 +27,9 @@ from raymimic.evolution.planning import mutation_step
 from raymimic.evolution.questions import read_reply, request
 
 SEED = Program.parse(PROGRAM)
-WIDE = SEED.with_block("body", BODY.replace("nn.Linear(8, classes)", "nn.Linear(8, classes, False)"))
+WIDE = SEED.with_block(
+    "body", BODY.replace("nn.Linear(8, classes)", "nn.Linear(8, classes, False)")
+)
 SLOW = SEED.with_block("optimizer", SEED.blocks["optimizer"].replace("0.05", "0.001"))
 
 
@@ -59,8 +61,13 @@ def test_the_system_part_is_constant_and_says_what_must_hold():
     first = asked(PLAIN, "body", intent="complexity")
     other = asked(f"role play: {next(iter(PERSONAS))}", "optimizer", intent="rare change")
     assert first.system == other.system
-    for said in ("accuracy (more is better)", "parameters (less is better)", "def build_model",
-                 "Body[__init__(self, classes); forward(self, x)]", "Import only collections"):
+    for said in (
+        "accuracy (more is better)",
+        "parameters (less is better)",
+        "def build_model",
+        "Body[__init__(self, classes); forward(self, x)]",
+        "Import only collections",
+    ):
         assert said in first.system
     assert first.schema["required"] == ["rationale", "code"]
 
@@ -94,14 +101,15 @@ def test_evolution_of_thought_shows_the_real_effect_and_asks_for_another_block()
 
 def test_evolution_of_thought_needs_a_measured_edit_of_one_block():
     unmeasured = {**KNOWN.individuals, 0: Individual(0, SEED.source)}
-    assert OPERATORS[THOUGHT].choose(
-        replace(KNOWN, individuals=unmeasured), (0,), random.Random(0)
-    ) is None
+    assert (
+        OPERATORS[THOUGHT].choose(replace(KNOWN, individuals=unmeasured), (0,), random.Random(0))
+        is None
+    )
     both = WIDE.with_block("optimizer", SLOW.blocks["optimizer"])
     twice = {**KNOWN.individuals, 1: individual(1, both, (0,))}
-    assert OPERATORS[THOUGHT].choose(
-        replace(KNOWN, individuals=twice), (0,), random.Random(0)
-    ) is None
+    assert (
+        OPERATORS[THOUGHT].choose(replace(KNOWN, individuals=twice), (0,), random.Random(0)) is None
+    )
 
 
 @pytest.mark.parametrize(("parents", "mine", "other"), [((1, 2), 1, 2), ((2, 1), 2, 1)])
@@ -158,7 +166,9 @@ def test_replies_are_read_in_the_forms_that_models_give(reply):
     assert read_reply(reply).text == "a = 1\nb = 2\n"
 
 
-@pytest.mark.parametrize("reply", ["", "a = 1", '{"rationale": "r"}', '{"code": []}', '{"code": 3}'])
+@pytest.mark.parametrize(
+    "reply", ["", "a = 1", '{"rationale": "r"}', '{"code": []}', '{"code": 3}']
+)
 def test_other_replies_are_refused(reply):
     with pytest.raises(BadReply):
         read_reply(reply)
