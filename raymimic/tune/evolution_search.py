@@ -11,6 +11,7 @@ import math
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ PROGRAM = "program"
 
 FAILED, TESTED = "program_error", "test_predictions"
 """Names in a result: why a program failed; its unscored predictions of the test inputs."""
+
+
+@dataclass
+class Seen:
+    """What a running trial has reported so far: its curve, and its last result."""
+
+    curve: list[float] = field(default_factory=list)
+    values: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    tested: str | None = None
 
 
 class GuidedEvolutionSearch(Searcher):
@@ -122,7 +133,7 @@ class GuidedEvolutionSearch(Searcher):
             ledger=ledger or default_ledger_path(),
         )
         self._evolution.release_running()
-        self._curves: dict[str, list[float]] = {}
+        self._seen: dict[str, Seen] = {}
         self._concurrency = 1
         self._said = False
         self._faults = 0
@@ -173,7 +184,7 @@ class GuidedEvolutionSearch(Searcher):
             return None
         if given is None:
             return None
-        self._curves[trial_id] = []
+        self._seen[trial_id] = Seen()
         return {"individual": given.id, PROGRAM: given.source}
 
     # -- results -------------------------------------------------------------------------------
@@ -181,39 +192,40 @@ class GuidedEvolutionSearch(Searcher):
     @guarded
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep one epoch of a running trial."""
-        curve = self._curves.setdefault(trial_id, [])
+        seen = self._seen.setdefault(trial_id, Seen())
         if restarted(result):
-            del curve[max(0, (epoch_of(result) or 1) - 1) :]
-        value = metrics_of(result).get(self._evolution.state.objectives[0].name)
+            del seen.curve[max(0, (epoch_of(result) or 1) - 1) :]
+        seen.values, seen.seconds = metrics_of(result), seconds_of(result)
+        seen.tested = result.get(TESTED)
+        value = seen.values.get(self._evolution.state.objectives[0].name)
         if value is not None:
-            curve.append(value)
+            seen.curve.append(value)
 
     @guarded
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Keep a trial's last result (which may come only here) and how it ended."""
-        result = result or {}
-        seen = len(self._curves.get(trial_id, ()))
-        later = (epoch_of(result) or 0) > seen
-        if later:
+        seen = self._seen.setdefault(trial_id, Seen())
+        # A function that returns has its last result repeated: anything else was cut short. A
+        # paused trial that is stopped has no result here.
+        cut_short = not result or (epoch_of(result) or 0) > len(seen.curve)
+        if result and cut_short:
             self.on_trial_result(trial_id, result)
-        failed = bool(error or result.get(FAILED))
-        values = metrics_of(result)
-        said = str(result.get(FAILED) or ("the trial ended with an error" if failed else ""))
+        said = str((result or {}).get(FAILED) or ("the trial ended with an error" if error else ""))
         first = self._evolution.state.objectives[0].name
-        if not failed and not math.isfinite(values.get(first, math.nan)):
-            failed, said = True, said or f"the result has no finite {first!r}"
+        if not said and not math.isfinite(seen.values.get(first, math.nan)):
+            said = f"the result has no finite {first!r}"
         ended = self._evolution.tell(
             trial_id,
-            values,
-            self._curves.pop(trial_id, []),
-            # A function that returns has its last result repeated: anything else was cut short.
-            status="failed" if failed else "stopped" if later else "done",
+            seen.values,
+            seen.curve,
+            status="failed" if said else "stopped" if cut_short else "done",
             error=said,
-            seconds=seconds_of(result),
-            test_predictions=result.get(TESTED),
+            seconds=seen.seconds,
+            test_predictions=seen.tested,
         )
+        self._seen.pop(trial_id, None)
         if ended is not None and ended.status == "failed":
             logger.info("raymimic: program %d failed: %s", ended.id, said[-300:])
 
@@ -258,7 +270,7 @@ class GuidedEvolutionSearch(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Write what is known to ``checkpoint_path``; called by Tune while it runs."""
         part = Path(f"{checkpoint_path}.part")
-        saved = (self._evolution, self._curves, self._metric, self._mode, self._concurrency)
+        saved = (self._evolution, self._seen, self._metric, self._mode, self._concurrency)
         part.write_bytes(cloudpickle.dumps(saved))
         os.replace(part, checkpoint_path)
 
@@ -273,7 +285,7 @@ class GuidedEvolutionSearch(Searcher):
         Trials that Tune knew at the checkpoint are run again by Tune under their old names.
         """
         with open(checkpoint_path, "rb") as file:
-            evolution, self._curves, metric, mode, self._concurrency = cloudpickle.load(file)
+            evolution, self._seen, metric, mode, self._concurrency = cloudpickle.load(file)
         self._metric, self._mode = self._metric or metric, self._mode or mode
         kept = [one.trial_id or "" for one in evolution.state.of_status("running")]
         evolution.take_up(evolution.ledger.path)

@@ -79,6 +79,15 @@ def test_a_trial_that_a_scheduler_stops_counts_as_far_as_it_came(make):
     assert search.evolution.state.individuals[0].curve == (0.3, 0.4)
 
 
+def test_a_paused_trial_that_is_stopped_keeps_its_last_result(make):
+    search = make()
+    suggest(search, "a")
+    search.on_trial_result("a", result(1, 0.3))
+    search.on_trial_complete("a", None)
+    seed = search.evolution.state.individuals[0]
+    assert (seed.status, seed.values["accuracy"], seed.curve) == ("stopped", 0.3, (0.3,))
+
+
 @pytest.mark.parametrize(
     ("ended", "error", "said"),
     [

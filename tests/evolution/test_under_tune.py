@@ -49,7 +49,7 @@ def fit(search, trainable, *, samples=6, scheduler=None, **settings):
         None,
         ASHAScheduler(time_attr="training_iteration", grace_period=1, max_t=4),
         HyperBandScheduler(time_attr="training_iteration", max_t=4),
-        LLMScheduler(llm="none"),
+        LLMScheduler(),
     ],
     ids=["none", "ASHA", "HyperBand", "LLMScheduler"],
 )
