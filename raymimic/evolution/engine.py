@@ -114,7 +114,7 @@ class Evolution:
         waiting = self.state.of_status("waiting")
         started = None
         if waiting and self.why_over is None:
-            self._note(events.individual_start(waiting[0].id, trial_id))
+            self.note(events.individual_start(waiting[0].id, trial_id))
             started = self.state.individuals[waiting[0].id]
         self._breed(ahead)
         return started
@@ -149,7 +149,7 @@ class Evolution:
         missing = ahead - len(state.of_status("waiting")) - len(pending)
         if missing > 0:
             for row in self._planner.plan(state, missing, keyless=keyless):
-                self._note(row)
+                self.note(row)
             pending = list(state.plans.values())
         # In paper mode a whole generation is planned at once; it is bred as trials need it.
         plans = pending[: max(0, ahead - len(state.of_status("waiting")))]
@@ -176,10 +176,10 @@ class Evolution:
             for row in one.calls:
                 self.state.apply(row)
             if one.keyless is not None:
-                self._note(one.keyless)
+                self.note(one.keyless)
                 self._say_keyless(one.keyless["reason"])
             if one.plan.id in self.state.plans and one.end is not None:
-                self._note(self._unless_known(one, one.end))
+                self.note(self._unless_known(one, one.end))
 
     def _unless_known(self, bred: Bred, end: Row) -> Row:
         """Two plans that were served side by side may have made the same program."""
@@ -226,17 +226,17 @@ class Evolution:
             seconds=round(seconds, 2),
             test_predictions=test_predictions,
         )
-        self._note(row)
+        self.note(row)
         return self.state.individuals[number]
 
     def lose(self, trial_ids: Sequence[str]) -> None:
         """These trials are gone; their individuals wait for others."""
         for trial_id in trial_ids:
-            self._note(events.individual_lost(self.state.by_trial[trial_id]))
+            self.note(events.individual_lost(self.state.by_trial[trial_id]))
 
     def note_test(self, scores: Mapping[int, float]) -> None:
         """Keep test accuracies that were read at the end."""
-        self._note(events.test(scores))
+        self.note(events.test(scores))
 
     # -- ledger --------------------------------------------------------------------------------
 
@@ -278,7 +278,7 @@ class Evolution:
             return
         self._begun = True
         state = self.state
-        self._note(
+        self.note(
             events.evolution(
                 state.seed.source,
                 state.objectives,
@@ -296,7 +296,8 @@ class Evolution:
         self.ledger.flush()
         return written
 
-    def _note(self, row: Row) -> None:
+    def note(self, row: Row) -> None:
+        """Write an event into the ledger and take it in."""
         self.state.apply(self._append(row))
 
     def _append(self, row: Row) -> Row:
