@@ -8,7 +8,7 @@ from torch.nn import functional
 # EVOLVE-BLOCK-START optimizer
 def build_optimizer(model, steps):
     """The optimizer, and the schedule that is stepped after each batch (or None)."""
-    return torch.optim.Adam(model.parameters(), lr=0.001), None
+    return torch.optim.Adam(model.parameters(), lr=0.002), None
 
 
 # EVOLVE-BLOCK-END
