@@ -129,6 +129,11 @@ BOMBS = {
         "for i in range(10**9):\n    with open(f'f{i}', 'wb') as f: f.write(b'x' * 2**20)",
         {"disk limit"},
     ),
+    "empty files": ("for i in range(10**9): open(f'f{i}', 'wb').close()", {"disk limit"}),
+    "files that come and go": (
+        "for i in range(10**9):\n    open('f', 'wb').close()\n    os.remove('f')",
+        {"time limit"},
+    ),
     "endless loop": ("while True: pass", {"time limit"}),
     "sleep": ("time.sleep(10**6)", {"time limit"}),
     "deadlock": ("lock = threading.Lock()\nlock.acquire()\nlock.acquire()", {"time limit"}),

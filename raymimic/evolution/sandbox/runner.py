@@ -11,6 +11,7 @@ A line on stdout is an event: "ready", "epoch" (files of state and predictions),
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _WATCH_S = 0.1
 _PREDICT_WATCH_S = 0.005  # a prediction takes milliseconds
 _ERROR_CHARS = 4000
+_BLOCK = 4096  # bytes of disk that a file takes at least
 _STATE_SHARE = 2  # a state may take half of the disk limit: the next one is written beside it
 
 
@@ -256,12 +258,21 @@ class Supervisor:
 def _watch(job: Job, child: Child) -> None:
     if time.monotonic() > job.deadline:
         raise Stopped("time limit", f"not done within {job.limits.seconds:g} s")
-    used = sum(file.lstat().st_size for file in job.folder.rglob("*"))
-    if used > job.limits.disk:
+    if _used(job.folder) > job.limits.disk:
         raise Stopped("disk limit", f"more than {job.limits.disk} bytes of files")
     resident = _resident(child.pid)
     if resident > 2 * job.limits.memory + _own_resident:
         raise Stopped("memory limit", f"{resident} bytes in memory")
+
+
+def _used(folder: Path) -> int:
+    """Bytes of all files below; an empty one takes a block, too. Files come and go meanwhile."""
+    used = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                used += os.lstat(os.path.join(where, name)).st_size + _BLOCK
+    return used
 
 
 def _resident(pid: int) -> int:
