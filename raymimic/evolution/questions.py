@@ -63,7 +63,7 @@ def system_text(task: Task) -> str:
         "Rules for the block that you write:",
         "- It replaces the whole block: write all of it, no placeholders, no demonstration code.",
         "- Keep the names it defines and their required parameters; it must work with those alone.",
-        "- Tensors keep their shapes going in and coming out.",
+        "- Tensors must keep the shapes that docstrings and the other blocks need.",
         f"- Import only {', '.join(sorted(ALLOWED_IMPORTS - {'__future__'}))}.",
         "- Other blocks' names may be used as they are; helpers of your own need new names.",
         "Answer with one JSON object: rationale (why this helps, at most 60 words) and code (an "

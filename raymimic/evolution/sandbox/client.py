@@ -27,6 +27,11 @@ from raymimic.evolution.sandbox.scoring import count_parameters, read_logits, sc
 from raymimic.evolution.task import TrainingTask
 
 _PACKAGE_ROOT = Path(__file__).parents[3]
+# Isolated (-I), so that no variable and no folder of the user's decides what is imported.
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from raymimic.evolution.sandbox.runner import main; main()"
+)
 _START_S = 180.0  # torch's import on a busy machine takes tens of seconds
 _GRACE_S = 20.0  # the runner ends a candidate at its limit; only a dead runner is later than this
 
@@ -143,7 +148,6 @@ class Runner:
         gpu = self.task.device != "cpu"
         found = self._mechanism
         settings = {
-            "root": str(_PACKAGE_ROOT),
             "data": str(home / "data.npz"),
             "scored": len(self.task.train_scored),
             "landlock": found.landlock,
@@ -151,8 +155,7 @@ class Runner:
             "confined": self.task.sandbox != "none",
             "gpu": gpu,
         }
-        runner = Path(__file__).with_name("runner.py")
-        command = [sys.executable, "-I", str(runner), json.dumps(settings)]
+        command = [sys.executable, "-I", "-c", _BOOTSTRAP, str(_PACKAGE_ROOT), json.dumps(settings)]
         if found.bubblewrap is None:
             return command
         return wrapped(found.bubblewrap, command, home, _PACKAGE_ROOT, gpu=gpu)

@@ -1,4 +1,4 @@
-"""The trusted process around a candidate: started as ``python -I runner.py SETTINGS``.
+"""The trusted process around candidates: started by `client.Runner` as ``python -I``.
 
 It imports torch and reads the data once, then serves jobs, one at a time: for each it forks a
 process that confines itself and trains the candidate, and after each epoch another that confines
@@ -18,157 +18,23 @@ import select
 import signal
 import sys
 import time
-import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
-if TYPE_CHECKING:
-    from raymimic.evolution.sandbox.lines import Lines
+import numpy as np
+import torch
+
+from raymimic.errors import CandidateError
+from raymimic.evolution.sandbox.confine import Confinement, close_memory, confine, limit_resources
+from raymimic.evolution.sandbox.job import Child, Jail, Job
+from raymimic.evolution.sandbox.limits import Limits
+from raymimic.evolution.sandbox.lines import Lines
 
 _WATCH_S = 0.1
 _PREDICT_WATCH_S = 0.005  # a prediction takes milliseconds
 _ERROR_CHARS = 4000
 _BLOCK = 4096  # bytes of disk that a file takes at least
-_STATE_SHARE = 2  # a state may take half of the disk limit: the next one is written beside it
-
-
-@dataclass
-class Child:
-    """One confined process: its id, its folder and where its errors go."""
-
-    pid: int
-    scratch: Path
-    errors: Path
-
-    status: int | None = None
-
-    def ended(self) -> int | None:
-        """The wait status of an ended process, None while it runs."""
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.status = status if pid else None
-        return self.status
-
-    def kill(self) -> None:
-        """End it now, if it has not ended."""
-        if self.ended() is None:
-            os.kill(self.pid, signal.SIGKILL)
-            _, self.status = os.waitpid(self.pid, 0)
-
-
-class Job:
-    """One candidate's training and predictions."""
-
-    def __init__(self, job: Mapping[str, Any], data: Mapping[str, Any], jail: Callable[..., Any]):
-        from raymimic.evolution.sandbox.limits import Limits
-        from raymimic.evolution.sandbox.training import Training
-
-        self.source: str = job["source"]
-        self.folder = Path(job["folder"])
-        self.limits = Limits(**job["limits"])
-        self.training = Training(**job["training"])
-        self.resume = job.get("resume")
-        self.resumable: bool = job.get("resumable", False)
-        self.data, self._jail = data, jail
-        self.deadline = time.monotonic() + self.limits.seconds
-        self.notices, self._notify = os.pipe()
-
-    def start_training(self) -> Child:
-        """Fork the process that trains; it writes one byte into ``notices`` after each epoch."""
-        from raymimic.evolution.sandbox.training import train
-
-        scratch = self.folder / "train"
-        scratch.mkdir()
-        resume = None
-        if self.resume is not None:
-            epoch, given = self.resume
-            own = scratch / "resumed.pt"
-            own.write_bytes(Path(given).read_bytes())
-            resume = (epoch, own)
-
-        def work() -> None:
-            train(
-                self.source, self.data, self.training, scratch,
-                self._epoch_done,
-                resume, resumable=self.resumable,
-            )  # fmt: skip
-
-        child = self._fork("train", scratch, work, keep=(self._notify,))
-        os.close(self._notify)
-        return child
-
-    def _epoch_done(self, epoch: int) -> None:
-        del epoch  # they come in order
-        os.write(self._notify, b".")
-
-    def start_prediction(self, epoch: int, inputs: Mapping[str, Any]) -> Child:
-        """Fork the process that predicts from the state after ``epoch``."""
-        from raymimic.evolution.sandbox.arrays import check_file
-        from raymimic.evolution.sandbox.training import predict
-
-        scratch, most = self.folder / f"predict_{epoch}", self.limits.disk // _STATE_SHARE
-        scratch.mkdir()
-        written, state = self.folder / "train" / f"state_{epoch}.npz", scratch / "state.npz"
-        check_file(written, most)
-        os.rename(written, state)
-
-        def work() -> None:
-            predict(self.source, inputs, self.training, state, scratch / "logits.npz", most)
-
-        return self._fork(f"predict_{epoch}", scratch, work)
-
-    def _fork(
-        self, name: str, scratch: Path, work: Callable[[], None], keep: tuple[int, ...] = ()
-    ) -> Child:
-        errors = self.folder / f"{name}.txt"
-        sys.stdout.flush()
-        pid = os.fork()
-        if not pid:
-            _in_child(work, lambda: self._jail(self.limits, scratch), errors, keep)
-        return Child(pid, scratch, errors)
-
-
-def _in_child(
-    work: Callable[[], None], confine: Callable[[], None], errors: Path, keep: tuple[int, ...]
-) -> NoReturn:
-    status = 1
-    try:
-        _leave_only(errors, keep)
-        os.chdir(errors.parent / errors.stem)
-        confine()
-        work()
-        status = 0
-    except BaseException as error:  # noqa: BLE001 - whatever it raises ends its own process only
-        traceback.print_exception(error.with_traceback(_from_program(error.__traceback__)))
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
-def _from_program(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that begins in the candidate's file; all of it if none does."""
-    found = trace
-    while found is not None and found.tb_frame.f_code.co_filename != "<program>":
-        found = found.tb_next
-    return found or trace
-
-
-def _leave_only(errors: Path, keep: tuple[int, ...]) -> None:
-    """Nothing of the runner's files stays open but ``keep``; output goes to ``errors``."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    output = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(nothing, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    last = 2
-    for handle in sorted(keep):
-        os.closerange(last + 1, handle)
-        last = handle
-    os.closerange(last + 1, 65536)
-    sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, errors="replace", closefd=False)
 
 
 class Stopped(Exception):
@@ -182,9 +48,7 @@ class Stopped(Exception):
 class Supervisor:
     """Runs one job at a time and says what happens."""
 
-    def __init__(
-        self, data: Mapping[str, Any], scored: int, jail: Callable[..., Any], orders: Lines
-    ) -> None:
+    def __init__(self, data: Mapping[str, Any], scored: int, jail: Jail, orders: Lines) -> None:
         self._orders = orders
         self._data, self._jail = data, jail
         self._inputs = {"x_valid": data["x_valid"], "x_train": data["x_train"][:scored]}
@@ -220,8 +84,6 @@ class Supervisor:
             _watch(job, trainer)
 
     def _predict(self, job: Job, trainer: Child, epoch: int, inputs: Mapping[str, Any]) -> None:
-        from raymimic.errors import CandidateError
-
         try:
             child = job.start_prediction(epoch, inputs)
         except (CandidateError, OSError) as error:
@@ -327,25 +189,12 @@ def _say(**event: Any) -> None:
 def main() -> None:
     """Import torch, read the data, serve jobs until stdin ends."""
     global _own_resident
-    settings = json.loads(sys.argv[1])
-    sys.path.insert(0, settings["root"])
-    import numpy as np
-    import torch
-
-    from raymimic.evolution.sandbox import training  # noqa: F401 - each candidate finds it ready
-    from raymimic.evolution.sandbox.confine import (
-        Confinement,
-        close_memory,
-        confine,
-        limit_resources,
-    )
-    from raymimic.evolution.sandbox.lines import Lines
-
+    settings = json.loads(sys.argv[-1])
     with np.load(settings["data"], allow_pickle=False) as file:
         data = {name: file[name] for name in file.files}
     os.unlink(settings["data"])
 
-    def jail(limits: Any, scratch: Path) -> None:
+    def jail(limits: Limits, scratch: Path) -> None:
         gpu = settings["gpu"]
         if settings["confined"]:
             confine(Confinement(settings["landlock"], settings["seccomp"], limits, scratch, gpu))
@@ -363,7 +212,3 @@ def main() -> None:
         row = json.loads(line)
         if "cancel" not in row:  # a cancel of a job that has just ended
             supervisor.run(row)
-
-
-if __name__ == "__main__":
-    main()
