@@ -6,10 +6,12 @@ A model that fails or may not be asked is replaced by the keyless mutator for th
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from raymimic.errors import BadReply, BudgetError, LLMCallError, LLMError
 from raymimic.evolution import events
@@ -54,9 +56,17 @@ class Breeder:
     def breed(
         self, plans: Sequence[Plan], known: Known, paid: Mapping[int, Sequence[Row]]
     ) -> list[Bred]:
-        """Serve plans side by side; ``paid`` are replies that an earlier process got for them."""
-        with ThreadPoolExecutor(min(len(plans), _SIDE_BY_SIDE)) as pool:
-            return list(pool.map(lambda plan: self._serve(plan, known, paid), plans))
+        """Serve plans side by side, the first few of many; the others wait for the next time.
+
+        ``paid`` are replies that an earlier process got for them.
+        In daemon threads: a model that hangs must not keep the interpreter from ending.
+        """
+        outcomes: list[Future[Bred]] = []
+        for plan in plans[:_SIDE_BY_SIDE]:
+            outcomes.append(Future())
+            work = partial(self._serve, plan, known, paid)
+            threading.Thread(target=_fulfil, args=(outcomes[-1], work), daemon=True).start()
+        return [outcome.result() for outcome in outcomes]
 
     def _serve(self, plan: Plan, known: Known, paid: Mapping[int, Sequence[Row]]) -> Bred:
         bred = Bred(plan)
@@ -91,6 +101,13 @@ class Breeder:
     def smoke_check(self, program: Program) -> Rejection | None:
         """The sandbox's verdict; None without a task to try it on."""
         return None if self.smoke is None else self.smoke.check(program.source)
+
+
+def _fulfil(outcome: Future[Bred], work: Callable[[], Bred]) -> None:
+    try:
+        outcome.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - handed to whoever waits for the outcome
+        outcome.set_exception(error)
 
 
 def finish(

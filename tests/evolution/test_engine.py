@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from minds import BODY, EditingLLM, answer, block_of, evaluate, evolution, next_one, rows
@@ -278,3 +281,25 @@ def test_paper_mode_goes_by_generations_and_crosses_both_ways(tmp_path):
     assert max(ended.index(one) for one in ended if one.generation == 0) < min(
         ended.index(one) for one in ended if one.generation == 1
     )
+
+
+HANGING = """
+import sys, time
+sys.path[:0] = [{here!r}]
+from pathlib import Path
+from minds import EditingLLM, evolution
+
+made = evolution(Path({folder!r}), EditingLLM(lambda request: time.sleep(1000)))
+print(made.ask("t0").id, made.ask("t1"))
+made.close()
+"""
+
+
+def test_a_model_that_hangs_does_not_keep_the_driver_from_ending(tmp_path):
+    here = Path(__file__).parent
+    code = HANGING.format(here=str(here), folder=str(tmp_path))
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=here.parents[1], capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    assert ended.stdout.split() == ["0", "None"]
