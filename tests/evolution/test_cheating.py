@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tiny_program import PROGRAM, labels_of_test, tiny_task, with_model_code
 
-from raymimic.errors import CandidateError
+from raymimic.errors import CandidateError, SandboxError
 from raymimic.evolution import Limits
+from raymimic.evolution.sandbox.client import Runner
 from raymimic.evolution.sealed import seal, unseal
 
 
@@ -205,3 +208,14 @@ def test_limits_must_be_positive():
         Limits(seconds=0)
     with pytest.raises(ValueError, match="as long"):
         replace(tiny_task(), y_valid=np.zeros(3, np.int64))
+
+
+def test_a_runner_that_dies_is_said_and_the_next_candidate_gets_another():
+    runner = Runner(tiny_task())
+    epochs = runner.evaluate(PROGRAM)
+    next(epochs)
+    os.kill(runner._process.pid, signal.SIGKILL)
+    with pytest.raises(SandboxError, match="runner died"):
+        list(epochs)
+    assert last(runner, PROGRAM).metrics["accuracy"] > 0.85
+    runner.close()
