@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from raymimic.errors import BadReply, BudgetError, LLMCallError, LLMError
@@ -33,10 +33,9 @@ _SIDE_BY_SIDE = 8
 
 @dataclass
 class Bred:
-    """What became of a plan: the calls that were made, and its end ("child" or "reject")."""
+    """What became of a plan: its end ("child" or "reject"), and why the model did not serve it."""
 
     plan: Plan
-    calls: list[Row] = field(default_factory=list)
     keyless: Row | None = None
     end: Row | None = None
     individual: Individual | None = None
@@ -215,7 +214,6 @@ class _Asked:
         if failure is not None:
             made = call_record(breeder.llm.model, question, failure, time.monotonic() - begun)
         row = breeder.record(events.call(made, self._bred.plan.id, step, repair=repair))
-        self._bred.calls.append(row)
         breeder.purse.settle(row, failure)
         if failure is not None:
             raise failure

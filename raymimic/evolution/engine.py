@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +95,13 @@ class Evolution:
         self._planner = self.settings.planner()
         self._purse = Purse(self.settings.budget, self.state.spent)
         self._inquiry: Inquiry[list[Bred]] = Inquiry(2 * self.settings.timeout + _BREEDING_S)
+        self._recorded: queue.SimpleQueue[Row] = queue.SimpleQueue()
+        self._recording = threading.Lock()  # the queue's order is the ledger's
         self._said_keyless = False
 
     def __getstate__(self) -> dict[str, Any]:
-        live = ("_planner", "_purse", "_inquiry", "_said_keyless")
+        self._take_recorded()
+        live = ("_planner", "_purse", "_inquiry", "_recorded", "_recording", "_said_keyless")
         return {name: value for name, value in self.__dict__.items() if name not in live}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -142,39 +148,38 @@ class Evolution:
         return None
 
     def _breed(self, ahead: int) -> None:
-        if not self._inquiry.may_ask() or self.why_over is not None:
-            return
-        state, keyless = self.state, self._keyless()
-        pending = list(state.plans.values())
-        missing = ahead - len(state.of_status("waiting")) - len(pending)
-        if missing > 0:
-            for row in self._planner.plan(state, missing, keyless=keyless):
-                self.note(row)
-            pending = list(state.plans.values())
-        # In paper mode a whole generation is planned at once; it is bred as trials need it.
-        plans = pending[: max(0, ahead - len(state.of_status("waiting")))]
-        if not plans:
+        wanted = ahead - len(self.state.of_status("waiting"))
+        if wanted <= 0 or not self._inquiry.may_ask() or self.why_over is not None:
             return
         breeder = Breeder(
             self.llm, self._purse, self._smoke, self._record,
             self.settings.timeout, self.settings.seed,
         )  # fmt: skip
-        known = snapshot(state)
-        paid = {plan.id: tuple(state.replies.get(plan.id, ())) for plan in plans}
-        self._inquiry.submit(lambda: breeder.breed(plans, known, paid))
+        self._inquiry.submit(partial(self._make, self.state.copy(), wanted, breeder))
+
+    def _make(self, view: State, wanted: int, breeder: Breeder) -> list[Bred]:
+        """Plan and breed children, in the background; ``view`` is this thread's own.
+
+        In paper mode a whole generation is planned at once; it is bred as trials need it.
+        """
+        missing = wanted - len(view.plans)
+        if missing > 0:
+            for row in self._planner.plan(view, missing, keyless=self._keyless()):
+                view.apply(self._record(row))
+        plans = list(view.plans.values())[:wanted]
+        return breeder.breed(plans, snapshot(view), view.replies) if plans else []
 
     def _keyless(self) -> bool:
         """Whether plans are for the keyless mutator: without a model, or with one that is out."""
         return self.llm is None or self._purse.open() is not None
 
     def _collect(self) -> None:
+        self._take_recorded()
         bred = self._inquiry.collect()
         if isinstance(bred, AdvisorError):
             logger.warning("raymimic: making children failed (%s); trying again.", bred)
             return
         for one in bred or ():
-            for row in one.calls:
-                self.state.apply(row)
             if one.keyless is not None:
                 self.note(one.keyless)
                 self._say_keyless(one.keyless["reason"])
@@ -291,10 +296,17 @@ class Evolution:
         )
 
     def _record(self, row: Row) -> Row:
-        """Put a paid call into the ledger at once; the state hears of it later."""
-        written = self._append(row)
+        """Put an event of the background into the ledger at once; the state hears of it next."""
+        with self._recording:
+            written = self._append(row)
+            self._recorded.put(written)
         self.ledger.flush()
         return written
+
+    def _take_recorded(self) -> None:
+        """Take in what the background has put into the ledger."""
+        while not self._recorded.empty():
+            self.state.apply(self._recorded.get())
 
     def note(self, row: Row) -> None:
         """Write an event into the ledger and take it in."""

@@ -5,6 +5,7 @@ Live and resumed runs go through the same `apply`: whatever is in the ledger is 
 
 from __future__ import annotations
 
+import copy
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -69,6 +70,15 @@ class State:
         self.keyless: Counter[str] = Counter()
         self.spent = Spent()
         self.test: dict[int, float] = {}
+
+    def copy(self) -> State:
+        """A copy that another thread may read, and plan in, while this one changes."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (dict, deque)):
+                setattr(other, name, value.copy())
+        other.tally = copy.deepcopy(self.tally)
+        return other
 
     # -- what others ask -----------------------------------------------------------------------
 
