@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sandboxes import started
+from sandboxes import mechanism_of, started
 from tiny_program import MIB, PROGRAM, tiny_task, with_model_code
 
 from raymimic.errors import CandidateError, SandboxError
@@ -174,6 +178,49 @@ def test_nothing_survives_a_closed_runner(place):
     assert leader in processes_of_session(leader)
     assert len(processes_of_session(leader)) == 1  # the runner alone: no candidate, no daemon
     runner.close()
+    assert processes_of_session(leader) == []
+
+
+@pytest.mark.parametrize("name", ["landlock", "bubblewrap"])
+def test_a_runner_outlives_the_thread_that_started_it(name):
+    runner = started(name)
+    thread = threading.Thread(target=accuracy, args=(runner, PROGRAM))
+    thread.start()
+    thread.join()
+    leader = runner._process.pid
+    assert accuracy(runner, PROGRAM) > 0.8
+    assert runner._process.pid == leader
+    runner.close()
+
+
+TRIAL = """
+import sys
+sys.path[:0] = [{here!r}]
+from sandboxes import mechanism_of, started
+from tiny_program import with_model_code
+
+runner = started({name!r})
+runner._start()
+print(runner._process.pid, flush=True)
+list(runner.evaluate(with_model_code("import time; time.sleep(10**6)")))
+"""
+
+
+@pytest.mark.parametrize("name", ["landlock", "bubblewrap"])
+def test_a_killed_trial_takes_its_runner_and_candidate_along(name):
+    mechanism_of(name)
+    here = Path(__file__).parent
+    code = TRIAL.format(here=str(here), name=name)
+    trial = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=here.parents[1], stdout=subprocess.PIPE
+    )
+    leader = int(trial.stdout.readline())
+    assert processes_of_session(leader)
+    trial.kill()
+    trial.wait()
+    end = time.monotonic() + 60
+    while processes_of_session(leader) and time.monotonic() < end:
+        time.sleep(0.1)
     assert processes_of_session(leader) == []
 
 

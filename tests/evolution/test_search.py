@@ -157,6 +157,7 @@ def test_save_and_restore_keep_everything_and_lose_what_tune_forgot(make, tmp_pa
     assert suggest(again, "new")["individual"] == waiting[0].id
     again.evolution.wait(10)
     assert again.evolution.state.spent.calls <= paid + 1
+    again.evolution.close()
     assert len(rows(tmp_path, "individual_lost")) == 1
 
 

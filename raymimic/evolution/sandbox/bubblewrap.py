@@ -13,7 +13,8 @@ def wrapped(
 ) -> list[str]:
     """``command`` inside bubblewrap (at ``path``): it sees its libraries, and ``work`` to write.
 
-    ``package_root`` is where this package is imported from.
+    ``package_root`` is where this package is imported from. It ends with the runner, which ends
+    with its stdin; not with the thread that started it, as ``--die-with-parent`` would.
     """
     arguments = [
         path,
