@@ -19,7 +19,6 @@ def wrapped(
     arguments = [
         path,
         "--unshare-all",
-        "--die-with-parent",
         "--cap-drop",
         "ALL",
         "--clearenv",
