@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
 from raymimic.evolve.command import add_evolve
+from raymimic.report.commands import add_commands
 
 if TYPE_CHECKING:
     from raymimic.advisor import SearchEvidence
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status. Our own errors are one line, no traceback."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # PYTHONIOENCODING=ascii must not end a command
+        sys.stdout.reconfigure(errors="replace")
     try:
         options.run(options)
     except RaymimicError as error:
@@ -41,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prompt(commands)
     _add_lessons(commands)
     add_evolve(commands)
+    add_commands(commands)
     return parser
 
 
@@ -125,12 +130,11 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _prompt(options: argparse.Namespace) -> None:
     from raymimic.advisor import build_request
-    from raymimic.llm import cost, estimate_tokens, resolve_llm
-    from raymimic.llm.prices import DEFAULT_ANTHROPIC_MODEL
+    from raymimic.llm import PROVIDERS, cost, estimate_tokens, resolve_llm
 
     logging.getLogger("raymimic").setLevel(logging.WARNING)
     llm = resolve_llm(options.llm)
-    model = llm.model if llm is not None else DEFAULT_ANTHROPIC_MODEL
+    model = llm.model if llm is not None else PROVIDERS["anthropic"].provider.model
     evidence, n = _question(options.target)
     request = build_request(evidence, options.n or n)
     print(f"--- system\n{request.system}\n\n--- user\n{request.user}\n")

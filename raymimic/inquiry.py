@@ -1,16 +1,27 @@
-"""One question at a time to whoever may be slow or fail, with a growing pause after failures."""
+"""Asks whoever may be slow or fail: in the background, one question at a time.
+
+A `Background` runs any job so that its caller never waits; an `Inquiry` is one whose jobs are
+questions: an answer may take so long, and after failures there is a growing pause.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import queue
+import threading
 import time
+import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Generic, TypeVar
 
-from raymimic.background import Background
 from raymimic.errors import AdvisorError
-from raymimic.foreign import without_secrets
+from raymimic.foreign import error_text
 
 T = TypeVar("T")
+
+Job = tuple[Callable[[], Any], "Future[Any]"]
 
 # Wait after the k-th failure in a row: 2, 4, 8 ... seconds, at most a minute. Without it a dead
 # model was called twice a second.
@@ -21,43 +32,94 @@ _BACKOFF_MAX_S = 60.0
 _GRACE_S = 5.0
 
 
-class Inquiry(Generic[T]):
-    """Runs a question in the background; ``timeout`` (seconds) is how long an answer may take.
+class Background(Generic[T]):
+    """Runs one job at a time. Not picklable: a live handle, rebuilt after a restore.
 
-    ``failures`` counts those in a row, ``answered`` says that there was an answer.
-    Pickles without the question in flight and without its memory of failures: after a restore the
-    one who is asked gets a fresh chance.
+    One thread serves all jobs: starting a thread makes the starter wait for it, and with a busy
+    job that is a whole switch interval (5 ms). It is a daemon: a call that hangs must not keep the
+    interpreter from ending. It ends when it has nothing left to do and nobody to do it for.
     """
 
-    owner = "the advisor"  # whose setting the timeout is
+    def __init__(self) -> None:
+        self._job: Future[T] | None = None
+        self._since = 0.0
+        self._jobs: queue.SimpleQueue[Job | None] | None = None
 
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
+    @property
+    def busy(self) -> bool:
+        """Whether a job was submitted whose outcome nobody has taken."""
+        return self._job is not None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the current job was submitted; 0 without one."""
+        return time.monotonic() - self._since if self._job else 0.0
+
+    def submit(self, job: Callable[[], T]) -> None:
+        """Start ``job``; the one before must have been taken or abandoned."""
+        if self._jobs is None:
+            self._jobs = queue.SimpleQueue()
+            threading.Thread(
+                target=_serve, args=(self._jobs,), name="raymimic-advisor", daemon=True
+            ).start()
+            weakref.finalize(self, self._jobs.put, None)
+        self._job, self._since = Future(), time.monotonic()
+        self._jobs.put((job, self._job))
+
+    def wait(self, seconds: float) -> None:
+        """Wait at most ``seconds`` for the job to end."""
+        if self._job is not None:
+            with contextlib.suppress(FutureTimeout):
+                self._job.exception(timeout=max(0.0, seconds))
+
+    def take(self) -> Future[T] | None:
+        """Return the ended job's future and forget it; None while it runs or without one."""
+        if self._job is None or not self._job.done():
+            return None
+        ended, self._job = self._job, None
+        return ended
+
+    def abandon(self) -> None:
+        """Forget a job that takes too long, with its thread; its outcome is thrown away."""
+        if self._jobs is not None:
+            self._jobs.put(None)
+        self._job = self._jobs = None
+
+
+def _serve(jobs: queue.SimpleQueue[Job | None]) -> None:
+    for job, outcome in iter(jobs.get, None):
+        try:
+            outcome.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever takes the outcome
+            outcome.set_exception(error)
+
+
+class Inquiry(Background[T]):
+    """Runs a question in the background; ``timeout`` (seconds) is how long an answer may take.
+
+    ``setting`` is what a user may raise to give it longer ("LLMSearcher(timeout=...)"), empty where
+    there is no such setting. ``failures`` counts those in a row, ``answered`` says that there was
+    an answer. Pickles without the question in flight and without its memory of failures: after a
+    restore the one who is asked gets a fresh chance.
+    """
+
+    def __init__(self, timeout: float, setting: str = "") -> None:
+        self.timeout, self.setting = timeout, setting
         self._open()
 
     def _open(self) -> None:
-        self._background: Background[T] = Background()
+        super().__init__()
         self._retry_at = 0.0
         self.failures = 0
         self.last_failure: AdvisorError | None = None
         self.answered = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"timeout": self.timeout}
+        return {"timeout": self.timeout, "setting": self.setting}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open()
-
-    @property
-    def busy(self) -> bool:
-        """Whether an answer is on its way."""
-        return self._background.busy
-
-    @property
-    def age(self) -> float:
-        """Seconds since the question under way was asked; 0 without one."""
-        return self._background.age
 
     @property
     def gave_up(self) -> bool:
@@ -68,28 +130,16 @@ class Inquiry(Generic[T]):
         """Whether a question may be sent now."""
         return not self.busy and not self.gave_up and time.monotonic() >= self._retry_at
 
-    def submit(self, question: Callable[[], T]) -> None:
-        """Ask; the answer before must have been collected."""
-        self._background.submit(question)
-
-    def wait(self, seconds: float) -> None:
-        """Wait at most ``seconds`` for the answer on its way, if there is one."""
-        self._background.wait(seconds)
-
     def collect(self) -> T | AdvisorError | None:
         """Take in an ended answer or failure; None if there is none."""
-        ended = self._background.take()
+        ended = self.take()
         if ended is None:
-            if self._background.age <= self.timeout + _GRACE_S:
+            if self.age <= self.timeout + _GRACE_S:
                 return None
-            self._background.abandon()
-            return self._failed(
-                AdvisorError(
-                    f"the advisor must answer within {self.timeout:g} s and did not; "
-                    f"give {self.owner} a longer timeout",
-                    reason="timeout",
-                )
-            )
+            self.abandon()
+            cure = f"; give it longer: {self.setting}" if self.setting else ""
+            text = f"the advisor must answer within {self.timeout:g} s and did not{cure}"
+            return self._failed(AdvisorError(text, reason="timeout"))
         error = ended.exception()
         if error is None:
             answer = ended.result()
@@ -99,9 +149,7 @@ class Inquiry(Generic[T]):
         if isinstance(error, AdvisorError):
             return self._failed(error)
         # An advisor may be the user's own code: whatever it raises must not stop the search.
-        return self._failed(
-            AdvisorError(without_secrets(f"{type(error).__name__}: {error}"), reason="crash")
-        )
+        return self._failed(AdvisorError(error_text(error), reason="crash"))
 
     def _speaks(self, answer: T) -> bool:
         """Whether an answer comes from the one who is asked, and not from a stand-in."""

@@ -1,42 +1,7 @@
 """The ledger: an append-only JSONL file of everything a search decided, paid and got.
 
-One event a line, each with "event", its number "n" and "t" (Unix seconds). The events:
-
-    search    a run begins: space, metric, mode, advisor, budget, instruction, seed
-    lessons   what an earlier search learnt was given: file name, its text, whether it fits
-    asked     a gateway starts a call: what it may take at most ("asked" of its call is this n)
-    call      one call to a language model: model, status, tokens, seconds, cost, transcript
-    proposal  a configuration enters the queue: id, source, rationale, expectation, repairs
-    drop      a configuration was thrown away, and why
-    start     a trial began with a proposal: trial_id, proposal (its id)
-    fallback  the advisor left a slot empty: why, and which source filled it ("none": a training
-              went on unchanged)
-    stop      a scheduler ended a trial: kind, epoch, the reason in numbers
-    judgement what a judge said of a running trial in doubt: action, reason, the epoch it was asked
-              at and that it acted at, and whether it was applied, stale (the trial had ended or
-              started again) or outdated (it was in doubt no more); model and tokens of the question
-    unjudged  a question to the judge failed or came too "late" (the rules decide alone), or parts
-              of its answer were rejected: reason, text, the trials it was about
-    redirect  a running trial was sent new knob values: each from -> to, the metric before, why
-    clone     a running trial that the rules would have stopped was sent the checkpoint of a better
-              one: from (trial_id of that one), from_epoch, from_value, otherwise as a redirect
-    outcome   a trial ended: status, score, diagnosis, error, curve
-    evaluated a trial from elsewhere was added as evidence
-    lost      a started trial died with the driver; its proposal is queued again
-    unfinished  a trial was under way when the run ended (its time was up, Ctrl-C): its curve so far
-    error     the text of a trial's error, where Tune gave it
-    fault     raymimic itself failed in one of Tune's hooks: which, and its error
-    summary   the search in plain words
-    run        a modulated training begins: advisor, metric, knobs, instruction (run_id as in those
-               that follow)
-    adjustment what the advisor said, what was applied, what was dropped; empty: nothing to change
-    verdict    what an adjustment's interval did to the metric, against the curve's noise; with a
-               trial_id what a redirect or a clone did, against pace and forecast before it;
-               "unheard": the trial did not take it over, "lost": the checkpoint was gone
-    rollback   a training was put back to the start of an interval
-    resumed    a training goes on from a checkpoint of this epoch: what its run_id wrote before of
-               later epochs did not last
-    torn      a half-written last line of an earlier process was cut off
+One event a line, each with "event", its number "n" and "t" (Unix seconds); `raymimic.events` says
+which there are and what they hold.
 
 Every line is valid JSON: non-finite floats are written as the strings "NaN", "Infinity" and
 "-Infinity" (`to_float` reads them back).
@@ -51,6 +16,7 @@ import math
 import os
 import queue
 import re
+import secrets
 import threading
 import time
 from collections import deque
@@ -110,6 +76,12 @@ def to_float(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def default_ledger_path() -> Path:
+    """A new file beside Ray's own results, named by the time and a few random letters."""
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
+
+
 class Ledger:
     """Appends events to one JSONL file, from any thread; the file is made at the first event.
 
@@ -146,7 +118,7 @@ class Ledger:
             self._next = self._guard(lambda: _mend(self.path)) or 0
         return self._next
 
-    def append(self, event: str, **fields: Any) -> dict[str, Any]:
+    def append(self, event: str, /, **fields: Any) -> dict[str, Any]:
         """Write one event and return it as written; never raises."""
         with self._lock:
             row = {"event": event, "n": self.next, "t": round(time.time(), 3), **jsonable(fields)}

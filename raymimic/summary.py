@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raymimic.ledger import to_float
+from raymimic.ledger import Ledger, to_float
 
 
 @dataclass
@@ -151,7 +151,8 @@ class Tally:
         self.clones[row["source"]] += 1
 
     def _on_verdict(self, row: Mapping[str, Any]) -> None:
-        self.redirects[row["verdict"]] += "trial_id" in row  # others are a modulator's
+        if "trial_id" in row:  # others are a modulator's
+            self.redirects[row["verdict"]] += 1
 
     def _on_fault(self, row: Mapping[str, Any]) -> None:
         self.faults[row["hook"]] += 1
@@ -236,6 +237,18 @@ class Tally:
         if self.faults:
             parts.append(f" Faults inside raymimic: {_counts(self.faults)}.")
         return "".join(parts)
+
+
+class Journal:
+    """A ledger that counts what is written to it; pickles as the ledger's path and the counts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.tally = Tally()
+
+    def append(self, event: str, /, **fields: Any) -> None:
+        """Write one event and count it."""
+        self.tally.add(event, self.ledger.append(event, **fields))
 
 
 def tally_of(events: Iterable[Mapping[str, Any]]) -> Tally:

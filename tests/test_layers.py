@@ -15,12 +15,21 @@ PACKAGE = Path(raymimic.__file__).parent
 
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
-    "cli", "demo", "tune", "modulation", "advisor", "llm", "curves", "summary", "ledger", "space",
-    "records", "background", "foreign", "errors",
+    "cli", "testing", "report", "evolve", "demo", "tune", "modulation", "search", "scheduling",
+    "evolution", "advisor", "llm", "curves", "summary", "events", "ledger", "inquiry", "space",
+    "records", "foreign", "errors",
 ]  # fmt: skip
 
+# The engines: they know nothing of Ray, and nothing of each other.
+NO_RAY = ["search", "scheduling", "evolution"]
+
 # Who alone may import what at module level.
-HEAVY = {"ray": {"tune", "demo"}, "torch": {"demo", "modulation"}, "sklearn": {"demo"}}
+HEAVY = {
+    "ray": {"tune", "demo", "evolve"},
+    "torch": {"demo", "modulation", "evolution"},
+    "sklearn": {"demo"},
+}
+HEAVY["plotly"] = set()
 HEAVY |= {"optuna": set(), "anthropic": set(), "openai": set(), "torchvision": set()}
 
 
@@ -60,6 +69,32 @@ def test_heavy_packages_stay_in_their_rooms(path):
     for name in imported(path, top_level=True):
         package = name.partition(".")[0]
         assert room_of(path) in HEAVY.get(package, {room_of(path)}), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("room", NO_RAY)
+def test_the_engines_know_no_ray(room):
+    others = {f"raymimic.{other}" for other in NO_RAY if other != room}
+    for path in (PACKAGE / room).rglob("*.py"):
+        for name in imported(path, top_level=False):
+            assert name.partition(".")[0] != "ray", f"{path.name} imports {name}"
+            assert not name.startswith(tuple(others)), f"{path.name} imports {name}"
+
+
+def test_an_event_is_written_by_its_function_alone():
+    """Whoever writes "start" to a ledger does it with `events.start`: one place for its fields."""
+    written = {
+        node.args[0].value
+        for node in ast.walk(ast.parse((PACKAGE / "events.py").read_text()))
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+    }
+    assert {"search", "start", "stop", "run"} <= written
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())) if path.name != "events.py" else ():
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                first = node.args[0]
+                named = isinstance(first, ast.Constant) and first.value in written
+                writes = node.func.attr in ("append", "note", "_note")
+                assert not (named and writes), f"{path.name} writes {ast.unparse(first)} by hand"
 
 
 def test_every_module_has_a_room():

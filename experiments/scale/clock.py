@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from raymimic.background import Background
+from raymimic.inquiry import Background
 
 _REAL_PAUSE_S = 0.001
 

@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from raymimic import events as all_events
 from raymimic.evolution.individuals import Individual, Plan, Step
 from raymimic.evolution.objectives import Objective
-from raymimic.llm import call_fields
 from raymimic.records import Call
 
 Row = dict[str, Any]
@@ -53,7 +53,13 @@ def plan_of(row: Mapping[str, Any]) -> Plan:
 
 def call(made: Call, plan_id: int, step: int, *, repair: bool) -> Row:
     """A model was asked."""
-    return {"event": "call", **call_fields(made), "plan": plan_id, "step": step, "repair": repair}
+    row: Row = {}
+
+    def write(event: str, /, **fields: Any) -> None:
+        row.update(fields, event=event, plan=plan_id, step=step, repair=repair)
+
+    all_events.call(write, made)
+    return row
 
 
 def keyless(plan_id: int, reason: str) -> Row:

@@ -1,8 +1,6 @@
-"""From a request and what came of it to a `Call`, and from a `Call` to the ledger's fields."""
+"""From a request and what came of it to a `Call`."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from raymimic.errors import LLMError
 from raymimic.llm.base import Reply, Request
@@ -37,20 +35,3 @@ def call_record(model: str, request: Request, outcome: Reply | LLMError, seconds
         request=request_json(request),
         reply=outcome.text,
     )
-
-
-def call_fields(call: Call) -> dict[str, Any]:
-    """Return the fields of a ledger's event "call"."""
-    return {
-        "model": call.model,
-        "status": call.status,
-        "seconds": round(call.seconds, 3),
-        "tokens_in": call.tokens_in,
-        "tokens_out": call.tokens_out,
-        "cost": call.cost,
-        "tries": call.tries,
-        "failed_tries": call.failed_tries,
-        "error": call.error,
-        "request": call.request,
-        "reply": call.reply,
-    }

@@ -10,12 +10,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from typing import Any
 
+from raymimic import events
 from raymimic.errors import BudgetError, LLMCallError, LLMError, LLMSetupError
 from raymimic.ledger import Ledger, read_events
 from raymimic.llm.allowance import Allowance, Need, Spent
 from raymimic.llm.auto import describe, require_key
 from raymimic.llm.base import LLM, Reply, Request
-from raymimic.llm.calls import call_fields, call_record
+from raymimic.llm.calls import call_record
 from raymimic.llm.pace import Breaker, Pace
 from raymimic.llm.replay import request_key
 
@@ -184,16 +185,15 @@ class Gateway:
                 self._changed.notify_all()
         if self.transcript is not None:
             call = call_record(self.model, request, outcome, time.monotonic() - begun)
-            self.transcript.append("call", asked=asked, **call_fields(call))
+            events.call(self.transcript.append, call, asked=asked)
         return outcome
 
     def _announce(self, need: Need) -> int | None:
         """Write that a call starts, and wait until it is written: a kill must not hide it."""
         if self.transcript is None:
             return None
-        row = self.transcript.append("asked", tokens=need.tokens, usd=need.usd)
+        number = events.asked(self.transcript, tokens=need.tokens, usd=need.usd)
         self.transcript.flush(_WRITTEN_S)
-        number: int = row["n"]
         return number
 
     def _call(self, request: Request) -> Outcome:

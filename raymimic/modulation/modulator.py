@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from raymimic import events
 from raymimic.advisor import (
     Adjuster,
     Adjustment,
@@ -25,7 +26,7 @@ from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.modulation import ranks
-from raymimic.modulation.consult import Answer, Consultation
+from raymimic.modulation.asking import AdjusterInquiry, Outcome
 from raymimic.modulation.guard import Limits, finite_values, judge
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.record import Record
@@ -59,8 +60,9 @@ class Modulator:
     Args:
         model: The model that is trained; DistributedDataParallel and compiled models, too.
         optimizer: Any `torch.optim` optimizer of its parameters.
-        advisor: "auto" (a key in the environment, else the keyless rules), "none" (the keyless
-            rules), "anthropic:MODEL", "openai:MODEL", an `LLM`, or any object with ``adjust``.
+        llm: Who steers: "auto" (a model if there is a key in the environment, else the keyless
+            rules), "none" (the keyless rules), "anthropic:MODEL", "openai:MODEL", an `LLM`, or any
+            `Adjuster`.
         instruction: What you want, in your words ("no overfitting", "I care about class 3").
         metric: The validation metric that decides, by its name in `epoch_end`.
         mode: "min" or "max".
@@ -77,7 +79,7 @@ class Modulator:
 
     Raises:
         ValueError: model, optimizer, knobs or limits do not fit together.
-        LLMSetupError: ``advisor`` names no model.
+        LLMSetupError: ``llm`` names no model.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Modulator:
         model: nn.Module,
         optimizer: Optimizer,
         *,
-        advisor: str | LLM | Adjuster = "auto",
+        llm: str | LLM | Adjuster = "auto",
         instruction: str = "",
         metric: str = "val_loss",
         mode: Mode = "min",
@@ -105,13 +107,13 @@ class Modulator:
         self._record = Record(metric, mode)
         self._instruction, self._epochs, self._seed = instruction, epochs, seed
         self._run_id = run_id
-        adjuster = choose_adjuster(advisor, seed=seed, timeout=timeout)
-        self._consultation = Consultation(adjuster, wait=wait, timeout=timeout)
+        adjuster = choose_adjuster(llm, seed=seed, timeout=timeout)
+        self._inquiry = AdjusterInquiry(adjuster, waits=wait, timeout=timeout)
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
         if ranks.leads():
             logger.info("raymimic: %s", describe_adjuster(adjuster))
-        self._note(
-            "run", advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
+        events.run(
+            self._note, advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
             epochs=epochs, knobs=dict(self.knobs), seed=seed,
         )  # fmt: skip
 
@@ -197,7 +199,7 @@ class Modulator:
         if past is None:
             return
         past = replace(past, dropped=(*decision.dropped, *past.dropped))
-        self._note("adjustment", **asdict(past))
+        events.adjustment(self._note, **asdict(past))
         if past.applied or past.dropped:  # "nothing should change" has no outcome to be judged
             record.history.append(past)
 
@@ -240,7 +242,7 @@ class Modulator:
         """Go on where `state_dict` was made; load model and optimizer first."""
         self._record.load_state_dict(state["record"])
         self._steering.load_state_dict(state["steering"])
-        self._note("resumed", epoch=self._record.epoch)
+        events.resumed(self._note, epoch=self._record.epoch)
 
     # -- at an epoch's end ---------------------------------------------------------------------
 
@@ -250,21 +252,21 @@ class Modulator:
         if record.open is not None:
             verdict = judge(record.curve, record.metric, record.mode, record.open.epoch)
             record.conclude(verdict)
-            self._note("verdict", epoch=record.epoch, **asdict(verdict))
+            events.verdict(self._note, epoch=record.epoch, **asdict(verdict))
 
     def _decide(self) -> Decision:
-        record, answer = self._record, self._consultation.collect()
+        record, answer = self._record, self._inquiry.outcome()
         broken = record.curve.final(record.metric) is None
         judged = record.history[-1] if record.history else None
         failed = judged is not None and judged.ended == record.epoch and judged.verdict == "worse"
         if (broken or failed) and self._steering.snapshot.finite:
             if answer is not None:
                 self._read(answer)  # its calls were paid and its failure counts all the same
-                self._note("drop", reason="stale", text="the run was put back")
+                events.drop(self._note, reason="stale", text="the run was put back")
             return Decision(undo=True, calm=broken and not failed)
         over = self._epochs is not None and record.epoch >= self._epochs
         if answer is None and not over and record.epoch >= record.quiet_until:
-            answer = self._consultation.ask(self._evidence())
+            answer = self._inquiry.ask(self._evidence())
         return self._read(answer)
 
     def _evidence(self) -> RunEvidence:
@@ -291,20 +293,20 @@ class Modulator:
             seed=self._seed,
         )
 
-    def _read(self, answer: Answer | None) -> Decision:
+    def _read(self, answer: Outcome | None) -> Decision:
         if answer is None:
             return Decision()
-        outcome = answer.outcome
-        for call in outcome.calls:
-            self._note("call", **asdict(call))
-        if isinstance(outcome, AdvisorError):
-            self._failed(outcome)
+        advice = answer.advice
+        for call in advice.calls:
+            events.call(self._note, call)
+        if isinstance(advice, AdvisorError):
+            self._failed(advice)
             return Decision()
         if answer.epoch < self._record.undone_at or self._record.epoch < self._record.quiet_until:
-            self._note("drop", reason="stale", text="asked before the run was put back")
+            events.drop(self._note, reason="stale", text="asked before the run was put back")
             return Decision()
         return Decision(
-            adjustment=outcome.adjustment, asked_epoch=answer.epoch, dropped=outcome.drops
+            adjustment=advice.adjustment, asked_epoch=answer.epoch, dropped=tuple(advice.drops)
         )
 
     def _undo(self, decision: Decision) -> None:
@@ -313,15 +315,15 @@ class Modulator:
         if decision.calm:
             steering.calm()
         record.undone(steering.limits.cooldown)
-        self._note("rollback", epoch=record.epoch, unadvised=decision.calm)
+        events.rollback(self._note, epoch=record.epoch, unadvised=decision.calm)
 
     def _failed(self, failure: AdvisorError) -> None:
         self._record.failures += 1
-        self._note("fallback", reason=failure.reason, text=str(failure), source="none")
+        events.fallback(self._note, reason=failure.reason, text=str(failure), source="none")
         if self._record.failures == 1 or failure.permanent:
             end = "Asking no more; training" if failure.permanent else "Training"
             logger.warning("raymimic: the advisor failed (%s). %s goes on unchanged.", failure, end)
 
-    def _note(self, event: str, **fields: Any) -> None:
+    def _note(self, event: str, /, **fields: Any) -> None:
         if self._ledger is not None:
             self._ledger.append(event, run_id=self._run_id, **fields)

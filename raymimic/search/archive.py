@@ -16,31 +16,28 @@ from raymimic.advisor import TrialRecord
 from raymimic.errors import ConfigError
 from raymimic.space import SearchSpace
 
-_BLOCK = 128  # trials; the last, unfinished block is pickled at every save
+BLOCK = 128
+"""So many ended trials are pickled together."""
 
 
-class Archive:
-    """The blocks that are already pickled."""
+def packed_blocks(
+    ended: Sequence[TrialRecord], space: SearchSpace, known: dict[int, bytes]
+) -> list[bytes]:
+    """Return all ended trials as pickled blocks of `BLOCK`.
 
-    def __init__(self) -> None:
-        self._blocks: dict[int, bytes] = {}
-
-    def forget(self, place: int) -> None:
-        """Note that the ended trial at ``place`` was replaced."""
-        self._blocks.pop(place // _BLOCK, None)
-
-    def blocks(self, ended: Sequence[TrialRecord], space: SearchSpace) -> list[bytes]:
-        """Return all ended trials as pickled blocks."""
-        found = []
-        for number in range(-(-len(ended) // _BLOCK)):
-            part = ended[number * _BLOCK : (number + 1) * _BLOCK]
-            block = self._blocks.get(number)
-            if block is None:
-                block = packed(shown(part, space))
-                if len(part) == _BLOCK:
-                    self._blocks[number] = block
-            found.append(block)
-        return found
+    Blocks in ``known`` (by number) are taken from there, and full ones are kept there: whoever
+    replaces an ended trial removes its block. The last, unfinished one is pickled at every save.
+    """
+    blocks = []
+    for number in range(-(-len(ended) // BLOCK)):
+        block = known.get(number)
+        if block is None:
+            part = ended[number * BLOCK : (number + 1) * BLOCK]
+            block = packed(shown(part, space))
+            if len(part) == BLOCK:
+                known[number] = block
+        blocks.append(block)
+    return blocks
 
 
 def packed(items: Sequence[Any]) -> bytes:
@@ -51,7 +48,7 @@ def packed(items: Sequence[Any]) -> bytes:
     return pickle.dumps(list(items))
 
 
-def unpack(blocks: Iterable[bytes]) -> list[Any]:
+def unpacked(blocks: Iterable[bytes]) -> list[Any]:
     """Return the items of pickled blocks; configurations are still as the space showed them."""
     return [record for block in blocks for record in pickle.loads(block)]
 

@@ -9,97 +9,125 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-import time
-from collections.abc import Mapping, Sequence
+import pickle
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from ray import cloudpickle
-
+from raymimic import events
 from raymimic.advisor import ended_trial, proposal_of
 from raymimic.errors import ConfigError, LedgerError
 from raymimic.ledger import read_events
-from raymimic.search.journal import Journal
 from raymimic.search.session import Session
-from raymimic.search.state import Queued, SearchState
+from raymimic.search.state import Queued
 
 logger = logging.getLogger(__name__)
 
+LAYOUT = 1
+"""Of what `Checkpoint` holds. Whoever changes what is pickled there counts it up."""
+
+_HEADER = re.compile(rb"raymimic checkpoint (\d{1,9})\n")
+
 
 @dataclass
-class Saved:
-    """What a checkpoint holds: plain data, no key, no live handle.
+class Checkpoint:
+    """What a file holds: plain data and the user's own value objects, no key, no live handle.
 
-    ``ledger_next`` is the number of the ledger's next event at that moment.
+    ``ledger_next`` is the number of the ledger's next event at that moment, ``adapter`` whatever
+    the caller of `save` needs besides.
     """
 
     session: Session
-    metric: str | None
-    mode: str | None
     ledger_next: int
+    adapter: Any = None
 
 
-def default_ledger_path() -> Path:
-    """A new file beside Ray's own results, named by the time and a few random letters."""
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
+def save(
+    path: str | os.PathLike[str],
+    session: Session,
+    adapter: Any = None,
+    *,
+    dumps: Callable[[Any], bytes] = pickle.dumps,
+) -> None:
+    """Write the session; a reader never sees half of it.
 
-
-def save(path: str, session: Session, metric: str | None, mode: str | None) -> None:
-    """Write the session; a reader never sees half of it."""
-    part = f"{path}.part"
+    ``dumps`` pickles it: the values of a choice may be objects that `pickle` alone cannot write.
+    """
+    part = f"{os.fspath(path)}.part"
     # One write: at each of many, the controller would wait for whoever holds the interpreter.
-    data = cloudpickle.dumps(Saved(session, metric, mode, session.journal.ledger.next))
-    Path(part).write_bytes(data)
+    data = dumps(Checkpoint(session, session.journal.ledger.next, adapter))
+    Path(part).write_bytes(b"raymimic checkpoint %d\n" % LAYOUT + data)
     os.replace(part, path)
 
 
-def load(path: str) -> Saved:
-    """Read a checkpoint; raises ValueError for a file that is none."""
-    with open(path, "rb") as file:
-        saved = cloudpickle.load(file)
-    if not isinstance(saved, Saved):
-        raise ValueError(
-            f"{path!r} must be a file that LLMSearcher.save wrote, it holds a "
-            f"{type(saved).__name__}"
-        )
-    return saved
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint; raises ValueError for a file that is none, or of another layout."""
+    data = Path(path).read_bytes()
+    header = _HEADER.match(data)
+    if header is None:
+        _refuse(path, "none: it is no checkpoint, or older than the first layout")
+    if int(header[1]) != LAYOUT:
+        _refuse(path, header[1].decode())
+    try:
+        loaded = pickle.loads(data[header.end() :])
+    except Exception as error:  # noqa: BLE001 - a pickle may raise anything
+        _refuse(path, f"{LAYOUT} that cannot be read ({type(error).__name__}: {error})")
+    if not isinstance(loaded, Checkpoint):
+        _refuse(path, f"{LAYOUT} that holds a {type(loaded).__name__}")
+    return loaded
 
 
-def take_up(saved: Saved, offered: Session) -> Session:
+def _refuse(path: str | os.PathLike[str], found: str) -> NoReturn:
+    raise ValueError(
+        f"{os.fspath(path)!r} must be a checkpoint that LLMSearcher.save wrote with layout "
+        f"{LAYOUT}, got layout {found}; restore it with the raymimic that wrote it, or begin a new "
+        "search with what its ledger taught: `raymimic lessons LEDGER -o lessons.md`, then "
+        'LLMSearcher(lessons="lessons.md")'
+    )
+
+
+def resume(saved: Checkpoint, offered: Session) -> Session:
     """Return the saved session in the space of today's run (``offered``), up to its ledger's end.
 
     The space of today holds the user's objects of today; a budget given today counts.
     """
     session = saved.session
-    session.ray_space = offered.ray_space or session.ray_space
     session.trials_total = offered.trials_total or session.trials_total
     session.seconds_total = offered.seconds_total or session.seconds_total
     session.concurrency = offered.concurrency or session.concurrency
-    if session.state is not None and session.ray_space is not None:
-        session.state.move_to(session.ray_space.space)
-        _read_on(session.state, session.journal, saved.ledger_next)
+    space = offered.space or session.space
+    if space is not None:
+        session.move_to(space)
+    if session.begun:
+        _read_on(session, saved.ledger_next)
+        logger.info(
+            "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
+            len(session.state.ended),
+            len(session.state.running),
+            len(session.state.queue),
+            session.journal.ledger.path,
+        )
     return session
 
 
-def _read_on(state: SearchState, journal: Journal, first: int) -> None:
+def _read_on(session: Session, first: int) -> None:
     """Apply the ledger's events from number ``first`` on."""
     try:
-        rows = read_events(journal.ledger.path, first).rows
+        rows = read_events(session.journal.ledger.path, first).rows
     except LedgerError:
         return  # restored on another machine: the checkpoint is all there is
     for row in rows:
-        journal.tally.add(row["event"], row)
-    _Tail(state, journal).replay(rows)
+        session.journal.tally.add(row["event"], row)
+    _Replay(session).replay(rows)
 
 
-class _Tail:
+class _Replay:
     """Replays the events that the ledger holds beyond the checkpoint."""
 
-    def __init__(self, state: SearchState, journal: Journal) -> None:
-        self._state, self._journal = state, journal
+    def __init__(self, session: Session) -> None:
+        self._session, self._state = session, session.state
         self._started: dict[str, Queued] = {}
 
     def replay(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -125,10 +153,7 @@ class _Tail:
                 forgotten,
             )
         for trial_id, queued in reversed(self._started.items()):
-            self._journal.note("lost", trial_id=trial_id, proposal=queued.id)
-            self._state.discard(queued, f"trial {trial_id} died with its driver; tried again")
-            again = self._state.enqueue(queued.proposal, len(self._state.ended), first=True)
-            self._journal.proposal(self._state.space, again)
+            self._try_again(trial_id, queued)
 
     def _proposal(self, row: Mapping[str, Any]) -> None:
         self._state.next_id = row["id"]
@@ -151,3 +176,9 @@ class _Tail:
         for epoch, metrics in record.curve.rows() if record.curve is not None else ():
             state.history.append(record.trial_id, epoch, metrics)
         state.put(record)
+
+    def _try_again(self, trial_id: str, queued: Queued) -> None:
+        """A trial died with its driver: what it was to try comes first."""
+        events.lost(self._session.journal.append, trial_id=trial_id, proposal=queued.id)
+        self._state.discard(queued, f"trial {trial_id} died with its driver; tried again")
+        self._session.enqueue(queued.proposal, len(self._state.ended), first=True)

@@ -1,55 +1,50 @@
-"""When to ask the advisor, and what to make of its silence and its failures."""
+"""Asks an advisor for configurations, one question at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from raymimic.advisor import Advisor, SearchEvidence
+from raymimic.advisor import Advisor, ask_propose
 from raymimic.inquiry import Inquiry
 from raymimic.records import Advice
+from raymimic.search.pacing import Demand
+from raymimic.search.session import Session
 
-# Proposals of a mixture that did not ask its guide say nothing about the guide's health.
+# Proposals of a mixture that did not ask its model say nothing about the model's health.
 _OTHERS = ("statistical", "random")
 
 
-class Asking(Inquiry[Advice]):
-    """Asks an advisor for configurations, one question at a time.
+class ProposalInquiry(Inquiry[Advice]):
+    """An advisor, the question to it that is under way, and how it fared with those before.
 
-    ``first_known`` is how many ended trials the first question showed, None before it.
+    ``asked_for`` is how many configurations the last question wanted, ``known`` how many ended
+    trials it showed, ``first_known`` how many the first one did (None before it). ``name`` and
+    ``remote`` are the advisor's, read once.
     """
 
-    owner = "LLMSearcher"
-
     def __init__(self, advisor: Advisor, timeout: float) -> None:
+        super().__init__(timeout, setting="LLMSearcher(timeout=...)")
         self.advisor = advisor
-        super().__init__(timeout)
+        self.name, self.remote = advisor.name, advisor.remote
+        self.demand = Demand()
 
     def _open(self) -> None:
         super()._open()
-        self._asked_for = 0
-        self._known = 0
+        self.asked_for = self.known = 0
         self.first_known: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "advisor": self.advisor}
+        kept = ("advisor", "name", "remote", "demand")
+        return {**super().__getstate__(), **{name: self.__dict__[name] for name in kept}}
 
-    @property
-    def asked_for(self) -> int:
-        """How many configurations the last question wanted."""
-        return self._asked_for
-
-    @property
-    def known(self) -> int:
-        """How many ended trials the last question showed."""
-        return self._known
-
-    def ask(self, view: Callable[[], SearchEvidence], n: int, known: int) -> None:
-        """Ask for ``n`` configurations; ``view`` builds the evidence in the background."""
-        advisor, self._asked_for, self._known = self.advisor, n, known
+    def ask(self, session: Session, n: int) -> None:
+        """Ask for ``n`` configurations; the evidence is frozen now and built in the background."""
+        self.asked_for, self.known = n, len(session.state.ended)
         if self.first_known is None:
-            self.first_known = known
-        self.submit(lambda: advisor.propose(view(), n))
+            self.first_known = self.known
+        self.demand.asked()
+        advisor, view = self.advisor, session.view()
+        self.submit(lambda: ask_propose(advisor, view(), n))
 
     def _speaks(self, answer: Advice) -> bool:
         return bool(answer.calls) or any(p.source not in _OTHERS for p in answer.proposals)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from typing import Any
 
+from raymimic import events
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice
-from raymimic.search.admission import Delivery, Intake
-from raymimic.search.demand import LARGEST, SMALL, Demand
-from raymimic.search.patience import PATIENCE_S, patience_for
-from raymimic.search.question import Asking
+from raymimic.search.admission import Admission, random_proposal
+from raymimic.search.pacing import (
+    FEW_SLOTS,
+    PATIENCE_S,
+    batch_of,
+    free_slots,
+    many_slots,
+    patience_for,
+    wanted_now,
+    wanted_of_stand_in,
+)
+from raymimic.search.question import ProposalInquiry
 from raymimic.search.session import Session
-from raymimic.search.state import Queued, SearchState
+from raymimic.search.state import Queued
 
 logger = logging.getLogger(__name__)
 
@@ -23,19 +31,11 @@ logger = logging.getLogger(__name__)
 _IDLE_WAIT_S = 1.0
 _MODEL_WAIT_S = 0.2
 
-# A question to a model wants this many configurations, or as many as run at once, up to `SMALL`:
-# more in one reply would be chosen before any of them has shown its curve. Where many more run at
-# once, slots would stay empty: it wants as many as will be used until the next answer.
-_BATCH = 4
-
-_RESERVE = 16  # of so many slots one should find its next configuration waiting
-_STAND_IN_BATCH = 64
-_UNBOUNDED = 2**31
-_ADMITTED_AT_ONCE = SMALL  # each takes the controller about 50 us
+_ADMITTED_AT_ONCE = 16  # each takes the controller about 50 us
 
 
-class Feed:
-    """Keeps the queue filled and pops it, without ever blocking on the advisor.
+class ProposalQueue:
+    """Keeps a session's queue filled and pops it, without ever blocking on the advisor.
 
     A model is asked for a batch and ahead of need; a local advisor for one configuration when one
     is due. A free slot waits ``patience`` seconds at most for an answer (None: `patience_for`).
@@ -45,199 +45,179 @@ class Feed:
     """
 
     def __init__(
-        self, asking: Asking, stand_in: Asking, *, batch_size: int | None, patience: float | None
+        self,
+        advisor: ProposalInquiry,
+        stand_in: ProposalInquiry,
+        *,
+        batch_size: int | None,
+        patience: float | None,
     ) -> None:
-        self._asking, self._stand_in = asking, stand_in
+        self.advisor = advisor
+        self._stand_in = stand_in
         self._batch_size, self._patience = batch_size, patience
-        self._demand, self._stand_in_demand = Demand(), Demand()
-        self._arrived: deque[Delivery] = deque()
+        self._arrived: deque[Admission] = deque()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_arrived": deque()}
+    def batch(self, session: Session) -> int:
+        """How many configurations a question to a model wants while demand is small."""
+        return batch_of(session, self._batch_size)
 
-    @property
-    def asking(self) -> Asking:
-        """The advisor and how it fared."""
-        return self._asking
-
-    def next(self, session: Session, state: SearchState) -> Queued | None:
+    def next(self, session: Session) -> Queued | None:
         """Return the next proposal, or None while an advisor in good standing is thinking."""
-        self.collect(session, state)
-        self.ask_if_low(session, state, due=True)
-        idle = not state.queue and not state.running and _free(session, state) <= SMALL
-        if idle and not self._asking.failures:
-            local = not self._asking.advisor.remote
-            self._asking.wait(_IDLE_WAIT_S if local else _MODEL_WAIT_S - self._asking.age)
-            self.collect(session, state)
-        queued = self._pop(session, state)
-        if queued is None and not self._should_wait(session, state):
-            queued = self._from_stand_in(session, state)
+        state = session.state
+        self.collect(session)
+        self.ask_if_low(session, due=True)
+        idle = not state.queue and not state.running and free_slots(session) <= FEW_SLOTS
+        if idle and not self.advisor.failures:
+            wait = _MODEL_WAIT_S - self.advisor.age if self.advisor.remote else _IDLE_WAIT_S
+            self.advisor.wait(wait)
+            self.collect(session)
+        queued = self._pop(session)
+        if queued is None and not self._should_wait(session):
+            queued = self._from_stand_in(session)
         if queued is not None:
-            self._demand.take()
-            self._stand_in_demand.take()
+            self.advisor.demand.take()
+            self._stand_in.demand.take()
         return queued
 
-    def trial_ended(self, session: Session, state: SearchState) -> None:
+    def trial_ended(self, session: Session) -> None:
         """Ask for what the slot that is free now needs, before Tune asks for it."""
-        due = not session.all_started
-        self.collect(session, state)
-        self.ask_if_low(session, state, due=due)
-        if due and not state.queue and not self._should_wait(session, state):
-            self._ask_stand_in(session, state)
+        due = session.trials_left > 0
+        self.collect(session)
+        self.ask_if_low(session, due=due)
+        if due and not session.state.queue and not self._should_wait(session):
+            self._ask_stand_in(session)
 
     # -- asking --------------------------------------------------------------------------------
 
-    def ask_if_low(self, session: Session, state: SearchState, *, due: bool) -> None:
-        """Ask when the queue runs low, for no more than the budget can still start.
-
-        ``due`` says that a slot is free now: an empty queue is then filled by at least one.
-        """
+    def ask_if_low(self, session: Session, *, due: bool) -> None:
+        """Ask when the queue runs low; ``due`` says that a slot is free now."""
         if self._arrived:
             return
-        waiting = len(state.queue)
-        if self._asking.may_ask():
-            batch = self.batch(session.concurrency) if self._asking.advisor.remote else 1
-            low, most = batch // 2, batch
-            if _many(session):
-                least = (session.concurrency or 0) // _RESERVE  # many may end at once
-                low = min(max(low, least, self._demand.reserve), LARGEST)
-                most = min(max(batch, _free(session, state) + 2 * low - waiting), LARGEST)
-            needed = 1 if due and not waiting else 0
-            wanted = max(min(most, _left(session) - waiting), needed)
-            if waiting < max(low, needed) and wanted > 0:
-                self._send(self._asking, self._demand, session, state, wanted)
-        if self._demand.high and waiting < self._stand_in_demand.reserve:
-            self._ask_stand_in(session, state)
+        advisor, stand_in = self.advisor, self._stand_in
+        if advisor.may_ask():
+            batch = self.batch(session) if advisor.remote else 1
+            wanted = wanted_now(session, batch, advisor.demand, due=due)
+            if wanted:
+                advisor.ask(session, wanted)
+        if advisor.demand.high and len(session.state.queue) < stand_in.demand.reserve:
+            self._ask_stand_in(session)
 
-    def _ask_stand_in(self, session: Session, state: SearchState) -> None:
-        """Ask the stand-in for what is due now, with many slots also for what will be soon."""
-        if not self._stand_in.may_ask():
-            return
-        wanted = 1
-        if _many(session):
-            soon = _free(session, state) - len(state.queue)
-            soon += self._stand_in_demand.reserve if self._demand.high else 0
-            soon -= SMALL if self._thinking(session, state) else 0  # these wait for the advisor
-            wanted = max(1, min(soon, _STAND_IN_BATCH, _left(session) - len(state.queue)))
-        self._send(self._stand_in, self._stand_in_demand, session, state, wanted)
-
-    def _send(
-        self, asking: Asking, demand: Demand, session: Session, state: SearchState, wanted: int
-    ) -> None:
-        demand.asked()
-        view = state.view(session.budget(), session.instruction)
-        asking.ask(view, wanted, known=len(state.ended))
+    def _ask_stand_in(self, session: Session) -> None:
+        stand_in = self._stand_in
+        if stand_in.may_ask():
+            demand, thinking = self.advisor.demand, self._thinking(session)
+            wanted = wanted_of_stand_in(session, demand, stand_in.demand, thinking=thinking)
+            stand_in.ask(session, wanted)
 
     # -- answers -------------------------------------------------------------------------------
 
-    def collect(self, session: Session, state: SearchState) -> None:
+    def collect(self, session: Session) -> None:
         """Take in what was answered since the last call, a part of it where it is much."""
-        answer = self._asking.collect()
+        advisor = self.advisor
+        answer = advisor.collect()
         if answer is not None:
-            self._demand.answered(_free(session, state))
+            advisor.demand.answered(free_slots(session))
             for call in answer.calls:
-                session.journal.call(call)
+                events.call(session.journal.append, call)
             if isinstance(answer, AdvisorError):
                 self._warn(answer)
             else:
-                self._arrived.append(Delivery(answer, self._asking.asked_for, self._asking.known))
-        if _many(session):
-            self._collect_stand_in(session, state)
-        self._admit(session, state)
+                self._arrived.append(Admission(answer, advisor.asked_for, advisor.known))
+        if many_slots(session):
+            self._collect_stand_in(session)
+        self._admit(session)
 
-    def _admit(self, session: Session, state: SearchState) -> None:
+    def _admit(self, session: Session) -> None:
         """Queue the next part of what has arrived."""
-        intake = Intake(state, session.journal, session.seed)
-        more = bool(self._arrived)
+        queue, more = session.state.queue, bool(self._arrived)
         while more:
-            delivery = self._arrived[0]
-            if intake.admit(delivery, _ADMITTED_AT_ONCE):
+            admission = self._arrived[0]
+            if admission.go_on(session, _ADMITTED_AT_ONCE):
                 self._arrived.popleft()
-                if delivery.owed and not delivery.admitted and not state.queue:
-                    state.queue.append(self._fallback(session, state))
-            more = bool(self._arrived) and not state.queue
+                if admission.owed and not admission.admitted and not queue:
+                    queue.append(self._fallback(session))
+            more = bool(self._arrived) and not queue
 
-    def _collect_stand_in(self, session: Session, state: SearchState) -> bool:
+    def _collect_stand_in(self, session: Session) -> bool:
         """Take in what the stand-in answered; whether it answered anything."""
-        answer = self._stand_in.collect()
+        stand_in = self._stand_in
+        answer = stand_in.collect()
         if answer is None:
             return False
-        self._stand_in_demand.answered(_free(session, state))
-        if len(state.ended) - self._stand_in.known > self._stale_after(session, state):
+        stand_in.demand.answered(free_slots(session))
+        if len(session.state.ended) - stand_in.known > self._stale_after(session):
             return False  # asked ahead, and not needed then
         if isinstance(answer, Advice) and answer.proposals:
-            reason, text = self._why_empty(session, state)
+            reason, text = self._why_empty(session)
             for source, slots in Counter(found.source for found in answer.proposals).items():
-                session.journal.note(
-                    "fallback", reason=reason, text=text, source=source, slots=slots
+                events.fallback(
+                    session.journal.append, reason=reason, text=text, source=source, slots=slots
                 )
-            asked, known = self._stand_in.asked_for, self._stand_in.known
-            self._arrived.append(Delivery(answer, asked, known, owed=False))
+            self._arrived.append(Admission(answer, stand_in.asked_for, stand_in.known, owed=False))
         return True
 
-    def batch(self, concurrency: int | None) -> int:
-        """How many configurations a question to a model wants while demand is small."""
-        return self._batch_size or min(max(_BATCH, concurrency or 0), SMALL)
-
-    def _pop(self, session: Session, state: SearchState) -> Queued | None:
+    def _pop(self, session: Session) -> Queued | None:
         """Pop the queue; what was proposed from too old a view is dropped."""
+        state = session.state
         while state.queue:
             queued = state.queue.popleft()
             age = len(state.ended) - queued.made_from
-            if queued.proposal.source == "user" or age <= self._stale_after(session, state):
+            if queued.proposal.source == "user" or age <= self._stale_after(session):
                 return queued
             text = f"stale: {age} trials ended since it was proposed"
             state.discard(queued, text)
-            session.journal.drop("stale", text, queued.id)
+            events.drop(session.journal.append, reason="stale", text=text, proposal=queued.id)
         return None
 
-    def _stale_after(self, session: Session, state: SearchState) -> int:
+    def _stale_after(self, session: Session) -> int:
         """How many trials may end between a question and the use of its answer."""
-        return 2 * self.batch(session.concurrency) + len(state.running)
+        return 2 * self.batch(session) + len(session.state.running)
 
-    def _thinking(self, session: Session, state: SearchState) -> bool:
+    # -- when the queue is empty ---------------------------------------------------------------
+
+    def _thinking(self, session: Session) -> bool:
         """Whether an advisor in good standing is at work, and not yet for too long."""
-        asking = self._asking
-        if not asking.busy or asking.failures:
+        advisor, patience = self.advisor, self._patience
+        if not advisor.busy or advisor.failures:
             return False
-        patience = self._patience
-        if patience is None and asking.advisor.remote:
-            patience = patience_for(asking, session, state)
-        return asking.age < (PATIENCE_S if patience is None else patience)
+        if patience is None and advisor.remote:
+            answered, first_known = advisor.answered, advisor.first_known
+            patience = patience_for(session, answered=answered, first_known=first_known)
+        return advisor.age < (PATIENCE_S if patience is None else patience)
 
-    def _should_wait(self, session: Session, state: SearchState) -> bool:
+    def _should_wait(self, session: Session) -> bool:
         """Whether a free slot waits for the advisor: with many slots only a few do."""
-        return _free(session, state) <= SMALL and self._thinking(session, state)
+        return free_slots(session) <= FEW_SLOTS and self._thinking(session)
 
-    def _from_stand_in(self, session: Session, state: SearchState) -> Queued | None:
+    def _from_stand_in(self, session: Session) -> Queued | None:
         """Give the stand-in's proposal, None while it computes, a random one where it failed."""
-        if not self._collect_stand_in(session, state):
-            self._ask_stand_in(session, state)
-            self._stand_in.wait(0.0 if state.running else _IDLE_WAIT_S)
-            self._collect_stand_in(session, state)
-        self._admit(session, state)
-        queued = self._pop(session, state)
+        if not self._collect_stand_in(session):
+            self._ask_stand_in(session)
+            self._stand_in.wait(0.0 if session.state.running else _IDLE_WAIT_S)
+            self._collect_stand_in(session)
+        self._admit(session)
+        queued = self._pop(session)
         if queued is None and not self._stand_in.busy:  # it answers soon, or its time is up
-            return self._fallback(session, state)
+            return self._fallback(session)
         return queued
 
-    def _fallback(self, session: Session, state: SearchState) -> Queued:
-        return self.at_random(session, state, *self._why_empty(session, state))
+    def _fallback(self, session: Session) -> Queued:
+        return self.at_random(session, *self._why_empty(session))
 
-    def at_random(self, session: Session, state: SearchState, reason: str, text: str) -> Queued:
+    def at_random(self, session: Session, reason: str, text: str) -> Queued:
         """Give a random proposal in the place of one that ``reason`` (a word) kept from coming."""
-        session.journal.note("fallback", reason=reason, text=text, source="random")
-        return Intake(state, session.journal, session.seed).random(f"random fallback: {text}")
+        events.fallback(session.journal.append, reason=reason, text=text, source="random")
+        return random_proposal(session, f"random fallback: {text}")
 
-    def _why_empty(self, session: Session, state: SearchState) -> tuple[str, str]:
+    def _why_empty(self, session: Session) -> tuple[str, str]:
         """Say in a word and in words why the advisor did not serve a slot."""
-        failure = self._asking.last_failure
+        failure = self.advisor.last_failure
         if failure is not None:
             return failure.reason, f"the advisor failed ({failure})"
-        if self._thinking(session, state):
+        if self._thinking(session):
             return "demand", "slots took configurations faster than the advisor proposed them"
-        if self._asking.busy:
-            return "patience", f"no answer within {self._asking.age:.1f} s"
+        if self.advisor.busy:
+            return "patience", f"no answer within {self.advisor.age:.1f} s"
         return "no_proposal", "the advisor had nothing to propose"
 
     def _warn(self, failure: AdvisorError) -> None:
@@ -245,21 +225,5 @@ class Feed:
             logger.warning(
                 "raymimic: %s. Asking no more; the statistical proposer goes on.", failure
             )
-        elif self._asking.failures == 1:
+        elif self.advisor.failures == 1:
             logger.warning("raymimic: the advisor failed (%s); trying again later.", failure)
-
-
-def _many(session: Session) -> bool:
-    """Whether more trials run at once than slots may wait for one answer."""
-    return (session.concurrency or 0) > SMALL
-
-
-def _left(session: Session) -> int:
-    """How many trials the budget may still start."""
-    left = session.budget().trials_left
-    return _UNBOUNDED if left is None else left
-
-
-def _free(session: Session, state: SearchState) -> int:
-    """How many slots are free for a trial of the budget, as far as Tune has said; else 0."""
-    return max(0, min((session.concurrency or 0) - len(state.running), _left(session)))

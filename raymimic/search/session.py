@@ -6,84 +6,80 @@ Everything in a `Session` is saved with a checkpoint; live handles (the advisor'
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from raymimic.advisor import Advisor, Lessons, SearchEvidence
+from raymimic import events
+from raymimic.advisor import Lessons, SearchEvidence, TrialRecord, lessons_note
+from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
+from raymimic.foreign import without_secrets
 from raymimic.records import Budget, Config, Mode, Proposal
-from raymimic.search.evaluated import evaluated_record
-from raymimic.search.journal import Journal
 from raymimic.search.state import Queued, SearchState
 from raymimic.space import SearchSpace
-from raymimic.tune.domains import RaySpace
+from raymimic.summary import Journal
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Session:
-    """One search. ``state`` is None until space, metric and mode are known and it begins.
+    """One search. It begins once space, metric and mode are known; ``state`` is what it knows then.
 
-    ``points``, ``lessons`` and ``given`` wait for the space: configurations to run first, what an
-    earlier search learnt, and trials that were evaluated elsewhere. Times in seconds;
-    ``seconds_before`` was used before the last restore.
+    ``lessons`` of an earlier search wait for that. Configurations are flat, as everywhere in this
+    room. Times in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
     seed: int
-    instruction: str
-    points: list[dict[str, Any]]
+    instruction: str = ""
     lessons: Lessons | None = None
-    ray_space: RaySpace | None = None
-    state: SearchState | None = None
-    given: list[dict[str, Any]] = field(default_factory=list)
+    space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
     seconds_before: float = 0.0
     concurrency: int | None = None
+    _state: SearchState | None = None
     _clock: float | None = None
+    _started_at: dict[str, float] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The clock stops when a session is saved: it means nothing to another process."""
-        return {**self.__dict__, "seconds_before": self.seconds_used, "_clock": None}
+        """All clocks stop when a session is saved: they mean nothing to another process."""
+        stopped: dict[str, Any] = {
+            "seconds_before": self.seconds_used,
+            "_clock": None,
+            "_started_at": {},
+        }
+        return {**self.__dict__, **stopped}
+
+    # -- before and while it runs --------------------------------------------------------------
 
     @property
-    def seconds_used(self) -> float:
-        """Time since the search began, without the time between a kill and its restore."""
-        running = 0.0 if self._clock is None else time.monotonic() - self._clock
-        return self.seconds_before + running
+    def begun(self) -> bool:
+        """Whether `begin` was called, in this process or before a restore."""
+        return self._state is not None
 
     @property
-    def all_started(self) -> bool:
-        """Whether every trial of the budget has been given to Tune."""
-        started = self.state.started if self.state else 0
-        return self.trials_total is not None and started >= self.trials_total
+    def state(self) -> SearchState:
+        """What the search knows; RuntimeError before it began."""
+        if self._state is None:
+            raise RuntimeError("a search knows nothing before Session.begin was called")
+        return self._state
 
     def takes(self, space: SearchSpace) -> bool:
         """Whether a run may search ``space``: none is known yet, or this one is under way."""
-        known = self.ray_space
-        return known is None or (
-            self.state is not None and known.space.to_json() == space.to_json()
-        )
+        known = self.space
+        return known is None or (self.begun and known.to_json() == space.to_json())
 
-    def budget(self) -> Budget:
-        """What is left; the clock starts with the first look."""
-        if self._clock is None:
-            self._clock = time.monotonic()
-        return Budget(
-            trials_total=self.trials_total,
-            trials_started=self.state.started if self.state else 0,
-            seconds_total=self.seconds_total,
-            seconds_used=self.seconds_used,
-            concurrency=self.concurrency,
-        )
+    def begin(self, metric: str, mode: Mode, advisor: str, batch: int) -> None:
+        """Begin the search in its space: write its first event and what its lessons are worth.
 
-    def begin(self, metric: str, mode: Mode, advisor: Advisor, batch: int) -> SearchState:
-        """Begin the search: write its first event, queue the points, take in the given trials."""
-        space = self._known_space().space
+        ``advisor`` is who proposes, ``batch`` how many configurations a question to a model wants.
+        """
+        assert self.space is not None, "a search begins once its space is known"
         if self.journal.ledger.next:
             logger.warning(
                 "raymimic: the ledger %s holds an earlier search of which nothing was restored: "
@@ -92,13 +88,13 @@ class Session:
                 self.journal.ledger.path,
                 self.trials_total,
             )
-        self.state = SearchState(space, metric, mode, self.lessons)
-        self.journal.note(
-            "search",
+        self._state = SearchState(self.space, metric, mode, self.lessons)
+        events.search(
+            self.journal.append,
             metric=metric,
             mode=mode,
-            advisor=advisor.name,
-            space=space.to_json(),
+            advisor=advisor,
+            space=self.space.to_json(),
             trials_total=self.trials_total,
             seconds_total=self.seconds_total,
             concurrency=self.concurrency,
@@ -107,54 +103,183 @@ class Session:
             seed=self.seed,
         )
         if self.lessons is not None:
-            logger.info("raymimic: %s", self.journal.lessons(self.state, self.lessons))
+            note = lessons_note(self.lessons, self.space, metric, mode)
+            name, text = self.lessons.name, self.lessons.text
+            events.lessons(self.journal.append, name=name, note=note, text=text)
+            logger.info("raymimic: %s", note)
             self.lessons = None  # the state keeps them
-        for point in self.points:
-            proposal = Proposal(self.config_of(point), "given in points_to_evaluate", "user")
-            self.journal.proposal(space, self.state.enqueue(proposal, 0))
-        for trial in self.given:
-            self.add_evaluated(self.state, **trial)
-        self.points, self.given = [], []
-        return self.state
 
-    def evidence(self, state: SearchState) -> SearchEvidence:
+    # -- budget --------------------------------------------------------------------------------
+
+    @property
+    def seconds_used(self) -> float:
+        """Time since the search began, without the time between a kill and its restore."""
+        running = 0.0 if self._clock is None else time.monotonic() - self._clock
+        return self.seconds_before + running
+
+    @property
+    def trials_started(self) -> int:
+        """How many trials were given to Tune."""
+        return 0 if self._state is None else self._state.started
+
+    @property
+    def trials_left(self) -> float:
+        """How many trials the budget may still start; infinite without a limit."""
+        total = self.trials_total
+        return math.inf if total is None else max(0, total - self.trials_started)
+
+    def budget(self) -> Budget:
+        """What is left; the clock starts with the first look."""
+        if self._clock is None:
+            self._clock = time.monotonic()
+        return Budget(
+            trials_total=self.trials_total,
+            trials_started=self.trials_started,
+            seconds_total=self.seconds_total,
+            seconds_used=self.seconds_used,
+            concurrency=self.concurrency,
+        )
+
+    def view(self) -> Callable[[], SearchEvidence]:
+        """Freeze what is known now; the function returned makes evidence of it in any thread."""
+        return self.state.view(self.budget(), self.instruction)
+
+    def evidence(self) -> SearchEvidence:
         """All that an advisor would be shown now."""
-        return state.view(self.budget(), self.instruction)()
+        return self.view()()
 
-    def config_of(self, nested: Mapping[str, Any]) -> Config:
+    # -- proposals -----------------------------------------------------------------------------
+
+    def check(self, config: Config) -> Config:
         """Return a user's own configuration, which must fit as it is; raises `ConfigError`."""
-        ray_space = self._known_space()
-        config, repairs = ray_space.space.check(ray_space.flatten(nested))
+        assert self.space is not None, "the searcher asks only once the space is known"
+        checked, repairs = self.space.check(config)
         if repairs:
             raise ConfigError(list(repairs))
-        return config
+        return checked
 
-    def adopt(self, state: SearchState, nested: Mapping[str, Any]) -> Queued | None:
-        """Find or make a proposal for a trial that Tune knows and we do not; None: not ours.
+    def number(self, proposal: Proposal, made_from: int) -> Queued:
+        """Give a checked proposal its id and write it to the ledger; it is not queued."""
+        return self._written(self.state.number(proposal, made_from))
+
+    def enqueue(self, proposal: Proposal, made_from: int, *, first: bool = False) -> Queued:
+        """Queue a checked proposal under a new id, and write it to the ledger."""
+        return self._written(self.state.enqueue(proposal, made_from, first=first))
+
+    def _written(self, queued: Queued) -> Queued:
+        events.proposal(
+            self.journal.append,
+            queued.proposal,
+            number=queued.id,
+            config=self.state.space.show(queued.proposal.config),
+            made_from=queued.made_from,
+        )
+        return queued
+
+    def adopt(self, config: Config) -> Queued:
+        """Find or make a proposal for a trial that Tune knows and we do not.
 
         It was restarted under a new id, or began after a checkpoint of ours that was not the last:
-        then its proposal waits in the queue again.
+        then its proposal waits in the queue again. Raises `ConfigError` for a trial of another
+        search.
         """
-        try:
-            config = self.config_of(nested)
-        except ConfigError:
-            return None
-        waiting = state.take(config)
+        config = self.check(config)
+        waiting = self.state.take(config)
         if waiting is not None:
             return waiting
         proposal = Proposal(config, "restarted by Tune under a new id", "user")
-        numbered = state.number(proposal, len(state.ended))
-        self.journal.proposal(state.space, numbered)
-        return numbered
+        return self.number(proposal, len(self.state.ended))
+
+    # -- trials --------------------------------------------------------------------------------
+
+    def start(self, trial_id: str, queued: Queued) -> None:
+        """A trial begins with a numbered proposal that is not in the queue (any more)."""
+        self.state.start(trial_id, queued.proposal)
+        self._started_at[trial_id] = time.monotonic()
+        events.start(self.journal.append, trial_id=trial_id, proposal=queued.id)
+
+    def end(self, trial_id: str, *, failed: bool, trained: float, stopped: bool) -> None:
+        """A known trial ended, ``stopped`` as in `TrialRecord`.
+
+        ``trained`` is its training's seconds as the caller knows them: they count for a trial that
+        began before a restore.
+        """
+        begun = self._started_at.pop(trial_id, None)
+        seconds = trained if begun is None else time.monotonic() - begun
+        record = self.state.end(trial_id, failed=failed, seconds=seconds, stopped=stopped)
+        if record is None:
+            return
+        events.outcome(
+            self.journal.append,
+            trial_id=trial_id,
+            status=record.status,
+            score=record.score,
+            seconds=record.seconds,
+            diagnosis=record.diagnosis.text if record.diagnosis else "",
+            error=record.error,
+            stopped=record.stopped,
+            curve=None if record.curve is None else record.curve.to_json,
+        )
+
+    def note_error(self, trial_id: str, text: str) -> None:
+        """Keep the text of an ended trial's error, without keys that it may quote."""
+        record = self.state.ended_record(trial_id)
+        if record is not None:
+            text = without_secrets(text)
+            self.state.put(replace(record, error=text))
+            events.error(self.journal.append, trial_id=trial_id, text=text)
 
     def add_evaluated(
-        self, state: SearchState, parameters: Mapping[str, Any], **outcome: Any
+        self,
+        config: Config,
+        *,
+        value: float | None,
+        error: bool,
+        pruned: bool,
+        intermediate_values: list[float] | None,
     ) -> None:
-        """Take in a trial that was evaluated elsewhere; raises `ConfigError` if it does not fit."""
-        record = evaluated_record(state, self.config_of(parameters), **outcome)
-        state.add_evaluated(record)
-        self.journal.evaluated(state.space, record)
+        """Take in a trial that ran elsewhere; raises `ConfigError` if it does not fit.
 
-    def _known_space(self) -> RaySpace:
-        assert self.ray_space is not None, "the searcher asks only once the space is known"
-        return self.ray_space
+        A failed or non-finite value leaves it without a score. A pruned one keeps its value, and
+        the rationale says that it was stopped early.
+        """
+        state, config = self.state, self.check(config)
+        trial_id = f"given_{len(state.ended):04d}"
+        for epoch, metric in enumerate(intermediate_values or (), start=1):
+            state.history.append(trial_id, epoch, {state.metric: metric})
+        curve = state.history.curve(trial_id) if intermediate_values else None
+        usable = value is not None and math.isfinite(value) and not error
+        record = TrialRecord(
+            trial_id=trial_id,
+            config=config,
+            status="failed" if error else "done",
+            source="user",
+            rationale="evaluated elsewhere" + (", stopped early" if pruned else ""),
+            score=value if usable else None,
+            stopped=pruned,
+            curve=curve,
+            diagnosis=diagnose(curve, state.metric, state.mode) if curve is not None else None,
+        )
+        state.add_evaluated(record)
+        events.evaluated(
+            self.journal.append,
+            trial_id=trial_id,
+            status=record.status,
+            score=record.score,
+            config=state.space.show(config),
+            rationale=record.rationale,
+            stopped=pruned,
+            curve=None if curve is None else curve.to_json,
+        )
+
+    def note_unfinished(self) -> None:
+        """The run ends: write the curve so far of each trial that is under way."""
+        for record in self.evidence().running:
+            curve = None if record.curve is None else record.curve.to_json()
+            events.unfinished(self.journal.append, trial_id=record.trial_id, curve=curve)
+
+    def move_to(self, space: SearchSpace) -> None:
+        """Go on in a space of today, whose value objects count; what does not fit is forgotten."""
+        self.space = space
+        if self._state is not None:
+            self._state.move_to(space)

@@ -15,7 +15,7 @@ from raymimic.advisor import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
 from raymimic.records import Budget, Config, Mode, Proposal
-from raymimic.search.archive import Archive, fitting, packed, shown, unpack
+from raymimic.search.archive import BLOCK, fitting, packed, packed_blocks, shown, unpacked
 from raymimic.space import SearchSpace
 
 
@@ -60,27 +60,27 @@ class SearchState:
     next_id: int = 0
     _ended_at: dict[str, int] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
-    _archive: Archive = field(default_factory=Archive)
+    _blocks: dict[int, bytes] = field(default_factory=dict)  # of ended trials, for `packed_blocks`
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain data: configurations as the space shows them, ended trials as pickled blocks."""
         running = list(self.running.values())
         state = {
             **self.__dict__,
-            "ended": self._archive.blocks(self.ended, self.space),
+            "ended": packed_blocks(self.ended, self.space, self._blocks),
             "running": packed(shown(running, self.space)),
             "queue": [_shown(queued, self.space) for queued in self.queue],
             "history": packed([self.history.only(record.trial_id for record in running)]),
         }
-        for derived in ("_archive", "_ended_at", "_seen"):
+        for derived in ("_blocks", "_ended_at", "_seen"):
             del state[derived]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        (self.history,) = unpack([state["history"]])
-        running = unpack([state["running"]])
-        self._settle(unpack(state["ended"]), running, state["queue"], self.space)
+        (self.history,) = unpacked([state["history"]])
+        running = unpacked([state["running"]])
+        self._settle(unpacked(state["ended"]), running, state["queue"], self.space)
 
     def move_to(self, space: SearchSpace) -> None:
         """Give everything known the value objects of ``space``; what does not fit is forgotten."""
@@ -96,7 +96,7 @@ class SearchState:
         space: SearchSpace,
     ) -> None:
         """Take in plain trials and proposals, and build what is derived from them."""
-        self.space, self._archive = space, Archive()
+        self.space, self._blocks = space, {}
         self.ended = fitting(ended, space)
         self._ended_at = {record.trial_id: at for at, record in enumerate(self.ended)}
         self.running = {record.trial_id: record for record in fitting(running, space)}
@@ -193,7 +193,7 @@ class SearchState:
         if trial_id not in self.history and not failed:
             self._note(begun.config, -1)
             return None
-        curve = self.history.curve(trial_id) if trial_id in self.history else None
+        curve = self.curve(trial_id)
         record = replace(
             begun,
             status="failed" if failed else "done",
@@ -213,7 +213,7 @@ class SearchState:
             self.ended.append(record)
         else:
             self.ended[at] = record
-            self._archive.forget(at)
+            self._blocks.pop(at // BLOCK, None)
 
     def add_evaluated(self, record: TrialRecord) -> None:
         """Keep a trial evaluated outside this search."""
@@ -224,6 +224,14 @@ class SearchState:
         """The ended trial of that id, if there is one."""
         at = self._ended_at.get(trial_id)
         return None if at is None else self.ended[at]
+
+    def trial(self, trial_id: str) -> TrialRecord | None:
+        """The running or ended trial of that id, if there is one."""
+        return self.running.get(trial_id) or self.ended_record(trial_id)
+
+    def curve(self, trial_id: str) -> Curve | None:
+        """Every epoch of a trial that was reported here, None before the first."""
+        return self.history.curve(trial_id) if trial_id in self.history else None
 
     # -- evidence ----------------------------------------------------------------------------
 
@@ -255,6 +263,5 @@ class SearchState:
         return build
 
     def _with_curve(self, record: TrialRecord) -> TrialRecord:
-        if record.trial_id not in self.history:
-            return record
-        return replace(record, curve=self.history.curve(record.trial_id))
+        curve = self.curve(record.trial_id)
+        return record if curve is None else replace(record, curve=curve)

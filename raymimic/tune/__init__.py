@@ -7,6 +7,7 @@ from raymimic.tune.guide import Guide
 from raymimic.tune.live import LiveKnobs, TrialKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
+from raymimic.tune.wiring import Raymimic
 
 __all__ = [
     "Guide",
@@ -14,6 +15,7 @@ __all__ = [
     "LLMScheduler",
     "LLMSearcher",
     "LiveKnobs",
+    "Raymimic",
     "RaymimicCallback",
     "TrialKnobs",
     "program_trainable",

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError
 
-from raymimic.background import Background
+from raymimic.inquiry import Background
 
 NAMESPACE = "raymimic"
 """Of all our actors. Not the job's own namespace, which has a new random name in each: a restored

@@ -33,9 +33,9 @@ from raymimic.evolution import (
     write_results,
 )
 from raymimic.evolution.table import summary
+from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, describe, resolve_llm
 from raymimic.records import Mode
-from raymimic.search.checkpoint import default_ledger_path
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import epoch_of, metrics_of, restarted, seconds_of
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 
-class Confesses(Protocol):
-    """Has a way to say that one of its hooks failed."""
+class SaysFaults(Protocol):
+    """Can say that one of its hooks failed."""
 
     def fault(self, hook: str, error: Exception) -> None:
         """Count it, keep it and say it."""
 
 
-S = TypeVar("S", bound=Confesses)
+S = TypeVar("S", bound=SaysFaults)
 
 
 def guarded(hook: Callable[..., Any]) -> Callable[..., Any]:

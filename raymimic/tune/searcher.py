@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import random
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE, Searcher
 
+from raymimic import events
 from raymimic.advisor import (
     Advisor,
     SearchEvidence,
@@ -30,28 +30,25 @@ from raymimic.advisor import (
     read_lessons,
     write_lessons_file,
 )
-from raymimic.curves import Curve
-from raymimic.foreign import without_secrets
-from raymimic.ledger import Ledger
+from raymimic.curves import CurveHistory
+from raymimic.errors import ConfigError
+from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
-from raymimic.records import Mode
-from raymimic.search import checkpoint as resume
-from raymimic.search.journal import Journal
-from raymimic.search.question import Asking
-from raymimic.search.queue import Feed
+from raymimic.records import Config, EpochReport, Mode, Proposal
+from raymimic.search import checkpoint
+from raymimic.search.question import ProposalInquiry
+from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
-from raymimic.search.state import Queued, SearchState
-from raymimic.summary import Tally
+from raymimic.search.state import Queued
+from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
 from raymimic.tune.arguments import check_arguments
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import (
     ANONYMOUS_METRIC,
+    Reports,
     config_of,
-    epoch_of,
-    metrics_of,
-    restarted,
     seconds_of,
 )
 
@@ -112,28 +109,34 @@ class LLMSearcher(Searcher):
         timeout: float = 60.0,
         patience: float | None = None,
         seed: int | None = None,
-        ledger: str | None = None,
+        ledger: str | os.PathLike[str] | None = None,
     ) -> None:
         check_arguments(metric, mode, batch_size, timeout, patience)
         super().__init__(metric=metric, mode=mode)
         self._metric: str | None = metric
         self._mode: str | None = mode
         seed = random.SystemRandom().randrange(2**31) if seed is None else seed
-        self._session = Session(
-            journal=Journal(Ledger(ledger or resume.default_ledger_path())),
-            seed=seed,
-            instruction=instruction,
-            points=[dict(point) for point in points_to_evaluate or ()],
-            lessons=None if lessons is None else read_lessons(lessons),
-            ray_space=None if space is None else RaySpace.from_ray(dict(space), whole=True),
-        )
-        self._feed = Feed(
-            Asking(choose_advisor(llm, seed=seed, timeout=timeout), timeout),
-            Asking(StatisticalAdvisor(seed), timeout),
+        proposer = choose_advisor(llm, seed=seed, timeout=timeout)
+        self._advised_by = describe_advisor(proposer)
+        self._queue = ProposalQueue(
+            ProposalInquiry(proposer, timeout),
+            ProposalInquiry(StatisticalAdvisor(seed), timeout),
             batch_size=batch_size,
             patience=patience,
         )
-        self._started_at: dict[str, float] = {}
+        self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
+        self._session = Session(
+            Journal(Ledger(ledger or default_ledger_path())),
+            seed,
+            instruction,
+            None if lessons is None else read_lessons(lessons),
+            None if self._space is None else self._space.space,
+        )
+        # As the user gave them, until the space is known: configurations to run first, and trials
+        # that were evaluated elsewhere.
+        self._points = [dict(point) for point in points_to_evaluate or ()]
+        self._given: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.reports = Reports(self._keep, self._epochs)
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
 
@@ -151,13 +154,14 @@ class LLMSearcher(Searcher):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
         samples: int = spec.get("num_samples") or _NO_LIMIT
-        before = session.state.started if session.state else 0
-        session.trials_total = before + samples if 0 < samples < _NO_LIMIT else None
+        limited = 0 < samples < _NO_LIMIT
+        session.trials_total = session.trials_started + samples if limited else None
         self._summarised = False
         session.seconds_total = spec.get("time_budget_s")
-        session.ray_space = session.ray_space or offered
-        for point in [*session.points, *(given["parameters"] for given in session.given)]:
-            session.config_of(point)  # a bad point is said before the first trial runs
+        self._space = self._space or offered
+        session.space = self._space.space
+        for point in [*self._points, *(parameters for parameters, _ in self._given)]:
+            session.check(self._flat(point))  # a bad point is said before the first trial runs
         if dry_run.is_on():
             session.journal = Journal(Ledger(os.devnull))
             raise dry_run.Reached(self)
@@ -168,87 +172,106 @@ class LLMSearcher(Searcher):
         self._session.concurrency = max_concurrent
         return False
 
-    def _ready(self) -> SearchState:
-        """Return the search's state; it begins once space, metric and mode are known."""
+    def _ready(self) -> Session:
+        """Return the session; it begins once space, metric and mode are known."""
         session = self._session
-        if session.state is not None:
-            return session.state
+        if session.begun:
+            return session
         name = type(self).__name__
-        if session.ray_space is None:
+        if self._space is None:
             raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=name, space="space"))
         if self._mode is None:
             raise RuntimeError(
                 UNDEFINED_METRIC_MODE.format(cls=name, metric=self._metric, mode=self._mode)
             )
         self._metric = self._metric or ANONYMOUS_METRIC
-        advisor = self._feed.asking.advisor
-        logger.info("raymimic: %s. Ledger: %s", describe_advisor(advisor), self.ledger.path)
         mode: Mode = "min" if self._mode == "min" else "max"
-        return session.begin(self._metric, mode, advisor, self._feed.batch(session.concurrency))
+        logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.path)
+        session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
+        for point in self._points:
+            config = session.check(self._flat(point))
+            session.enqueue(Proposal(config, "given in points_to_evaluate", "user"), 0)
+        for parameters, outcome in self._given:
+            session.add_evaluated(self._flat(parameters), **outcome)
+        self._points, self._given = [], []
+        return session
+
+    def _flat(self, nested: Mapping[str, Any]) -> Config:
+        """The searched part of a configuration as a user writes it, not yet checked."""
+        assert self._space is not None, "nobody asks before the space is known"
+        return self._space.flatten(nested)
 
     # -- proposals -----------------------------------------------------------------------------
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next configuration, or None while one is on its way."""
-        state, session = self._ready(), self._session
+        """Return the next configuration, or None while one is on its way.
+
+        Raises RuntimeError where space or mode were never given; a fault of ours costs no more than
+        a random configuration.
+        """
+        session, queued = self._ready(), None
         try:
-            queued = self._feed.next(session, state)
+            queued = self._queue.next(session)
+            if queued is not None:
+                session.start(trial_id, queued)
+                self._queue.ask_if_low(session, due=False)
         except Exception as error:  # noqa: BLE001 - raised, it would end the whole experiment
             self.fault("suggest", error)
-            queued = self._feed.at_random(session, state, "crash", "the searcher failed")
+            if not session.state.knows(trial_id):
+                queued = self._start_at_random(session, trial_id)
         if queued is None:
             return None
-        self._start(state, trial_id, queued)
-        self._ask_ahead()
-        assert session.ray_space is not None
-        return session.ray_space.nest(queued.proposal.config)
+        assert self._space is not None
+        return self._space.nest(queued.proposal.config)
 
     @guarded
-    def _ask_ahead(self) -> None:
-        self._feed.ask_if_low(self._session, self._ready(), due=False)
-
-    def _start(self, state: SearchState, trial_id: str, queued: Queued) -> None:
-        state.start(trial_id, queued.proposal)
-        self._started_at[trial_id] = time.monotonic()
-        self._session.journal.start(trial_id, queued)
+    def _start_at_random(self, session: Session, trial_id: str) -> Queued:
+        queued = self._queue.at_random(session, "crash", "the searcher failed")
+        session.start(trial_id, queued)
+        return queued
 
     # -- results -------------------------------------------------------------------------------
 
     @guarded
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep one epoch of a running trial."""
-        state = self._ready()
-        if not state.knows(trial_id):
-            adopted = self._session.adopt(state, config_of(result))
-            if adopted is None:
-                return
-            self._start(state, trial_id, adopted)
-        _keep(state, trial_id, result)
+        session = self._ready()
+        if not session.state.knows(trial_id):
+            try:
+                adopted = session.adopt(self._flat(config_of(result)))
+            except ConfigError:
+                return  # none of ours
+            session.start(trial_id, adopted)
+        self.reports.hear("searcher", trial_id, result)
 
     @guarded
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Keep a trial's last epoch (it comes only here) and its outcome."""
-        state, session = self._ready(), self._session
+        session = self._ready()
+        state = session.state
         if not state.knows(trial_id):
             return
         # The result of a scheduler's or a criterion's stop comes only here, and a paused trial that
         # is stopped has none; a function that returns has its last result repeated.
-        stopped = not error and (not result or (epoch_of(result) or 0) > state.epochs(trial_id))
+        reports = self.reports
+        stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
         if result:
-            _keep(state, trial_id, result)
-        begun = self._started_at.pop(trial_id, None)
-        # One that began before a restore: Tune knows how long it trained.
-        trained = seconds_of(result or {})
-        seconds = trained if begun is None else time.monotonic() - begun
-        record = state.end(trial_id, failed=error, seconds=seconds, stopped=stopped)
-        if record is not None:
-            session.journal.outcome(record)
+            reports.last("searcher", trial_id, result)
+        reports.forget(trial_id)
+        session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:  # after an error its text comes next (`note_error`): a question can wait
-            self._feed.trial_ended(session, state)
-        if session.all_started and not state.running and not self.attended:
+            self._queue.trial_ended(session)
+        if not session.trials_left and not state.running and not self.attended:
             self.finish()
+
+    def _keep(self, report: EpochReport) -> None:
+        state = self._ready().state
+        state.record(report.trial_id, report.epoch, report.metrics, report.restarted)
+
+    def _epochs(self, trial_id: str) -> int:
+        return self._ready().state.epochs(trial_id)
 
     @guarded
     def note_error(self, trial_id: str, text: str) -> None:
@@ -256,20 +279,15 @@ class LLMSearcher(Searcher):
 
         Called by `RaymimicCallback`.
         """
-        state = self._ready()
-        record = state.ended_record(trial_id)
-        if record is not None:
-            text = without_secrets(text)
-            state.put(replace(record, error=text))
-            self._session.journal.note("error", trial_id=trial_id, text=text)
+        self._ready().note_error(trial_id, text)
 
-    def note(self, event: str, **fields: Any) -> None:
+    def note(self, event: str, /, **fields: Any) -> None:
         """Keep an event of the `LLMScheduler` that works beside this searcher."""
-        self._session.journal.note(event, **fields)
+        self._session.journal.append(event, **fields)
 
     def fault(self, hook: str, error: Exception) -> None:
         """Keep that raymimic itself failed in a hook; the search goes on without what it did."""
-        self._session.journal.note("fault", hook=hook, text=f"{type(error).__name__}: {error}")
+        events.fault(self._session.journal.append, hook=hook, error=error)
         if self.tally.faults.total() == 1:
             logger.warning(
                 "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
@@ -281,11 +299,10 @@ class LLMSearcher(Searcher):
         if self._summarised:
             return self.summary()
         self._summarised = True
-        if session.state is not None:
-            for record in session.evidence(session.state).running:
-                session.journal.unfinished(record)
+        if session.begun:
+            session.note_unfinished()
         text = self.summary()
-        session.journal.note("summary", text=text)
+        events.summary(session.journal.append, text=text)
         self.ledger.flush()
         logger.info("%s", text)
         return text
@@ -312,17 +329,16 @@ class LLMSearcher(Searcher):
 
         Raises `ConfigError` if the point does not fit the space (once the space is known).
         """
-        given: dict[str, Any] = {
-            "parameters": dict(parameters),
+        outcome: dict[str, Any] = {
             "value": value,
             "error": error,
             "pruned": pruned,
             "intermediate_values": intermediate_values,
         }
-        if self._session.ray_space is None or self._mode is None:
-            self._session.given.append(given)  # the space comes with the run
+        if self._space is None or self._mode is None:
+            self._given.append((dict(parameters), outcome))  # the space comes with the run
         else:
-            self._session.add_evaluated(self._ready(), **given)
+            self._ready().add_evaluated(self._flat(parameters), **outcome)
 
     # -- what others may read ------------------------------------------------------------------
 
@@ -338,22 +354,21 @@ class LLMSearcher(Searcher):
 
     def trial(self, trial_id: str) -> TrialRecord | None:
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
-        state = self._ready()
-        return state.running.get(trial_id) or state.ended_record(trial_id)
+        return self._ready().state.trial(trial_id)
 
-    def curve(self, trial_id: str) -> Curve | None:
-        """Every epoch of a trial reported so far, None before the first."""
-        history = self._ready().history
-        return history.curve(trial_id) if trial_id in history else None
+    @property
+    def history(self) -> CurveHistory:
+        """Every epoch reported since the search began, and of what a restore runs on."""
+        return self._ready().state.history
 
     def evidence(self) -> SearchEvidence:
         """All that the advisor would be shown now."""
-        return self._session.evidence(self._ready())
+        return self._ready().evidence()
 
     def next_question(self) -> tuple[SearchEvidence, int]:
         """The evidence of the next question and how many configurations it would ask for."""
         evidence = self.evidence()
-        wanted = evidence.budget.cap(self._feed.batch(self._session.concurrency))
+        wanted = evidence.budget.cap(self._queue.batch(self._session))
         return question_to_guide(evidence, wanted, self._session.seed)
 
     def summary(self) -> str:
@@ -364,7 +379,8 @@ class LLMSearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Write everything known to ``checkpoint_path``; called by Tune while it runs."""
-        resume.save(checkpoint_path, self._session, self._metric, self._mode)
+        own = (self._metric, self._mode, self._space, self._points, self._given)
+        checkpoint.save(checkpoint_path, self._session, own, dumps=cloudpickle.dumps)
 
     @guarded
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
@@ -372,22 +388,13 @@ class LLMSearcher(Searcher):
         super().save_to_dir(checkpoint_dir, session_str)
 
     def restore(self, checkpoint_path: str) -> None:
-        """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too."""
-        saved = resume.load(checkpoint_path)
-        self._metric, self._mode = self._metric or saved.metric, self._mode or saved.mode
-        self._session = resume.take_up(saved, offered=self._session)
+        """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too.
+
+        Raises ValueError for a file that is no checkpoint, or one of another layout.
+        """
+        saved = checkpoint.load(checkpoint_path)
+        metric, mode, space, self._points, self._given = saved.adapter
+        self._metric, self._mode = self._metric or metric, self._mode or mode
+        self._space = self._space or space
+        self._session = checkpoint.resume(saved, offered=self._session)
         self._summarised = False
-        if self._session.state is not None:
-            logger.info(
-                "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
-                len(self._session.state.ended),
-                len(self._session.state.running),
-                len(self._session.state.queue),
-                self.ledger.path,
-            )
-
-
-def _keep(state: SearchState, trial_id: str, result: Mapping[str, Any]) -> None:
-    """Add one result to a known trial's curve."""
-    epoch = epoch_of(result) or state.epochs(trial_id) + 1
-    state.record(trial_id, epoch, metrics_of(result), restarted(result))

@@ -241,10 +241,9 @@ def test_a_reply_that_was_paid_for_and_not_used_is_used_after_a_crash(tmp_path):
 
 
 def test_another_programs_ledger_is_refused(tmp_path):
-    evolution(tmp_path).ask("t0")
-    evolution(tmp_path).ledger.flush()
     made = evolution(tmp_path)
-    made.ledger.flush()
+    made.ask("t0")
+    made.close()
     other = Program.parse(PROGRAM.replace("0.05", "0.5"))
     with pytest.raises(ProgramError, match="another program"):
         Evolution(other, made.state.objectives, ledger=tmp_path / "ledger.jsonl")

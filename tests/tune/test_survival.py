@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tune_fakes import CountingAdvisor, run_trial, suggest
 
 from raymimic import RaymimicCallback, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.summary import tally_of
+from raymimic.testing.advisors import CountingAdvisor, run_trial, suggest
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -28,9 +34,9 @@ def broken(monkeypatch):
 def test_a_fault_of_ours_is_counted_and_ends_no_experiment(make, events, broken, caplog):
     searcher = make(llm=CountingAdvisor(), batch_size=2)
     suggest(searcher, "a")
-    broken(type(searcher._session.state), "record")
+    broken(type(searcher._session._state), "record")
     run_trial(searcher, "a", [2.0, 1.0])
-    broken(type(searcher._feed), "next")
+    broken(type(searcher._queue), "next")
     assert 0 <= suggest(searcher, "b")["x"] <= 1
     assert searcher.trial("b").source == "random"
     faults = [(row["hook"], row["text"]) for row in events("fault")]
@@ -140,3 +146,55 @@ def test_the_meter_goes_on_counting_after_a_restore(capsys):
     assert "*best*" not in second
     assert third.startswith("[3/3 · ")
     assert "*best*" in third
+
+
+def test_no_fault_of_ours_leaves_suggest(make, events, broken, monkeypatch):
+    searcher = make(llm=CountingAdvisor(), batch_size=4)
+    suggest(searcher, "a")
+
+    def fails_ahead(queue, session, *, due):
+        assert due, "nobody thought of it"
+
+    monkeypatch.setattr(type(searcher._queue), "ask_if_low", fails_ahead)
+    assert suggest(searcher, "b") == {"x": 0.02}  # it had begun: what was asked ahead is missing
+    broken(type(searcher._session), "start")
+    assert searcher.suggest("c") is None  # Tune asks again
+    assert [row["hook"] for row in events("fault")] == ["suggest", "suggest", "_start_at_random"]
+    starts = [row["trial_id"] for row in events("start")]
+    assert starts == ["a", "b"]
+
+
+ASCII = """
+import logging
+from raymimic import Advice, LLMSearcher, Proposal
+from ray import tune
+
+logging.basicConfig(level=logging.DEBUG)
+
+class Foreign:
+    name, remote = "\\u8bed\\u8a00", False
+    def propose(self, evidence, n):
+        return Advice((Proposal({"x\\u00b7": 0.5}, "\\u2026 \\u4f60\\u597d", "llm"),))
+
+searcher = LLMSearcher({"x\\u00b7": tune.uniform(0, 1)}, "pert\\u00e9", "min", llm=Foreign(),
+                       ledger="ledger.jsonl", instruction="\\u2014")
+assert searcher.suggest("a")
+searcher.on_trial_result("a", {"pert\\u00e9": 1.0, "training_iteration": 1})
+searcher.on_trial_complete("a", {"pert\\u00e9": 0.5, "training_iteration": 2})
+searcher.suggest("b")
+searcher.on_trial_complete("b", error=True)
+searcher.note_error("b", "\\u041e\\u0448\\u0438\\u0431\\u043a\\u0430")
+searcher.on_trial_result("b", {"pert\\u00e9": object(), "training_iteration": "\\u221e"})
+searcher.finish()
+assert not searcher.tally.faults, searcher.tally.faults
+print("survived")
+"""
+
+
+def test_text_that_the_terminal_cannot_show_ends_nothing(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(
+        [sys.executable, "-c", ASCII], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert shown.stdout.endswith("survived\n"), shown.stderr
+    assert "Logging error" not in shown.stderr
