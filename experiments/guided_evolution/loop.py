@@ -60,9 +60,10 @@ def random_search(
 ) -> Evolution:
     """The control: each candidate is the seed with one to eight random edits; no selection."""
     made = Evolution(seed_program(program), OBJECTIVES, settings=Settings(seed=seed), ledger=ledger)
+    made.begin()
     made.release_running()
     smoke, runner = SmokeTest(task), Runner(task)
-    number = made.state.next_plan
+    number = sum(one.children + one.rejected.total() for one in made.state.tally.values())
     while len(made.state.of_status("done", "failed")) < evaluations:
         if not made.state.of_status("waiting"):
             _add_random(made, smoke, random.Random(f"{seed}/{number}"), number)

@@ -115,7 +115,7 @@ class Evolution:
 
         ``ahead`` is how many should be ready: as many as are evaluated at once.
         """
-        self._begin()
+        self.begin()
         self._collect()
         waiting = self.state.of_status("waiting")
         started = None
@@ -278,7 +278,8 @@ class Evolution:
         ]
         self.lose(gone)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Say in the ledger what begins, once; `ask` does it."""
         if self._begun:
             return
         self._begun = True
