@@ -32,8 +32,6 @@ def build_optimizer(model, steps):
     optimizer = Lookahead(model.parameters(), lr=0.02, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps + 1)
     return optimizer, schedule
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -71,8 +69,6 @@ class Head(nn.Module):
     def forward(self, x):
         weights = torch.softmax(self.look(x) * self.sharpness, dim=2)
         return (weights * self.value(x)).sum(2)
-
-
 # EVOLVE-BLOCK-END
 
 

@@ -37,8 +37,6 @@ class Features(nn.Module):
         x = functional.relu(self.norm2(self.mix(self.depth2(x))))
         x = functional.relu(self.norm3(self.mix(self.depth3(x))))
         return functional.relu(self.norm4(self.mix(self.depth4(x))))
-
-
 # EVOLVE-BLOCK-END
 
 

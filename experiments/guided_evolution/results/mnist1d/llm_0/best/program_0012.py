@@ -14,8 +14,6 @@ def build_optimizer(model, steps):
         optimizer, max_lr=0.02, total_steps=steps + 1, pct_start=0.2
     )
     return optimizer, schedule
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -44,8 +42,6 @@ class Features(nn.Module):
         x = self._shrink(x + functional.silu(self.norm3(self.conv3(x))))
         extremes = torch.cat([x.mean(2), x.amax(2)], dim=1)
         return x * torch.sigmoid(self.gate(extremes))[:, :, None]
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -59,8 +55,6 @@ class Head(nn.Module):
 
     def forward(self, x):
         return self.linear(torch.cat([x.mean(2), x.amax(2)], dim=1))
-
-
 # EVOLVE-BLOCK-END
 
 

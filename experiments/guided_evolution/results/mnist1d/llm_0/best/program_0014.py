@@ -14,8 +14,6 @@ def build_optimizer(model, steps):
         optimizer, max_lr=0.03, total_steps=steps + 1, pct_start=0.3
     )
     return optimizer, schedule
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -40,8 +38,6 @@ class Features(nn.Module):
         x = functional.relu(self.norm2(self.mix2(self.depth2(x))))
         x = functional.relu(self.norm3(self.mix3(self.depth3(x))))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 

@@ -35,8 +35,6 @@ class Features(nn.Module):
             )
             x = functional.silu(self.norms[turn + 1](self.mix(seen) + first)) + x
         return functional.max_pool1d(x, 4)
-
-
 # EVOLVE-BLOCK-END
 
 

@@ -37,8 +37,6 @@ class Features(nn.Module):
         x = functional.relu(self.norm2(self.mix(self.depth2(x))))
         x = functional.relu(self.norm3(self.mix(self.depth3(x))))
         return functional.relu(self.norm4(self.mix(self.depth4(x))))
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -53,8 +51,6 @@ class Head(nn.Module):
 
     def forward(self, x):
         return self.linear(x.flatten(1))
-
-
 # EVOLVE-BLOCK-END
 
 

@@ -22,9 +22,7 @@ class Features(nn.Module):
     def __init__(self, in_channels):
         super().__init__()
         self.out_channels = 12
-        self.conv1 = nn.Sequential(
-            nn.Conv1d(in_channels, 12, 5, stride=2, padding=1), nn.Dropout(0.2)
-        )
+        self.conv1 = nn.Sequential(nn.Conv1d(in_channels, 12, 5, stride=2, padding=1), nn.Dropout(0.2))
         self.conv2 = nn.Conv1d(12, 12, 3, stride=2, padding=1)
         self.conv3 = nn.Conv1d(12, 12, 3, stride=2, padding=1)
 
@@ -33,8 +31,6 @@ class Features(nn.Module):
         x = functional.relu(self.conv2(x))
         x = functional.relu(self.conv3(x))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 

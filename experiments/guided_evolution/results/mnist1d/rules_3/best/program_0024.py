@@ -10,8 +10,6 @@ from torch.nn import functional
 def build_optimizer(model, steps):
     """The optimizer, and the schedule that is stepped after each batch (or None)."""
     return (torch.optim.Adam(model.parameters(), lr=0.004), None)
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -31,8 +29,6 @@ class Features(nn.Module):
         x = functional.relu(self.conv3(x))
         x = functional.relu(self.conv2(x))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 

@@ -31,8 +31,6 @@ class Features(nn.Module):
         x = functional.relu(self.conv2(x))
         x = functional.relu(self.conv3(x))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 

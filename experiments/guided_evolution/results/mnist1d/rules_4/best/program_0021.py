@@ -22,9 +22,7 @@ class Features(nn.Module):
     def __init__(self, in_channels):
         super().__init__()
         self.out_channels = 25
-        self.conv1 = nn.Sequential(
-            nn.Conv1d(in_channels, 25, 5, stride=2, padding=1), nn.BatchNorm1d(25)
-        )
+        self.conv1 = nn.Sequential(nn.Conv1d(in_channels, 25, 5, stride=2, padding=1), nn.BatchNorm1d(25))
         self.conv2 = nn.Conv1d(25, 25, 3, stride=2, padding=1)
         self.conv3 = nn.Sequential(nn.BatchNorm1d(25), nn.Conv1d(25, 25, 3, stride=2, padding=1))
 
@@ -33,8 +31,6 @@ class Features(nn.Module):
         x = functional.relu(self.conv2(x))
         x = functional.relu(self.conv3(x))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 

@@ -31,8 +31,6 @@ class Features(nn.Module):
         x = functional.relu(self.conv2(x))
         x = functional.relu(self.conv3(x))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -46,8 +44,6 @@ class Head(nn.Module):
 
     def forward(self, x):
         return self.linear(x.flatten(1))
-
-
 # EVOLVE-BLOCK-END
 
 

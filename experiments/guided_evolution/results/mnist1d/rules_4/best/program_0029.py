@@ -22,9 +22,7 @@ class Features(nn.Module):
     def __init__(self, in_channels):
         super().__init__()
         self.out_channels = 19
-        self.conv1 = nn.Sequential(
-            nn.Conv1d(in_channels, 19, 7, stride=2, padding=2), nn.BatchNorm1d(19)
-        )
+        self.conv1 = nn.Sequential(nn.Conv1d(in_channels, 19, 7, stride=2, padding=2), nn.BatchNorm1d(19))
         self.conv2 = nn.Conv1d(19, 19, 3, stride=2, padding=1)
         self.conv3 = nn.Sequential(nn.Conv1d(19, 19, 3, stride=2, padding=1), nn.BatchNorm1d(19))
 
@@ -33,8 +31,6 @@ class Features(nn.Module):
         x = functional.relu(self.conv2(x))
         x = functional.relu(self.conv3(x))
         return x
-
-
 # EVOLVE-BLOCK-END
 
 
@@ -48,8 +44,6 @@ class Head(nn.Module):
 
     def forward(self, x):
         return self.linear(x.flatten(1))
-
-
 # EVOLVE-BLOCK-END
 
 
