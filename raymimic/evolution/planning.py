@@ -36,6 +36,10 @@ class Shares:
 
     ``crossover`` is the probability that a child comes of two parents, ``thought`` that a mutation
     is Evolution of Thought; ``voices`` are the relative shares of "plain" and of each persona.
+
+    >>> from raymimic import Shares
+    >>> Shares(crossover=0.5).thought
+    0.25
     """
 
     crossover: float = 0.35

@@ -20,6 +20,12 @@ _SMOKE_BATCHES = 2
 class TrainingTask:
     """Classification data, already split, and the training that every candidate gets.
 
+    >>> import numpy as np
+    >>> from raymimic import TrainingTask
+    >>> inputs, labels = np.zeros((4, 1, 8)), np.array([0, 1, 2, 1])
+    >>> TrainingTask(inputs, labels, inputs, labels).classes
+    3
+
     Args:
         x_train, x_valid, x_test: Inputs, float arrays (samples, *input shape); test may be empty.
         y_train, y_valid: Labels, integer arrays of 0 ... classes - 1. Test labels are not here:

@@ -65,6 +65,11 @@ class GuidedEvolutionSearch(Searcher):
     ``config["program"]`` and reports the objectives. ``config["individual"]`` is its number. Works
     as any searcher: schedulers, ``ConcurrencyLimiter``, ``Tuner.restore``, time budgets.
 
+    >>> from raymimic import GuidedEvolutionSearch
+    >>> search = GuidedEvolutionSearch("conv1d", llm="none", seed=0)
+    >>> "EVOLVE-BLOCK-START" in search.suggest("t1")["program"]
+    True
+
     Args:
         program: A Python file whose blocks may change (see `raymimic.evolution.program`), or
             "conv1d" or "exquisite-net-v2", which ship with this package.
