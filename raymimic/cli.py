@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
+from raymimic.report.commands import add_commands
 
 if TYPE_CHECKING:
     from raymimic.advisor import SearchEvidence
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_prompt(commands)
     _add_lessons(commands)
+    add_commands(commands)
     return parser
 
 
@@ -126,12 +128,11 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _prompt(options: argparse.Namespace) -> None:
     from raymimic.advisor import build_request
-    from raymimic.llm import cost, estimate_tokens, resolve_llm
-    from raymimic.llm.prices import DEFAULT_ANTHROPIC_MODEL
+    from raymimic.llm import PROVIDERS, cost, estimate_tokens, resolve_llm
 
     logging.getLogger("raymimic").setLevel(logging.WARNING)
     llm = resolve_llm(options.llm)
-    model = llm.model if llm is not None else DEFAULT_ANTHROPIC_MODEL
+    model = llm.model if llm is not None else PROVIDERS["anthropic"].provider.model
     evidence, n = _question(options.target)
     request = build_request(evidence, options.n or n)
     print(f"--- system\n{request.system}\n\n--- user\n{request.user}\n")

@@ -66,3 +66,12 @@ def without_secrets(text: str) -> str:
         if name.upper().endswith(_SECRET_NAMES) and len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "[key]")
     return _SECRET.sub("[key]", text)
+
+
+def error_text(error: BaseException) -> str:
+    """An error's type and text without keys; of one that cannot tell its text, the type."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the user's own class, and its text is all that is lost
+        text = "its text cannot be read"
+    return without_secrets(f"{type(error).__name__}: {text}")

@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Generic, TypeVar
 
 from raymimic.errors import AdvisorError
-from raymimic.foreign import without_secrets
+from raymimic.foreign import error_text
 
 T = TypeVar("T")
 
@@ -149,9 +149,7 @@ class Inquiry(Background[T]):
         if isinstance(error, AdvisorError):
             return self._failed(error)
         # An advisor may be the user's own code: whatever it raises must not stop the search.
-        return self._failed(
-            AdvisorError(without_secrets(f"{type(error).__name__}: {error}"), reason="crash")
-        )
+        return self._failed(AdvisorError(error_text(error), reason="crash"))
 
     def _speaks(self, answer: T) -> bool:
         """Whether an answer comes from the one who is asked, and not from a stand-in."""

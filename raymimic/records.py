@@ -63,6 +63,27 @@ class Knob:
 
 
 @dataclass(frozen=True)
+class EpochReport:
+    """What a trial reported at one epoch: made once of Tune's result, shared by all who hear of it.
+
+    ``metrics`` are the user's numbers, NaN and inf as reported. ``value`` is that of the metric the
+    run optimises, None where this epoch does not report it. ``knobs`` are its live knobs' values,
+    ``taken`` and ``lost`` the serials of the last clone that it took over and of the last whose
+    checkpoint it found gone (0: none). ``restarted``: it was just started anew (a retry or a
+    restore), so what it reported of this and later epochs before is void.
+    """
+
+    trial_id: str
+    epoch: int
+    metrics: Mapping[str, float]
+    value: float | None = None
+    knobs: Mapping[str, float] = field(default_factory=dict)
+    restarted: bool = False
+    taken: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True)
 class Call:
     """One call to a language model, as the ledger keeps it.
 
@@ -83,16 +104,66 @@ class Call:
     reply: str = ""
 
 
+Scale = Literal["linear", "log", "log distance to 1"]
+"""On which scale steps of a parameter are even: its value, its logarithm, or that of 1 - value."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the best value of a number is believed to lie: a normal density around ``centre``.
+
+    ``width`` is the standard deviation: in the parameter's unit where ``scale`` is "linear", else
+    in decades, so that 1.0 means a factor of ten either way. ``given`` limits the place to
+    configurations with that category: (parameter, the category as JSON shows it as text).
+    """
+
+    centre: float
+    width: float
+    scale: Scale
+    source: str = ""
+    given: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """Which category is believed to be the best: relative weights by the category's text."""
+
+    weights: Mapping[str, float]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A prior over the location of the optimum, one parameter at a time.
+
+    (Souza et al. 2021, "Bayesian optimization with a prior for the optimum".) A parameter that is
+    not named may be best anywhere. Several places of one parameter are equally likely.
+    """
+
+    places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
+    leanings: Mapping[str, Leaning] = field(default_factory=dict)
+
+    def over(self, other: Belief) -> Belief:
+        """This belief, and the other one's where this says nothing."""
+        mine = {*self.places, *self.leanings}
+        return Belief(
+            {**{n: p for n, p in other.places.items() if n not in mine}, **self.places},
+            {**{n: w for n, w in other.leanings.items() if n not in mine}, **self.leanings},
+        )
+
+
 @dataclass(frozen=True)
 class Advice:
     """What an advisor answered: proposals, what it had to drop and the calls it made.
 
     ``proposals`` hold raw configurations that the asker still has to check against the space.
+    ``belief`` is what a model says of the optimum's place, None if it said nothing.
     """
 
     proposals: tuple[Proposal, ...]
     drops: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
+    belief: Belief | None = None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -37,22 +37,18 @@ RUN = """run(
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here", "quiet_ray")
 @pytest.mark.parametrize("entry", [TUNER, RUN], ids=["Tuner", "tune.run"])
-def test_prompt_of_a_script_is_shown_without_running_it(entry, tmp_path, monkeypatch):
+def test_prompt_of_a_script_is_shown_without_running_it(entry, tmp_path, capsys):
     script = tmp_path / "search.py"
     script.write_text(SCRIPT.replace("{entry}", entry))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("RAY_ADDRESS", "local")
-    ran = subprocess.run(
-        [sys.executable, "-m", "raymimic.cli", "prompt", str(script)],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert "- lr: " in ran.stdout
-    assert 'The user says: "be bold"' in ran.stdout
-    assert "Propose exactly 3 new configurations." in ran.stdout
-    assert "at most $0.00" in ran.stdout
-    assert "Nothing was sent." in ran.stdout
+    assert main(["prompt", str(script)]) == 0
+    shown = capsys.readouterr().out
+    assert "- lr: " in shown
+    assert 'The user says: "be bold"' in shown
+    assert "Propose exactly 3 new configurations." in shown
+    assert "at most $0.00" in shown
+    assert "Nothing was sent." in shown
     assert not list(tmp_path.rglob("*.jsonl"))
 
 
@@ -107,23 +103,35 @@ def test_our_errors_are_one_line_with_the_cure(arguments, message, capsys, tmp_p
     assert "Traceback" not in shown
 
 
-@pytest.mark.ray
-def test_the_demo_searches_prints_and_leaves_its_results(tmp_path):
-    out = tmp_path / "out"
+def test_the_installed_package_runs_from_anywhere(tmp_path):
+    """Every public name is there, and the command line answers; a module of its own, elsewhere."""
+    code = (
+        "import sys, raymimic, raymimic.cli; [getattr(raymimic, n) for n in raymimic.__all__]; "
+        "sys.exit(raymimic.cli.main(['prompt', 'nowhere.jsonl']))"
+    )
     ran = subprocess.run(
-        [sys.executable, "-m", "raymimic.cli", "demo", "--trials", "3", "--epochs", "2",
-         "--train-samples", "200", "--out", str(out)],
-        capture_output=True, text=True, timeout=180, cwd=tmp_path,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert "no key found: keyless heuristic advisor" in ran.stderr
-    assert ran.stdout.count("  trial ") == 3
-    assert ran.stdout.count("      heuristic: ") == 3
-    assert "3 trials ended (done 3)" in ran.stderr
-    assert f"Results: {out}" in ran.stdout
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=300
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert "nowhere.jsonl" in ran.stderr
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_here", "quiet_ray")
+def test_the_demo_searches_prints_and_leaves_its_results(tmp_path, capsys, caplog):
+    caplog.set_level(logging.INFO, "raymimic")
+    out = tmp_path / "out"
+    command = ["demo", "--trials", "3", "--epochs", "2", "--train-samples", "200"]
+    assert main([*command, "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "no key found: keyless heuristic advisor" in caplog.text
+    assert shown.count("  trial ") == 3
+    assert shown.count("      heuristic: ") == 3
+    assert "3 trials ended (done 3)" in caplog.text
+    assert f"Results: {out}" in shown
     result = json.loads((out / "result.json").read_text())
     assert 0 <= result["test_accuracy"] <= 1
-    files = {path.name for path in Path(out).iterdir()}
+    files = {path.name for path in out.iterdir()}
     assert {"ledger.jsonl", "trials.csv", "curves.parquet", "result.json"} <= files
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_advisors import CountingAdvisor
 
 import raymimic
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
 from raymimic.search.question import ProposalInquiry
+from raymimic.testing.advisors import CountingAdvisor
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,14 +18,12 @@ def test_at_most_100_words_before_the_first_code():
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here", "quiet_ray")
 @pytest.mark.parametrize("code", PYTHON, ids=EXAMPLES)
 def test_every_python_example_runs(code, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("RAY_ADDRESS", "local")
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    """Word for word, but for the number of trials."""
+    monkeypatch.chdir(tmp_path)
+    exec(code.replace("num_samples=8", "num_samples=3"), {"__name__": "example"})
 
 
 def test_ci_runs_the_test_command_of_the_readme():

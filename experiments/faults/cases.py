@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Lab, Run, Settings
-from stub import StubModel
-from training import Task
+from experiments.faults.harness import Lab, Run, Settings
+from experiments.faults.stub import StubModel
+from experiments.faults.training import Task
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Bench:
     def run(self, case: str, *, task: dict[str, Any] | None = None, **settings: Any) -> Run:
         """Make a run; its driver is not started yet."""
         out = self.out / case
-        self.stub.received = self.stub.answered = 0
+        self.stub.seen.clear()
         chosen = Settings(case, str(out), base_url=self.stub.base_url, **settings)
         return Run(self.lab, chosen, Task(str(out), **(task or {})))
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import Run
-from stub import ADJUSTMENT, TOKENS_IN, TOKENS_OUT, StubModel
-from training import EachEpoch, SameAnswer, undisturbed
-
+from experiments.faults.harness import Run
+from experiments.faults.stub import ADJUSTMENT, StubModel
+from experiments.faults.training import EachEpoch, SameAnswer, undisturbed
 from raymimic import read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.ledger import Events
 from raymimic.summary import tally_of
+from raymimic.testing.server import TOKENS_IN, TOKENS_OUT
 
 
 @dataclass(frozen=True)

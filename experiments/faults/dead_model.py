@@ -1,6 +1,6 @@
 """What a language model that never answers costs a search: wall time beside the statistical one.
 
-    python experiments/faults/dead_model.py [--trials 60] [--epochs 3] [--repeats 5] [--out DIR]
+    python -m experiments.faults.dead_model [--trials 60] [--epochs 3] [--repeats 5] [--out DIR]
 
 Real Tune, quick trials, `reuse_actors`, two at once. Each round runs the same search with Optuna's
 samplers alone and with a model behind the real `anthropic` client all of whose calls fail: nothing
@@ -30,11 +30,9 @@ import anthropic  # noqa: F401 - imported once a process, with or without a faul
 import ray
 from ray import tune
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-from stub_llm import Status, StubServer
-
 from raymimic import AnthropicLLM, LLMSearcher
 from raymimic.advisor import StatisticalAdvisor
+from raymimic.testing.server import Status, StubServer
 
 SPACE = {
     "lr": tune.loguniform(1e-5, 1.0),

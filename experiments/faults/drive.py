@@ -1,6 +1,6 @@
 """The driver of one run, in a process of its own, so that it can be killed.
 
-    python experiments/faults/drive.py SETTINGS.json fit|restore
+    python -m experiments.faults.drive SETTINGS.json fit|restore
 
 Writes ``driver.json`` into the run's folder: what Tune and the searcher say at the end.
 """
@@ -17,9 +17,9 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, HyperBandScheduler, PopulationBasedTraining
-from sabotage import Keep, PauseOnce, saboteurs
-from training import EachEpoch, Task, train
 
+from experiments.faults.sabotage import Keep, PauseOnce, saboteurs
+from experiments.faults.training import EachEpoch, Task, train
 from raymimic import LLMScheduler, LLMSearcher, OpenAILLM, RaymimicCallback
 from raymimic.errors import LLMCallError
 from raymimic.tune import Guide

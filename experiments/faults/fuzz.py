@@ -1,6 +1,6 @@
 """Mutilated replies through the real reply path: every one is a decision or a counted rejection.
 
-    python experiments/faults/fuzz.py [--replies 60000] [--seed 0] [--out DIR]
+    python -m experiments.faults.fuzz [--replies 60000] [--seed 0] [--out DIR]
 
 Half of the replies answer `LLMAdvisor.propose` and go on through a search's admission (checked,
 mended, deduplicated, written to the ledger); half answer `LLMAdvisor.adjust` and are applied to a
@@ -25,15 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mutations import mutilated
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "advisor"))
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "modulation"))
-from running_training import evidence as run_evidence
-from small_training import network
-
+from experiments.faults.mutations import mutilated
 from raymimic import LLMAdvisor, ScriptedLLM
-from raymimic.advisor import AMOUNTS, SearchEvidence
+from raymimic.advisor import OPERATIONS, SearchEvidence
 from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.modulation.guard import Limits
@@ -43,6 +38,7 @@ from raymimic.search.admission import Admission
 from raymimic.search.session import Session
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
 from raymimic.summary import Journal
+from raymimic.testing.runs import evidence as run_evidence
 
 KERNEL = object()
 SPACE = SearchSpace(
@@ -58,6 +54,13 @@ SPACE = SearchSpace(
 )
 AGAIN_AFTER = 500
 """Replies before a new search begins: otherwise most were repeats."""
+
+
+def _network() -> torch.nn.Sequential:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(16, 3)
+    )
 
 
 class Fuzz:
@@ -155,7 +158,7 @@ class Fuzz:
         self.check(all(map(math.isfinite, asked.knobs.values())), f"knobs {asked.knobs}")
         self.check(asked.alpha is None or math.isfinite(asked.alpha), f"alpha {asked.alpha}")
         for operation in asked.operations:
-            low, high = AMOUNTS.get(operation.kind, (1.0, 1.0))
+            low, high = OPERATIONS[operation.kind].bounds or (1.0, 1.0)
             self.check(low <= operation.amount <= high, f"{operation}")
             self.check(operation.toward in self.run.anchors, f"{operation}")
         for text in (asked.rationale, asked.review, *advice.drops):
@@ -180,7 +183,7 @@ class Fuzz:
         }  # fmt: skip
 
     def start_training(self, _: int) -> None:
-        self.model = network()
+        self.model = _network()
         optimizer = torch.optim.Adam(self.model.parameters(), lr=0.001)
         self.steering = Steering(self.model, optimizer, {}, Limits(), ema=None)
         for parameter in self.model.parameters():

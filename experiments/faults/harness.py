@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ray.cluster_utils import Cluster
-from training import Task
 
-HERE = Path(__file__).parent
+from experiments.faults.training import Task
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -121,7 +120,7 @@ class Run:
         environment = {**os.environ, **QUIET, **self.settings.environment}
         with open(self.out / f"driver-{action}.log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "drive.py"), str(self.file), action],
+                [sys.executable, "-m", "experiments.faults.drive", str(self.file), action],
                 env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Every way a language model's service can fail, against both SDKs: what comes out, and when.
 
-    python experiments/faults/llm.py [--deadline 3] [--only WORD] [--out DIR]
+    python -m experiments.faults.llm [--deadline 3] [--only WORD] [--out DIR]
 
-A loopback server misbehaves (tests/stub_llm.py), or there is none; the real `anthropic` and
+A loopback server misbehaves (`raymimic.testing.server`), or there is none; the real `anthropic` and
 `openai` clients ask it what `LLMAdvisor.propose` and `.adjust` ask. An answer is a decision or an
 `AdvisorError` with its reason and all its calls, within the deadline and --margin seconds: anything
 else is a fault of ours, is marked "WRONG" and makes the exit status 1. Writes matrix.jsonl (a row
@@ -26,15 +26,12 @@ from typing import Any
 import anthropic  # noqa: F401 - no deadline pays for the import
 import openai  # noqa: F401
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "advisor"))
-from running_training import evidence as run_evidence
-from stub_llm import Body, Fault, Says, Status, StubServer
-
 from raymimic import AnthropicLLM, LLMAdvisor, OpenAILLM
 from raymimic.advisor import SearchEvidence
 from raymimic.errors import AdvisorError
 from raymimic.space import Choice, FloatRange, IntRange, SearchSpace
+from raymimic.testing.runs import evidence as run_evidence
+from raymimic.testing.server import Body, Fault, Says, Status, StubServer
 
 KEY = "sk-ant-recognisable-0123456789abcdef"
 SPACE = SearchSpace(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from checks import Check, Findings
-
+from experiments.faults.checks import Check, Findings
 from raymimic import read_events
 
 Particular = Callable[[Findings], Iterator[Check]]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from checks import Findings
-from harness import Run
-from stub import StubModel
-
+from experiments.faults.checks import Findings
+from experiments.faults.harness import Run
+from experiments.faults.stub import StubModel
 from raymimic import read_events
 
 

@@ -1,6 +1,6 @@
 """Breaks real Ray runs on a small cluster, one fault a run, and checks that nothing was lost.
 
-    python experiments/faults/run.py --out OUT [--cases node,driver]
+    python -m experiments.faults.run --out OUT [--cases node,driver]
 
 A head and three worker nodes with fake GPUs run on this machine (`ray.cluster_utils.Cluster`).
 Writes ``matrix.md`` and ``matrix.json`` into OUT, beside one folder a fault with ledger,
@@ -36,7 +36,7 @@ def main() -> int:
         rows = _run_all(options, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    from report import markdown
+    from experiments.faults.report import markdown
 
     rows = _with_earlier(rows, out / "matrix.json")
     (out / "matrix.json").write_text(json.dumps(rows, indent=1))
@@ -46,9 +46,9 @@ def main() -> int:
 
 
 def _run_all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
-    from cases import CASES, Bench
-    from harness import Lab
-    from stub import StubModel
+    from experiments.faults.cases import CASES, Bench
+    from experiments.faults.harness import Lab
+    from experiments.faults.stub import StubModel
 
     logging.getLogger("raymimic").setLevel(logging.WARNING)
     names = options.cases.split(",") if options.cases else list(CASES)
@@ -68,7 +68,7 @@ def _run_all(options: argparse.Namespace, out: Path) -> list[dict[str, Any]]:
 
 def _with_earlier(rows: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
     """The rows of an earlier call, too, where this one ran other cases."""
-    from cases import CASES
+    from experiments.faults.cases import CASES
 
     earlier = json.loads(file.read_text()) if file.exists() else []
     known = {row["case"]: row for row in (*earlier, *rows)}
@@ -76,9 +76,9 @@ def _with_earlier(rows: list[dict[str, Any]], file: Path) -> list[dict[str, Any]
 
 
 def _one(name: str, title: str, function: Any, bench: Any) -> dict[str, Any]:
-    from checks import Check, Findings, common
-    from particular import particular
-    from report import counts
+    from experiments.faults.checks import Check, Findings, common
+    from experiments.faults.particular import particular
+    from experiments.faults.report import counts
 
     begun = time.monotonic()
     row: dict[str, Any] = {"case": name, "fault": title, "happened": [], "counts": {}}

@@ -75,7 +75,7 @@ class Training:
             self.model.parameters(), config["lr"], weight_decay=config["weight_decay"]
         )
         self.modulator = Modulator(
-            self.model, self.optimizer, advisor=advisor, epochs=epochs, wait=True, timeout=30.0,
+            self.model, self.optimizer, llm=advisor, epochs=epochs, wait=True, timeout=30.0,
             ema=0.9, **options,
         )  # fmt: skip
         self.parts = (self.model, self.optimizer, self.modulator)

@@ -1,6 +1,6 @@
 """A pool of real trainings with every epoch kept: MNIST and CIFAR-10, a CNN with 14 parameters.
 
-    python experiments/forecast/pool.py --task mnist_cnn --data-dir DIR --out OUT [--count 80]
+    python -m experiments.forecast.pool --task mnist_cnn --data-dir DIR --out OUT [--count 80]
 
 Draws configurations at random from the task of `experiments/head_to_head` (its "cpu" preset with 16
 epochs) and trains each to its end. `saving.py --pool OUT` then asks what schedulers would have
@@ -19,9 +19,7 @@ import numpy as np
 import pandas as pd
 from ray.tune.search import Searcher
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
-
-from task import TrainingFailed
+from experiments.common.task import TrainingFailed
 
 METRIC = "val_loss"
 
@@ -106,7 +104,7 @@ def load(folder: Path) -> list[Pool]:
 
 
 def main() -> None:
-    import training
+    from experiments.common.real import training
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", required=True, choices=["mnist_cnn", "cifar10_cnn"])

@@ -1,6 +1,6 @@
 """How good forecasts of running trainings are, on tables of finished ones.
 
-    python experiments/forecast/run.py --tables TABLES --out OUT [--seeds 20] [--trials 30]
+    python -m experiments.forecast.run --tables TABLES --out OUT [--seeds 20] [--trials 30]
 
 Per seed, ``trials`` settings are drawn from a table and come one after the other: the first
 forecasts have one finished training behind them, the last all others. At 10, 25 and 50% of each
@@ -30,11 +30,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import curve_fit
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
-
-import tables
-
-from raymimic.curves.extrapolate import Extrapolator
+from experiments.common import tables
+from raymimic.curves import Extrapolator
 
 SHARES = (0.10, 0.25, 0.50)
 TUNED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")

@@ -1,7 +1,7 @@
 """What stopping trials saves: the same searchers under different schedulers.
 
-    python experiments/forecast/saving.py --tables TABLES --out OUT [--seeds 20] [--samplers random]
-    python experiments/forecast/saving.py --pool POOL --out OUT --budgets 5,10 --counts 30
+    python -m experiments.forecast.saving --tables TABLES --out OUT [--seeds 20] [--samplers random]
+    python -m experiments.forecast.saving --pool POOL --out OUT --budgets 5,10 --counts 30
 
 Two kinds of runs, one trial at a time, under the schedulers as a user of Ray Tune would write them:
 
@@ -33,16 +33,12 @@ from optuna.samplers import RandomSampler, TPESampler
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from scipy.stats import t
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
-
-import methods
-import pool
-import tables
-from replay import Replay, Row
-from task import Task
-
+from experiments.common import estimates, tables
+from experiments.common.quiet import silence
+from experiments.common.replay import Replay, Row
+from experiments.common.task import Task
+from experiments.forecast import pool
 from raymimic import LLMScheduler, LLMSearcher
 
 DEVELOPED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")
@@ -173,9 +169,8 @@ def _pairs(frame: pd.DataFrame) -> str:
             wide = part.pivot_table(index="seed", columns="arm", values=name)
             for other in ("asha3", "asha4"):
                 apart = wide["raymimic"] - wide[other]
-                half = t.ppf(0.975, len(apart) - 1) * apart.std(ddof=1) / np.sqrt(len(apart))
-                mean = apart.mean()
-                text = f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+                low, high = estimates.student(apart.to_numpy())
+                text = f"{apart.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
                 lines.append(f"- {sampler} {name} against {other}: {text}")
     return "\n".join(lines)
 
@@ -196,7 +191,7 @@ def main() -> None:
     parser.add_argument("--budgets", type=_numbers, default=[10, 20, 50])
     parser.add_argument("--counts", type=_numbers, default=[30, 100])
     arguments = parser.parse_args()
-    methods.silence()
+    silence()
     begun = time.process_time()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import estimates
 import matplotlib
 import numpy as np
-from runs import Curves
+
+from experiments.common import estimates
+from experiments.head_to_head.runs import Curves
 
 matplotlib.use("Agg")  # no screen; before pyplot is imported by anybody
 from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import tables
-from task import Task
+from experiments.common import tables
+from experiments.common.task import Task
 
 _TABLES = tuple(tables.SOURCES)
 _REAL = ("digits", "mnist_cnn", "cifar10_cnn")
@@ -40,7 +40,7 @@ def load(
         if tables_dir is None:
             raise ValueError(f"{name} is a table: say where the tables are with --tables DIR")
         return tables.load(name, tables_dir)
-    import training  # needs torch
+    from experiments.common.real import training  # needs torch
 
     found = training.tasks(preset, data_dir=data_dir, cache_dir=cache_dir)
     if name not in found:

@@ -7,27 +7,24 @@ GP and random search are then the same draws.
 from __future__ import annotations
 
 import importlib.metadata
-import logging
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ablations
-import minds
 import ray
-from one_epoch import OneEpoch, StopAtOnce
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
-from replay import Replay, Row
-from task import NotApplicable, Task
 
+from experiments.common.replay import Replay, Row
+from experiments.common.task import NotApplicable, Task
+from experiments.head_to_head import ablations, minds
+from experiments.head_to_head.one_epoch import OneEpoch, StopAtOnce
 from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
-from raymimic.advisor import choose_advisor
+from raymimic.advisor import StatisticalAdvisor, choose_advisor
 from raymimic.llm import resolve_llm
 
 # A replayed training takes no time: the study waits for a model while a user's trials would run.
@@ -38,12 +35,6 @@ _ASHA_TRIALS = 10
 
 MakeSearcher = Callable[[Task, int, Path], Searcher]
 """From a task, a seed and the path for a ledger to a fresh searcher."""
-
-
-def silence() -> None:
-    """No log lines or warnings of the libraries: thousands of searches would fill pages."""
-    logging.disable(logging.WARNING)
-    warnings.filterwarnings("ignore")
 
 
 @dataclass(frozen=True)
@@ -126,7 +117,7 @@ def _raymimic(
 
 def _neuropt(task: Task, seed: int, ledger: Path, *, llm: MakeLLM) -> Searcher:
     """Neuropt's loop around the same model, which answers in its form."""
-    from neuropt import NeuroptSearcher
+    from experiments.head_to_head.neuropt import NeuroptSearcher
 
     del ledger
     return NeuroptSearcher(resolve_llm(llm(task, seed)), seed=seed)
@@ -155,10 +146,6 @@ def _heuristic(task: Task, seed: int) -> Advisor:
 
 def _statistical(task: Task, seed: int) -> Advisor:
     del task
-    try:
-        from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor
-    except ImportError as error:
-        raise NotApplicable(f"raymimic has no statistical advisor here: {error}") from None
     return StatisticalAdvisor(seed)
 
 

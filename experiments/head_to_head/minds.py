@@ -10,8 +10,7 @@ import random
 import re
 from abc import ABC, abstractmethod
 
-from task import Task
-
+from experiments.common.task import Task
 from raymimic import Reply, Request, SearchSpace
 from raymimic.errors import LLMCallError
 from raymimic.llm.prices import estimate_tokens

@@ -18,9 +18,16 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from neuropt_text import CONTEXT, Trial, identity, question, read_batch, retry_question
 from ray.tune.search import Searcher
 
+from experiments.head_to_head.neuropt_text import (
+    CONTEXT,
+    Trial,
+    identity,
+    question,
+    read_batch,
+    retry_question,
+)
 from raymimic import LLM
 from raymimic.errors import LLMError
 from raymimic.llm import Request

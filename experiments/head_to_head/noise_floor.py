@@ -1,6 +1,6 @@
 """How low regret can get where one noisy training chooses the incumbent.
 
-    python experiments/head_to_head/noise_floor.py --tables DIR
+    python -m experiments.head_to_head.noise_floor --tables DIR
 
 An oracle draws 50 settings out of the N truly best of a table, each is seen through one training
 seed, and the best score seen is the incumbent. Its mean regret is what no search can be far below
@@ -13,8 +13,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import tables
-from cells import number, table
+
+from experiments.common import tables
+from experiments.common.markdown import number, table
 
 _TRIALS = 50
 _REPEATS = 2000

@@ -11,7 +11,8 @@ import math
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from replay import Replay, Row, Running
+
+from experiments.common.replay import Replay, Row, Running
 
 
 class StopAtOnce(FIFOScheduler):

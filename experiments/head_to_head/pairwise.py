@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import estimates
 import numpy as np
 import pandas as pd
-from cells import between, chance, number, percent, signed, table
-from runs import Study
+
+from experiments.common import estimates
+from experiments.common.markdown import between, chance, number, percent, signed, table
+from experiments.head_to_head.runs import Study
 
 LEVEL = 0.05
 MINDS = (":hostile", ":lazy", ":silent", ":mediocre")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import canvas
 import numpy as np
-from canvas import FLOOR, OURS
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
-from runs import Study
-from summary import main_methods, mean_ranks
+
+from experiments.head_to_head import canvas
+from experiments.head_to_head.canvas import FLOOR, OURS
+from experiments.head_to_head.runs import Study
+from experiments.head_to_head.summary import main_methods, mean_ranks
 
 AXES = {
     "epochs": "full trainings' worth of epochs",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import estimates
 import numpy as np
 import pandas as pd
-from cells import chance, number, signed, table
-from runs import Study
+
+from experiments.common import estimates
+from experiments.common.markdown import chance, number, signed, table
+from experiments.head_to_head.runs import Study
 
 
 def spread(values: pd.Series, digits: int = 4) -> str:

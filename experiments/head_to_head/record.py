@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from experiments.common.record import file_name, whole
 
 SCHEMA = pa.schema(
     [
@@ -43,18 +43,11 @@ def path_of(out: Path, task: str, method: str, seed: int) -> Path:
     return out / "raw" / task / file_name(method) / f"{seed}.parquet"
 
 
-def file_name(method: str) -> str:
-    """The method's name as that of a folder: a model's name may have a slash."""
-    return quote(method, safe=":@+")
-
-
 def write(path: Path, rows: list[dict[str, Any]], budget: int) -> None:
     """Write the rows so that the file is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(rows, schema=SCHEMA)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    pq.write_table(table.replace_schema_metadata({_BUDGET: str(budget)}), draft)
-    draft.replace(path)
+    with whole(path) as draft:
+        pq.write_table(table.replace_schema_metadata({_BUDGET: str(budget)}), draft)
 
 
 def budget_of(path: Path) -> int | None:

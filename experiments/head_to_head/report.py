@@ -1,6 +1,6 @@
 """Writes OUT/report.md, OUT/results.parquet and the plots from the raw records of a study.
 
-python experiments/head_to_head/report.py OUT [--against METHOD]
+python -m experiments.head_to_head.report OUT [--against METHOD]
 """
 
 from __future__ import annotations
@@ -8,13 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pairwise
 import pandas as pd
-import real
-import spending
-import summary
-import tried
-from runs import RESOURCES, Study, read_raw
+
+from experiments.head_to_head import pairwise, real, spending, summary, tried
+from experiments.head_to_head.runs import RESOURCES, Study, read_raw
 
 CODE = ("task", "method", "source", "config", "mode")  # columns with few distinct strings
 LISTED = 12  # at most so many cases are named one by one
@@ -33,7 +30,7 @@ def write(out: Path, against: str = "raymimic") -> Path:
     path = out / "report.md"
     path.write_text(text(study, against), encoding="utf-8")
     try:
-        import plots
+        from experiments.head_to_head import plots
     except ImportError as missing:
         raise ImportError("the report's plots need Matplotlib: pip install matplotlib") from missing
     plots.draw(study, out, against)

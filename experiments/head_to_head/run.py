@@ -1,6 +1,6 @@
 """Searches any set of tasks with any set of methods over paired seeds, and writes the report.
 
-    python experiments/head_to_head/run.py --methods tpe,gp,raymimic --tasks final \
+    python -m experiments.head_to_head.run --methods tpe,gp,raymimic --tasks final \
         --seeds 20 --trials 50 --workers 2 --tables DIR --out results/final
 
 Each (task, method, seed) is one Parquet file under OUT/raw; what is there is not run again, so an
@@ -10,23 +10,17 @@ interrupted call goes on where it stopped. Then report.md, results.parquet and p
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
-import signal
-import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-import catalog
-import methods
-import record
-from task import NotApplicable
-
+from experiments.common.jobs import Outcome, run_all
+from experiments.common.quiet import silence
+from experiments.common.record import file_name
+from experiments.common.task import NotApplicable
+from experiments.head_to_head import catalog, methods, record
 from raymimic.errors import LLMSetupError
 
 
@@ -52,27 +46,11 @@ class Job:
         """Where to keep the ledger: what a real model said cost money and can be replayed."""
         if "@" not in self.method:
             return None
-        folder = self.out / "ledgers" / record.file_name(self.method)
+        folder = self.out / "ledgers" / file_name(self.method)
         return methods.ledger_of(folder, self.task, self.seed)
 
     def __str__(self) -> str:
         return f"{self.task} {self.method} seed {self.seed}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a search went: ``fault`` is empty if its record was written."""
-
-    job: Job
-    seconds: float
-    fault: str = ""
-    skipped: bool = False
-
-
-def prepare() -> None:
-    """Begin a worker process; Ctrl-C is the parent's business."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    methods.silence()
 
 
 def search(job: Job) -> Outcome:
@@ -87,57 +65,10 @@ def search(job: Job) -> Outcome:
             rows = method.run(job.method, task, job.seed, job.trials, ledger)
         record.write(job.path, rows, job.trials)
     except (NotApplicable, LLMSetupError) as reason:
-        return Outcome(job, 0.0, str(reason), skipped=True)
+        return Outcome(job, 0.0, str(reason), skipped=job.method)
     except Exception:  # noqa: BLE001  one search that breaks must not end the others
         return Outcome(job, 0.0, traceback.format_exc())
     return Outcome(job, time.perf_counter() - begun)
-
-
-def run_all(jobs: list[Job], workers: int) -> bool:
-    """Run the jobs in ``workers`` processes; whether none of them broke."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"  # the processes begun below inherit it: timings stay comparable
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no worker outlives a kill
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=prepare)
-    try:
-        futures = [pool.submit(search, job) for job in jobs]
-        return _follow(_outcomes(futures), len(jobs))
-    except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()
-        print("\nstopped; the same command goes on from here")
-        raise SystemExit(130) from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _outcomes(futures: Iterable[Future[Outcome]]) -> Iterator[Outcome]:
-    return (future.result() for future in as_completed(futures))
-
-
-def _follow(outcomes: Iterator[Outcome], total: int) -> bool:
-    """Say how far it is, and each fault; a skipped pair of method and reason is said once."""
-    begun, said, good, spoken = time.monotonic(), set(), True, 0.0
-    for done, outcome in enumerate(outcomes, start=1):
-        job, now = outcome.job, time.monotonic()
-        if outcome.skipped:
-            if (job.method, outcome.fault) not in said:
-                print(f"\nSKIPPED {job.method} on {job.task}: {outcome.fault}", flush=True)
-            said.add((job.method, outcome.fault))
-        elif outcome.fault:
-            good = False
-            print(f"\nFAILED {job}\n{outcome.fault}", flush=True)
-        if done == total or now - spoken > (0.5 if sys.stdout.isatty() else 30.0):
-            spoken, left = now, (now - begun) / done * (total - done)
-            line = (
-                f"{done}/{total} searches, {left / 60:.1f} min to go, {job} {outcome.seconds:.1f} s"
-            )
-            print(f"\r\x1b[K{line}" if sys.stdout.isatty() else line, end="", flush=True)
-            print(end="" if sys.stdout.isatty() else "\n", flush=True)
-    print()
-    return good
 
 
 def missing(options: argparse.Namespace) -> list[Job]:
@@ -198,7 +129,7 @@ def settle_preset(options: argparse.Namespace) -> None:
     """Hold one folder to one size of trainings; ends the program for another or an unknown one."""
     if set(options.tasks).isdisjoint(catalog.GROUPS["real"]):
         return
-    import cnn_training  # needs torch
+    from experiments.common.real import cnn_training  # needs torch
 
     try:
         cnn_training.settings_of(options.preset)
@@ -218,14 +149,14 @@ def main() -> None:
         settle_preset(options)
         jobs = missing(options)
         print(f"{len(jobs)} searches to run", flush=True)
-        good = not jobs or run_all(jobs, options.workers)
+        good = run_all(jobs, search, options.workers, noun="searches", prepare=silence)
     write_report(options.out)
     raise SystemExit(0 if good else 1)
 
 
 def write_report(out: Path) -> None:
     try:
-        import report
+        from experiments.head_to_head import report
     except ImportError as error:
         print(f"no report written: {error}")
         return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import estimates
 import numpy as np
 import pandas as pd
-from cells import number, percent, table
-from runs import RESOURCES, Run, Study
+
+from experiments.common import estimates
+from experiments.common.markdown import number, percent, table
+from experiments.head_to_head.runs import RESOURCES, Run, Study
 
 UNITS = {
     "epochs": "full trainings' worth of epochs",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import estimates
 import numpy as np
 import pandas as pd
-from cells import between, chance, number, table
-from pairwise import matrix
-from runs import BUDGETS, Study
+
+from experiments.common import estimates
+from experiments.common.markdown import between, chance, number, table
+from experiments.head_to_head.pairwise import matrix
+from experiments.head_to_head.runs import BUDGETS, Study
 
 GOALS = {5: 0.15, 10: 0.11, 20: 0.075, 50: 0.045}  # mean regret of the keyless advisor
 VARIANT = "raymimic:"  # ours with other models, parts or views

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from cells import number, table
-from runs import BUDGETS
+
+from experiments.common.markdown import number, table
+from experiments.head_to_head.runs import BUDGETS
 
 
 def best_tried(rows: pd.DataFrame) -> str:

@@ -1,12 +1,12 @@
 """What a judge and live knobs cost: microseconds per result, per push, per pull; delay of a push.
 
-    python experiments/judging/cost.py [--part controller live delay] [--out results.json]
+    python -m experiments.judging.cost [--part controller live delay] [--out results.json]
 
 controller  Trials of 50 epochs, 50 side by side, driven through `LLMScheduler.on_trial_result` as
             Tune does it, an epoch every 0.2 s, every call timed on its own: without a judge, with a
             judge that takes 2 s (as a language model does), with one that always fails, with the
             keyless rules and live knobs, and with the judge and the knobs together.
-live        `Board.push` as the scheduler sends it and `TrialKnobs.update` in a worker, on a Ray of
+live        A push as the scheduler sends it and `TrialKnobs.update` in a worker, on a Ray of
             its own.
 delay       A real Tune run, 2 trials at once with epochs of 50 ms: from the push on the driver to
             the end of the `update` that takes it over, and how many epochs later that is.
@@ -24,19 +24,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 
-from raymimic import Knob, LLMScheduler, LLMSearcher, Reply, Request
+from experiments.common.fake_tune import FakeTrial
+from experiments.judging.mailbox import FakeMailbox, use_fake_mailbox
+from raymimic import Knob, LLMScheduler, LLMSearcher, Reply, Request, read_events
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
 from raymimic.errors import LLMCallError
-from raymimic.scheduling import redirects as redirects_room
 from raymimic.tune import LiveKnobs
-from raymimic.tune.mailbox import open_board
+from raymimic.tune.mailbox import RayMailbox, open_mailbox
 
 EPOCHS, SIDE_BY_SIDE = 50, 50
 LATENCY_S = 2.0
@@ -69,26 +69,18 @@ class BrokenModel:
         raise LLMCallError("no route", status="network")
 
 
-class NoBoard:
-    """Takes pushes without a Ray: the controller's own cost is measured here."""
-
-    sent: ClassVar[dict[str, dict[str, float]]] = {}
-    push = SimpleNamespace(remote=lambda trial_id, new: NoBoard.sent.update({trial_id: new}))
-    forget = SimpleNamespace(remote=lambda trial_id: NoBoard.sent.pop(trial_id, None))
-
-
 def losses(rng: random.Random) -> list[float]:
     end, rate = rng.uniform(0.2, 1.5), rng.uniform(0.4, 1.2)
     return [end + 2.0 * e**-rate + rng.gauss(0, 0.01) for e in range(1, EPOCHS + 1)]
 
 
-def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
+def drive(scheduler: LLMScheduler, trials: int, mailbox: FakeMailbox, knobs: bool) -> list[float]:
     """Run the trials to their ends; seconds of every call of `on_trial_result`."""
     rng, seconds, waiting = random.Random(0), [], list(range(trials))
     running: dict[Any, tuple[list[float], int]] = {}
     while waiting or running:
         while waiting and len(running) < SIDE_BY_SIDE:
-            trial = _Trial(f"t{waiting.pop(0)}", {"lr": rng.random()})
+            trial = FakeTrial(f"t{waiting.pop(0)}", {"lr": rng.random()})
             scheduler.on_trial_add(None, trial)
             running[trial] = losses(rng), 0
         for trial, (curve, done) in list(running.items()):
@@ -96,7 +88,7 @@ def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
             result = {"loss": curve[done], "train_loss": curve[done] * 0.9}
             result |= {"training_iteration": epoch, "time_total_s": 1.0, "pid": 1}
             if knobs:
-                now = {"lr": 0.01, "dropout": 0.1, **NoBoard.sent.get(trial.trial_id, {})}
+                now = {"lr": 0.01, "dropout": 0.1, **mailbox.sent.get(trial.trial_id, {})}
                 result |= {f"raymimic/live/{name}": new for name, new in now.items()}
             begun = time.perf_counter()
             action = scheduler.on_trial_result(None, trial, result)
@@ -109,26 +101,21 @@ def drive(scheduler: LLMScheduler, trials: int, knobs: bool) -> list[float]:
     return seconds
 
 
-class _Trial:
-    def __init__(self, trial_id: str, params: dict[str, float]) -> None:
-        self.trial_id, self.evaluated_params = trial_id, params
-
-
 def controller(trials: int) -> dict[str, Any]:
-    redirects_room.open_board = NoBoard  # type: ignore[assignment]
+    mailbox = use_fake_mailbox()
     arms: dict[str, dict[str, Any]] = {
         "no judge": {},
-        "model of 2 s": {"advisor": SlowModel()},
-        "model that fails": {"advisor": BrokenModel()},
-        "rules, live knobs": {"redirect": LIVE},
-        "model of 2 s, live knobs": {"advisor": SlowModel(), "redirect": LIVE},
+        "model of 2 s": {"llm": SlowModel()},
+        "model that fails": {"llm": BrokenModel()},
+        "rules, live knobs": {"knobs": LIVE},
+        "model of 2 s, live knobs": {"llm": SlowModel(), "knobs": LIVE},
     }
     found = {}
     for name, settings in arms.items():
         with tempfile.TemporaryDirectory() as folder:
             scheduler = LLMScheduler("loss", "min", ledger=f"{folder}/l.jsonl", **settings)
             scheduler.set_search_properties(None, None)
-            seconds = drive(scheduler, trials, "redirect" in settings)
+            seconds = drive(scheduler, trials, mailbox, "knobs" in settings)
             scheduler.ledger.flush()
         found[name] = {**spread(seconds), "said": scheduler.debug_string()}
         print(f"{name:26s} {line(found[name])}\n{'':26s} {scheduler.debug_string()}", flush=True)
@@ -136,13 +123,13 @@ def controller(trials: int) -> dict[str, Any]:
 
 
 def live(times: int) -> dict[str, Any]:
-    board = open_board()
-    ray.get(board.take.remote("warm"))
-    pushes = timed(lambda index: board.push.remote(f"t{index % 8}", {"lr": 0.01}), times)
+    mailbox = open_mailbox()
+    ray.get(mailbox.take.remote("warm"))
+    pushes = timed(lambda index: mailbox.push.remote(f"t{index % 8}", {"lr": 0.01}), times)
 
     @ray.remote(num_cpus=0)
     def pull(full: bool) -> list[float]:
-        knobs, mine = LIVE.start({"lr": 0.1}, trial_id="puller"), open_board()
+        knobs, mine = LIVE.start({"lr": 0.1}, trial_id="puller"), open_mailbox()
         knobs.update()
 
         found = []
@@ -194,17 +181,16 @@ def delay(trials: int) -> dict[str, Any]:
             loss = config["x"] + 0.5**epoch + 0.001 * (-1) ** epoch
             tune.report({"loss": loss, **knobs.metrics()})
 
-    sent: list[tuple[str, int, float, float]] = []
-    push = redirects_room.Redirects.push
+    sent: dict[tuple[str, float], float] = {}
+    push = RayMailbox.push
 
-    def timed_push(self: Any, search: Any, judgement: Any, epoch: int, *rest: Any) -> Any:
-        sent.append((judgement.trial_id, epoch, judgement.knobs["lr"], time.time()))
-        return push(self, search, judgement, epoch, *rest)
+    def timed_push(self: Any, trial_id: str, values: Any, *rest: Any) -> None:
+        sent[trial_id, values["lr"]] = time.time()
+        push(self, trial_id, values, *rest)
 
-    redirects_room.Redirects.push = timed_push  # type: ignore[method-assign]
-    scheduler = LLMScheduler(
-        advisor=EveryTime(), redirect=LIVE, patience=1000.0, ledger=folder / "ledger.jsonl"
-    )
+    RayMailbox.push = timed_push  # type: ignore[method-assign]
+    ledger = folder / "ledger.jsonl"
+    scheduler = LLMScheduler(llm=EveryTime(), knobs=LIVE, patience=1000.0, ledger=ledger)
     points = [{"x": float(index)} for index in range(trials)]
     searcher = LLMSearcher(llm="none", seed=0, points_to_evaluate=points, ledger=str(folder / "s"))
     tune.Tuner(
@@ -219,11 +205,12 @@ def delay(trials: int) -> dict[str, Any]:
     rows = [json.loads(text) for text in (folder / "taken.jsonl").read_text().splitlines()]
     taken = {(trial, lr): (epoch, at) for trial, epoch, lr, at in rows}
     seconds, epochs = [], []
-    for trial, epoch, lr, at in sent:
-        if (trial, lr) in taken:
-            then, now = taken[trial, lr]
-            seconds.append(now - at)
-            epochs.append(then - epoch)
+    for redirect in read_events(ledger).of("redirect"):
+        one = redirect["trial_id"], redirect["knobs"]["lr"][1]
+        if one in taken:
+            then, now = taken[one]
+            seconds.append(now - sent[one])
+            epochs.append(then - redirect["epoch"])
     found = {"push to use": spread(seconds), "sent": len(sent), "taken": len(seconds)}
     found["epochs later"] = {str(n): epochs.count(n) for n in sorted(set(epochs))}
     print(f"{'push to use':26s} {line(found['push to use'])}")

@@ -1,6 +1,6 @@
 """How often a redirect that did nothing is called better or worse: placebos on recorded curves.
 
-    python experiments/judging/placebo.py --tables TABLES [--seeds 10] [--trials 30] [--out OUT]
+    python -m experiments.judging.placebo --tables TABLES [--seeds 10] [--trials 30] [--out OUT]
 
 Recorded curves are drawn from tables and driven through `LLMScheduler`, ten side by side, with the
 keyless rules and live knobs. The trials report every pushed value as taken over, but their curves
@@ -14,22 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "head_to_head"))
-
-import tables
 from ray.tune.schedulers import TrialScheduler
 
+from experiments.common import tables
+from experiments.common.fake_tune import FakeTrial
+from experiments.judging.mailbox import use_fake_mailbox
 from raymimic import Knob, LLMScheduler, read_events
-from raymimic.scheduling import redirects as redirects_room
 from raymimic.tune import LiveKnobs
 
 TASKS = ("ts_gru", "ts_lstm", "ts_irnn", "ts_vrnn_relu", "digits_noisy")
@@ -37,31 +33,21 @@ LIVE = LiveKnobs({"lr": Knob(1e-9, 1.0), "weight_decay": Knob(0.0, 1.0)})
 SIDE_BY_SIDE = 10
 
 
-class Board:
-    """Stands for the actor's handle, and remembers what each trial was sent."""
-
-    def __init__(self) -> None:
-        self.sent: dict[str, dict[str, float]] = {}
-        self.push = SimpleNamespace(remote=lambda trial, new: self.sent.update({trial: new}))
-        self.forget = SimpleNamespace(remote=lambda trial: self.sent.pop(trial, None))
-
-
 def replay(curves: list[np.ndarray], halves: bool, ledger: Path) -> list[dict[str, Any]]:
     """Run the curves through a scheduler; the verdicts on what its redirects did."""
-    board = Board()
-    redirects_room.open_board = lambda: board
-    scheduler = LLMScheduler("loss", "min", redirect=LIVE, ledger=ledger)
+    mailbox = use_fake_mailbox()
+    scheduler = LLMScheduler("loss", "min", knobs=LIVE, ledger=ledger)
     scheduler.set_search_properties(None, None)
     waiting, running = list(enumerate(curves)), {}
     while waiting or running:
         while waiting and len(running) < SIDE_BY_SIDE:
             index, curve = waiting.pop(0)
-            trial = SimpleNamespace(trial_id=f"t{index}")
+            trial = FakeTrial(f"t{index}")
             scheduler.on_trial_add(None, trial)
             running[trial.trial_id] = trial, curve, 0
         for name, (trial, curve, done) in list(running.items()):
-            now = {"lr": 0.01, "weight_decay": 0.0, **board.sent.get(name, {})}
-            loss = float(curve[done]) / (2 if halves and name in board.sent else 1)
+            now = {"lr": 0.01, "weight_decay": 0.0, **mailbox.sent.get(name, {})}
+            loss = float(curve[done]) / (2 if halves and name in mailbox.sent else 1)
             result = {"loss": loss, "training_iteration": done + 1}
             result |= {f"raymimic/live/{knob}": value for knob, value in now.items()}
             action = scheduler.on_trial_result(None, trial, result)

@@ -1,6 +1,6 @@
 """What cloning is worth: hopeless trials stopped or cloned, Tune's PBT, or nothing at all.
 
-    python experiments/judging/population.py [--seeds 12] [--arms stop pbt] [--out population.json]
+    python -m experiments.judging.population [--seeds 12] [--arms stop pbt] [--out population.json]
 
 Rows of arms that are not run again are kept.
 
@@ -11,8 +11,8 @@ log-uniform, the same ones for every arm of a seed; validation is 700 other digi
 none        no scheduler
 stop        LLMScheduler(max_t=20)
 more        the same with 11 trials, three more draws: about the epochs that cloning spends
-population  LLMScheduler(max_t=20, redirect=live, population=True), keyless
-redirect    LLMScheduler(max_t=20, redirect=live), keyless: the knobs turned, no weights taken over
+population  LLMScheduler(max_t=20, knobs=live, population=True), keyless
+redirect    LLMScheduler(max_t=20, knobs=live), keyless: the knobs turned, no weights taken over
 pbt         Tune's PopulationBasedTraining(perturbation_interval=4), the same knobs and ranges
 
 Counted are epochs that were trained (PBT repeats some) and seconds of `Tuner.fit`, starting two
@@ -140,7 +140,7 @@ def scheduler_of(arm: str, ledger: Path) -> Any:
         return PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=4, hyperparam_mutations=ranges
         )
-    live = {} if arm in ("stop", "more") else {"redirect": LIVE}
+    live = {} if arm in ("stop", "more") else {"knobs": LIVE}
     return LLMScheduler(max_t=EPOCHS, ledger=str(ledger), population=arm == "population", **live)
 
 
@@ -187,6 +187,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     by = {(row["arm"], row["seed"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     whole = [seed for seed in seeds if all((arm, seed) in by for arm in ARMS)]
+    if not whole:
+        return f"no seed has all arms yet ({', '.join(ARMS)})"
     lines = [
         f"{len(whole)} paired seeds; medians (lowest to highest); * better than 'none' in so many",
         f"{'arm':<11} {'best val loss':<26} {'against none *':<24} {'epochs':<16} seconds",

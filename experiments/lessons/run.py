@@ -1,6 +1,6 @@
 """What lessons of one search are worth to the next: tables of one family, each learnt from another.
 
-    python experiments/lessons/run.py --tables DIR --seeds 20 --out experiments/lessons/results
+    python -m experiments.lessons.run --tables DIR --seeds 20 --out experiments/lessons/results
 
 For every ordered pair of tables of a family and every seed: a search of 50 trials on the first
 writes its lessons, a search of 20 trials on the second starts from them. Beside it, the same search
@@ -27,10 +27,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "head_to_head"))
-import tables
-from replay import Replay
-
+from experiments.common import tables
+from experiments.common.replay import Replay
 from raymimic import HeuristicAdvisor, LLMSearcher
 
 BUDGETS = (1, 3, 5, 10, 20)

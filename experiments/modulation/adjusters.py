@@ -8,10 +8,10 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import torch
-from arms import worse
 from torch import nn
 
-from raymimic.advisor.adjust.evidence import (
+from experiments.modulation.arms import worse
+from raymimic.advisor import (
     Adjuster,
     Adjustment,
     AdjustmentAdvice,

@@ -18,14 +18,14 @@ ramp           every knob of the user rises from its low to its high end over th
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from task import StudyError, Trainee
 from torch import nn
+
+from experiments.modulation.task import StudyError, Trainee
 
 EMA: float | None = 0.98  # decay per step of the guided arms' average of the weights
 
@@ -135,7 +135,9 @@ def dropout_of(model: nn.Module) -> float | None:
 
 def _guided(advice: str) -> Callable[..., Arm]:
     def make(trainee: Trainee, seed: int) -> Arm:
-        from guided import Guided  # needs raymimic.modulation, the other arms do not
+        from experiments.modulation.guided import (
+            Guided,  # needs raymimic.modulation, the other arms do not
+        )
 
         return Guided(trainee, seed, advice)
 
@@ -168,15 +170,10 @@ def attach(
     if recipe is not None:
         return Constant(trainee, seed, recipe)
     if name.startswith("guided@"):
-        from guided import Guided
+        from experiments.modulation.guided import Guided
 
         return Guided(trainee, seed, name.removeprefix("guided@"), ledger=ledger)
     return _SIMPLE[name](trainee, seed)
-
-
-def file_name(name: str) -> str:
-    """The arm's name as that of a folder: a model's name may have a slash."""
-    return re.sub(r"[^\w@.:+-]", "_", name)
 
 
 def worse(value: float, than: float | None, mode: str) -> bool:

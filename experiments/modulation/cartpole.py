@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from task import Mode, Step, Study, StudyError, UserKnob
 from torch import nn
 from torch.nn import functional
+
+from experiments.modulation.task import Mode, Step, Study, StudyError, UserKnob
 
 _EPISODES, _TEST_EPISODES, _DISCOUNT = 10, 50, 0.99
 _TEST_START = 1_000_000  # training starts are seed * 10,000 and up

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import cartpole
-import curriculum
-import digits
-import mnist
-import regression
-from task import Study
+from experiments.modulation import cartpole, curriculum, digits, mnist, regression
+from experiments.modulation.task import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study

@@ -1,6 +1,6 @@
 """What the Modulator costs: step time beside the plain optimizer in one run, and memory.
 
-    python experiments/modulation/cost.py --out OUT [--large] [--rounds 30] [--block 20]
+    python -m experiments.modulation.cost --out OUT [--large] [--rounds 30] [--block 20]
 
 Five trainings of the same network stand side by side and take turns, a block of steps each, in an
 order that rotates: the plain optimizer, the same once more (its ratio is the noise of the
@@ -22,15 +22,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import mnist
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from transformer import Transformer
 
+from experiments.modulation import mnist
+from experiments.modulation.transformer import Transformer
 from raymimic import Modulator
-from raymimic.advisor.adjust.evidence import Adjustment, AdjustmentAdvice, Operation, RunEvidence
+from raymimic.advisor import Adjustment, AdjustmentAdvice, Operation, RunEvidence
 
 LANES = ("plain", "plain again", "idle", "active", "active, average kept")
 _EMA = 0.99
@@ -74,7 +74,7 @@ def lane(name: str, make: Callable[[], nn.Module], device: str) -> Lane:
         return Lane(name, model, optimizer, None)
     said = (Operation("shrink", "*", 1e-4),) if name.startswith("active") else ()
     ema = _EMA if name.endswith("kept") else None
-    return Lane(name, model, optimizer, Modulator(model, optimizer, advisor=Always(said), ema=ema))
+    return Lane(name, model, optimizer, Modulator(model, optimizer, llm=Always(said), ema=ema))
 
 
 def measure(

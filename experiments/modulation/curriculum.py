@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from mnist import EPOCHS, load, network
-from supervised import Part, Parts, Supervised
-from task import Study, UserKnob
 from torch.nn import functional
+
+from experiments.modulation.mnist import EPOCHS, load, network
+from experiments.modulation.supervised import Part, Parts, Supervised
+from experiments.modulation.task import Study, UserKnob
 
 _DEGREES, _PIXELS = 30.0, 4.0
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mnist import EPOCHS, network
-from supervised import Parts, Supervised
-from task import Study, StudyError
 from torch.nn import functional
+
+from experiments.modulation.mnist import EPOCHS, network
+from experiments.modulation.supervised import Parts, Supervised
+from experiments.modulation.task import Study, StudyError
 
 _TEST = 500
 

@@ -7,10 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adjusters import KnobsOnly, RandomDeltas, RandomKnobs, Weights, WeightsOnly
-from arms import EMA, Arm
-from task import Trainee
-
+from experiments.modulation.adjusters import (
+    KnobsOnly,
+    RandomDeltas,
+    RandomKnobs,
+    Weights,
+    WeightsOnly,
+)
+from experiments.modulation.arms import EMA, Arm
+from experiments.modulation.task import Trainee
 from raymimic import HeuristicAdvisor, Knob, Modulator
 
 logging.getLogger("raymimic").setLevel(logging.WARNING)  # not a line for every training
@@ -35,7 +40,7 @@ class Guided(Arm):
         self.modulator = Modulator(
             trainee.model,
             self.optimizer,
-            advisor=self._advisor(advice),
+            llm=self._advisor(advice),
             metric=trainee.metric,
             mode=trainee.mode,
             epochs=trainee.epochs,

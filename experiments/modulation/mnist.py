@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-import gzip
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from supervised import Part, Parts, Supervised
-from task import Study, StudyError
 from torch import nn
+
+from experiments.common import idx
+from experiments.modulation.supervised import Part, Parts, Supervised
+from experiments.modulation.task import Study, StudyError
+from raymimic.demo import DataError
 
 EPOCHS = 10
 _FULL = 60_000
@@ -25,37 +27,16 @@ ALL_ARMS = (
 @functools.cache
 def _pools(data_dir: Path) -> tuple[np.ndarray, np.ndarray, Part]:
     """Bytes and labels of the 60,000 training images, and the 10,000 test images ready to use."""
-    folder = data_dir / "MNIST" / "raw"
-    test = _idx(folder / "t10k-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)
-    return (
-        _idx(folder / "train-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28),
-        _idx(folder / "train-labels-idx1-ubyte", 8),
-        (normalised(test), _labels(_idx(folder / "t10k-labels-idx1-ubyte", 8))),
-    )
-
-
-def _idx(path: Path, header: int) -> np.ndarray:
-    """Return the bytes of an idx file behind its ``header`` (http://yann.lecun.com/exdb/mnist)."""
-    packed = path.with_name(path.name + ".gz")
-    if path.is_file():
-        content = path.read_bytes()
-    elif packed.is_file():
-        content = gzip.decompress(packed.read_bytes())
-    else:
-        raise StudyError(
-            f"{str(path)!r} is missing; cure: give --data-dir the folder that holds MNIST/raw/ "
-            "with the four *-ubyte files"
-        )
-    return np.frombuffer(content, dtype=np.uint8, offset=header)
+    try:
+        train, (pixels, labels) = (idx.mnist(data_dir, part) for part in ("train", "t10k"))
+    except DataError as error:
+        raise StudyError(str(error)) from None
+    return *train, (normalised(pixels), torch.from_numpy(labels))
 
 
 def normalised(pixels: np.ndarray) -> torch.Tensor:
     """Bytes as torchvision's ToTensor and Normalize(.5, .5) give them: -1 to 1."""
     return torch.from_numpy(pixels.astype(np.float32)).div_(255).sub_(0.5).div_(0.5)
-
-
-def _labels(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.int64))
 
 
 def counts(size: int) -> tuple[int, int]:
@@ -77,7 +58,10 @@ def load(size: int, seed: int, data_dir: Path | None) -> Parts:
     pixels, labels, test = _pools(data_dir)
     train, val = counts(size)
     rows = np.random.default_rng(seed).permutation(len(labels))[: train + val]
-    parts = [(normalised(pixels[some]), _labels(labels[some])) for some in np.split(rows, [train])]
+    parts = [
+        (normalised(pixels[some]), torch.from_numpy(labels[some]))
+        for some in np.split(rows, [train])
+    ]
     return Parts(parts[0], parts[1], test)
 
 

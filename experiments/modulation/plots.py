@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import arms
-import catalog
 import matplotlib
 import pandas as pd
-from estimates import Paired, paired
+
+from experiments.common.estimates import Paired, paired
+from experiments.modulation import arms, catalog
 
 matplotlib.use("Agg")
 
@@ -57,7 +57,7 @@ def _panel(axis: pyplot.Axes, part: pd.DataFrame, study: str, size: int) -> None
         found = list(pairs_of(part, f"{kind}_{measure}", mode))
         for place, (_, one) in enumerate(found):
             axis.plot(one.t, [place + shift] * 2, color=colour, lw=1.5)
-            axis.plot([one.mean], [place + shift], "o", color=colour, ms=4)
+            axis.plot([one.difference], [place + shift], "o", color=colour, ms=4)
         axis.plot([], [], color=colour, label=f"{kind} weights")
         axis.set_yticks(range(len(found)), [arm for arm, _ in found], fontsize=8)
     axis.axvline(0, color="grey", lw=0.8)

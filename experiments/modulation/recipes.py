@@ -13,7 +13,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import record
+
+from experiments.modulation import record
 
 CANDIDATES, TUNING_SEEDS = 10, 10
 _FIRST_SEED = 1_000  # tuning seeds are 1000, 1001, ...: no run of an arm has them

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from arms import file_name
+from experiments.common.record import file_name, whole
 
 
 def path_of(out: Path, study: str, size: int, arm: str, seed: int) -> Path:
@@ -17,10 +16,8 @@ def path_of(out: Path, study: str, size: int, arm: str, seed: int) -> Path:
 
 def write(path: Path, record: dict[str, Any]) -> None:
     """Write the record so that the file is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(json.dumps(record, indent=1) + "\n")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def read(path: Path) -> dict[str, Any]:

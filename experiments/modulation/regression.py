@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from supervised import Parts, Supervised
-from task import Study, StudyError
 from torch import nn
+
+from experiments.modulation.supervised import Parts, Supervised
+from experiments.modulation.task import Study, StudyError
 
 EPOCHS = 40
 _ROWS = 2_000

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import catalog
 import numpy as np
 import pandas as pd
-import plots
-import record
-from estimates import Paired, paired
+
+from experiments.common.estimates import Paired, paired
+from experiments.modulation import catalog, plots, record
 
 WEIGHTS = {
     "last": "weights at the end of the run",
@@ -108,8 +107,8 @@ def _against(values: pd.DataFrame, ours: str, theirs: str, mode: str) -> str:
 
 def tell(found: Paired) -> str:
     """The comparison in one cell."""
-    mean = f"{found.mean:+.4f}"
-    if found.pairs < 2:
+    mean = f"{found.difference:+.4f}"
+    if len(found.gap) < 2:
         return f"{mean} (one pair)"
     text = f"**{mean}**" if found.clear else mean
     for low, high in (found.t, found.bootstrap):

@@ -1,6 +1,6 @@
 """Trains any study under any arms over paired seeds, and writes the report.
 
-    python experiments/modulation/run.py --study mnist --sizes 10,100,600 --arms plain,guided \
+    python -m experiments.modulation.run --study mnist --sizes 10,100,600 --arms plain,guided \
         --seeds 20 --data-dir DIR --out OUT --workers 1
 
 Each (study, size, arm, seed) is one JSON file under OUT/raw; what is there is not run again, so an
@@ -15,11 +15,10 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-import arms
-import catalog
-import recipes
-from jobs import Job, run_all
-from task import StudyError
+from experiments.common.jobs import run_all
+from experiments.modulation import arms, catalog, recipes
+from experiments.modulation.jobs import Job, work
+from experiments.modulation.task import StudyError
 
 
 def tuning(options: argparse.Namespace) -> list[Job]:
@@ -139,10 +138,11 @@ def main() -> None:
         for jobs_of in (tuning, trainings):  # the recipes are read from the tuning's records
             jobs = [job for job in jobs_of(options) if not job.path.exists()]
             print(f"{len(jobs)} trainings to run ({jobs_of.__name__})", flush=True)
-            good = (not jobs or run_all(jobs, options.workers)) and good
+            workers = options.workers if options.workers > 1 else 0
+            good = run_all(jobs, work, workers, noun="trainings") and good
             if jobs_of is tuning and not good and jobs:
                 raise SystemExit("a candidate of `fixed` broke: no recipe without it")
-    import report
+    from experiments.modulation import report
 
     report.write(options.out)
     raise SystemExit(0 if good else 1)

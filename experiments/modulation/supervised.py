@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from task import Mode, Step, UserKnob
 from torch.nn import functional
+
+from experiments.modulation.task import Mode, Step, UserKnob
 
 _SCORE_BATCH = 50  # rows scored at once; with a CPU's cache, a quarter of the time of 1,000
 

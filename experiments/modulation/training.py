@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import arms
 import torch
-from task import Mode, Study, Trainee
+
+from experiments.modulation import arms
+from experiments.modulation.task import Mode, Study, Trainee
 
 
 def train(

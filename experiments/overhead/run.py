@@ -1,6 +1,6 @@
 """What a searcher costs Tune's controller: microseconds per call, by the number of ended trials.
 
-    python experiments/overhead/run.py [--trials 10 1000 10000] [--out results.json]
+    python -m experiments.overhead.run [--trials 10 1000 10000] [--out results.json]
 
 Each searcher first gets N ended trials of 50 epochs, then 100 more are driven through it as Tune
 does it, beside one that keeps running, and every call is timed on its own (with nothing running,
@@ -23,20 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
+from experiments.common.fake_tune import SPACE, flat, result_of
 from raymimic import Advice, HeuristicAdvisor, LLMSearcher, Proposal, SearchEvidence
 
 EPOCHS = 50
 MEASURED = 100
-SPACE = {
-    "lr": tune.loguniform(1e-5, 1.0),
-    "weight_decay": tune.loguniform(1e-6, 1e-1),
-    "dropout": tune.uniform(0.0, 0.8),
-    "width": tune.lograndint(8, 1024),
-    "optimizer": tune.choice(["sgd", "adam", "adamw"]),
-}
 
 
 class Warming:
@@ -65,18 +58,13 @@ def curve(rng: random.Random) -> list[float]:
 
 def results(trial_id: str, rng: random.Random) -> list[dict[str, Any]]:
     """Results as Tune hands them to a searcher: metrics and bookkeeping, flat."""
-    return [
-        {
-            "val_loss": loss, "train_loss": loss - 0.1, "val_acc": 1 - loss / 4, "lr_now": 0.1,
-            "train_acc": 1 - loss / 5, "training_iteration": epoch, "trial_id": trial_id,
-            "done": epoch == EPOCHS, "time_this_iter_s": 0.1, "time_total_s": 0.1 * epoch,
-            "pid": 1, "hostname": "h", "node_ip": "127.0.0.1", "time_since_restore": 0.1 * epoch,
-            "iterations_since_restore": epoch, "timestamp": 1, "date": "d", "config/lr": 0.1,
-            "config/weight_decay": 0.1, "config/dropout": 0.1, "config/width": 8,
-            "config/optimizer": "sgd", "checkpoint_dir_name": None,
-        }
-        for epoch, loss in enumerate(curve(rng), start=1)
-    ]  # fmt: skip
+    config = {name: domain.sample() for name, domain in SPACE.items()}
+    found = []
+    for epoch, loss in enumerate(curve(rng), start=1):
+        metrics = {"val_loss": loss, "train_loss": loss - 0.1}
+        metrics |= {"val_acc": 1 - loss / 4, "train_acc": 1 - loss / 5, "lr_now": 0.1}
+        found.append(flat(result_of(trial_id, metrics, epoch, EPOCHS), config))
+    return found
 
 
 def drive(searcher: Any, name: str, rng: random.Random, time_call: Callable[..., Any]) -> None:

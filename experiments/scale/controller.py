@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from clock import Clock
-from meter import Meter, Row, load, resident_bytes
 from ray.tune.schedulers import TrialScheduler
-from stub import StubLLM
-from world import Course, course
 
+from experiments.scale.clock import Clock
+from experiments.scale.meter import Meter, Row, load, resident_bytes
+from experiments.scale.stub import StubLLM
+from experiments.scale.world import Course, course
 from raymimic import LLMScheduler, LLMSearcher, RaymimicCallback
 
 RESULT = ("scheduler_result", "searcher_result", "callback_result")
@@ -268,8 +268,8 @@ class Controller:
     def _restored(self) -> Row:
         """What a restore from here takes, in another process, which moves no clock here."""
         self.searcher.ledger.flush()
-        script = Path(__file__).with_name("restore.py")
-        command = [sys.executable, str(script), str(self._folder / "searcher.pkl")]
+        module = ["-m", "experiments.scale.restore"]
+        command = [sys.executable, *module, str(self._folder / "searcher.pkl")]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return dict(json.loads(said.splitlines()[-1]))
 

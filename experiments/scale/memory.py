@@ -6,8 +6,8 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-from controller import Plan
-from search import run_search
+from experiments.scale.controller import Plan
+from experiments.scale.search import run_search
 
 _SHOWN = 8
 

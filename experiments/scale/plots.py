@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib
-from meter import Row
+
+from experiments.scale.meter import Row
 
 matplotlib.use("Agg")
 

@@ -1,6 +1,6 @@
 """Restores a saved search in a process of its own and says what that took, as JSON.
 
-python experiments/scale/restore.py CHECKPOINT
+python -m experiments.scale.restore CHECKPOINT
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 import sys
 import time
 
-from meter import load, resident_bytes
-from world import METRIC, MODE, SPACE, StandIn
-
+from experiments.common.fake_tune import SPACE, FakeTrial
+from experiments.scale.meter import load, resident_bytes
+from experiments.scale.world import METRIC, MODE
 from raymimic import LLMScheduler, LLMSearcher
 
 
@@ -24,7 +24,7 @@ def main(path: str) -> None:
     searcher.restore(path)
     row = {"restore_wall_s": time.perf_counter() - wall, "restore_cpu_s": time.process_time() - cpu}
     wall = time.perf_counter()
-    scheduler.on_trial_add(None, StandIn("first"))  # takes in what the searcher knows
+    scheduler.on_trial_add(None, FakeTrial("first"))  # takes in what the searcher knows
     row["scheduler_wall_s"] = time.perf_counter() - wall
     row["restored_mb"] = (resident_bytes() - before) / 1e6
     row["restored_ended"] = len(searcher.evidence().trials)

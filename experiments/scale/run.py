@@ -1,7 +1,7 @@
 """What a search of 10,000 trials costs Tune's controller, and what Tune itself costs beside it.
 
-    python experiments/scale/run.py --out OUT            # everything, about 15 minutes
-    python experiments/scale/run.py --quick --out OUT    # under a minute, says nothing about scale
+    python -m experiments.scale.run --out OUT            # everything, about 15 minutes
+    python -m experiments.scale.run --quick --out OUT    # under a minute, says nothing about scale
 
 Parts: ``controller`` plays Tune's controller over 10,000 simulated trials of 100 epochs, 1,000 in
 flight, with the real searcher, scheduler, callback, ledger and gateway and a model of 2 s latency
@@ -24,11 +24,10 @@ from typing import Any
 # The simulated clock counts every thread; a second one of a matrix product only spins beside us.
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
-import memory
-import plots
-from controller import Plan
-from meter import Row
-from search import BAD, LATENCY_S, run_search
+from experiments.scale import memory, plots
+from experiments.scale.controller import Plan
+from experiments.scale.meter import Row
+from experiments.scale.search import BAD, LATENCY_S, run_search
 
 PARTS = ("controller", "memory", "tune")
 
@@ -142,7 +141,9 @@ def main() -> None:
             print(f"\ntraced: {traced['bytes_per_epoch_row']:.0f} bytes an epoch-row; by file:")
             print("\n".join(f"  {size:6.0f}  {name}" for name, size in traced["by_file"].items()))
     if "tune" in options.part:
-        import tune_side  # starts nothing, but sets what Ray reads from the environment
+        from experiments.scale import (
+            tune_side,  # starts nothing, but sets what Ray reads from the environment
+        )
 
         size = (10, 2, 1) if options.quick else (200, 5, 3)
         rows = tune_side.side_by_side(*size)

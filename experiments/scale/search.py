@@ -6,11 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
-from clock import Clock
-from controller import Controller, Plan
-from stub import StubLLM
-from world import METRIC, MODE, SPACE
-
+from experiments.common.fake_tune import SPACE
+from experiments.scale.clock import Clock
+from experiments.scale.controller import Controller, Plan
+from experiments.scale.stub import StubLLM
+from experiments.scale.world import METRIC, MODE
 from raymimic import Gateway, LLMScheduler, LLMSearcher
 from raymimic.scheduling.rank_rule import EAGER
 

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from meter import Row, load
-from world import METRIC, MODE, SPACE
+
+from experiments.common.fake_tune import SPACE
+from experiments.scale.meter import Row, load
+from experiments.scale.world import METRIC, MODE
 
 os.environ |= {
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -8,31 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ray import tune
+
+from experiments.common.fake_tune import FakeTrial, flat, result_of
 
 METRIC, MODE = "val_loss", "min"
-SPACE = {
-    "lr": tune.loguniform(1e-5, 1.0),
-    "weight_decay": tune.loguniform(1e-6, 1e-1),
-    "dropout": tune.uniform(0.0, 0.8),
-    "width": tune.lograndint(8, 1024),
-    "optimizer": tune.choice(["sgd", "adam", "adamw"]),
-}
 
 _CRASHES = 0.005
 _DIVERGES = 0.02
 _OVERFITS = 0.1
 _PACES = (0.8, 1.2)
-
-
-class StandIn:
-    """What hooks see of a trial: an id, and no file of an error."""
-
-    def __init__(self, trial_id: str) -> None:
-        self.trial_id = trial_id
-        self.status = "RUNNING"
-        self.error_file = None
-        self.local_path = None
 
 
 @dataclass
@@ -42,7 +26,7 @@ class Course:
     ``pace`` is how long its epochs take, of the usual time.
     """
 
-    trial: StandIn
+    trial: FakeTrial
     config: dict[str, Any]
     columns: dict[str, list[float]]
     crashes: int | None
@@ -60,15 +44,8 @@ class Course:
         """
         metrics = {name: values[self.epoch] for name, values in self.columns.items()}
         self.epoch += 1
-        common = {
-            **metrics, "training_iteration": self.epoch, "trial_id": self.trial_id,
-            "done": self.epoch == length, "time_this_iter_s": 1.0, "time_total_s": 1.0 * self.epoch,
-            "pid": 1, "hostname": "h", "node_ip": "127.0.0.1",
-            "time_since_restore": 1.0 * self.epoch, "iterations_since_restore": self.epoch,
-            "timestamp": 1, "date": "d", "checkpoint_dir_name": None,
-        }  # fmt: skip
-        flat = {**common, **{f"config/{name}": value for name, value in self.config.items()}}
-        return {**common, "config": self.config}, flat
+        result = result_of(self.trial_id, metrics, self.epoch, length)
+        return {**result, "config": self.config}, flat(result, self.config)
 
 
 def course(trial_id: str, config: dict[str, Any], length: int, seed: int, faults: bool) -> Course:
@@ -99,4 +76,4 @@ def course(trial_id: str, config: dict[str, Any], length: int, seed: int, faults
     }  # fmt: skip
     crashes = rng.randrange(1, length + 1) if rng.random() < _CRASHES else None
     lists = {name: values.tolist() for name, values in columns.items()}
-    return Course(StandIn(trial_id), config, lists, crashes, rng.uniform(*_PACES))
+    return Course(FakeTrial(trial_id), config, lists, crashes, rng.uniform(*_PACES))

@@ -1,20 +1,28 @@
 """Advisors: plain evidence in, proposals with reasons out. No Ray, no network code."""
 
-from raymimic.advisor.adjust.evidence import (
-    AMOUNTS,
+from raymimic.advisor.adjust import (
+    OPERATIONS,
     RAW_LIMIT,
     Adjuster,
     Adjustment,
     AdjustmentAdvice,
     Anchor,
-    KnobState,
     LayerState,
     Operation,
     PastAdjustment,
     RunEvidence,
+    build_adjust_request,
+)
+from raymimic.advisor.asking import ask_adjust, ask_judge, ask_propose
+from raymimic.advisor.base import (
+    DROPS_KEPT,
+    Advisor,
+    KnobState,
+    Lessons,
+    SearchEvidence,
+    TrialRecord,
     VerdictKind,
 )
-from raymimic.advisor.base import DROPS_KEPT, Advisor, SearchEvidence, TrialRecord
 from raymimic.advisor.choose import (
     choose_adjuster,
     choose_advisor,
@@ -25,7 +33,8 @@ from raymimic.advisor.choose import (
 )
 from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
 from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.judge.evidence import (
+from raymimic.advisor.judge import (
+    MOST_CASES,
     Action,
     Case,
     Judge,
@@ -34,23 +43,16 @@ from raymimic.advisor.judge.evidence import (
     Judgement,
     Leader,
     PastRedirect,
-)
-from raymimic.advisor.judge.prompt import MOST_CASES
-from raymimic.advisor.lessons.reading import Lessons, read_lessons, write_lessons_file
-from raymimic.advisor.lessons.writing import lessons_text
-from raymimic.advisor.llm import (
-    LLMAdvisor,
-    build_adjust_request,
     build_judge_request,
-    build_request,
 )
+from raymimic.advisor.lessons import lessons_text, read_lessons, write_lessons_file
+from raymimic.advisor.llm import LLMAdvisor, build_request
 from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
-from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor
 from raymimic.advisor.propose.random import RandomAdvisor
+from raymimic.advisor.propose.statistical import StatisticalAdvisor
 
 __all__ = [
-    "AMOUNTS",
     "Action",
     "Adjuster",
     "Adjustment",
@@ -71,6 +73,7 @@ __all__ = [
     "Lessons",
     "MOST_CASES",
     "MixtureAdvisor",
+    "OPERATIONS",
     "Operation",
     "PastAdjustment",
     "PastRedirect",
@@ -81,6 +84,9 @@ __all__ = [
     "StatisticalAdvisor",
     "TrialRecord",
     "VerdictKind",
+    "ask_adjust",
+    "ask_judge",
+    "ask_propose",
     "build_adjust_request",
     "build_judge_request",
     "build_request",

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from raymimic.advisor.lessons.reading import Lessons
-from raymimic.curves import Curve, Diagnosis, Finished
-from raymimic.records import Advice, Budget, Config, Mode, Proposal, Source, TrialStatus
+from raymimic.curves import Curve, Diagnosis, Extrapolator
+from raymimic.records import Advice, Belief, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
 DROPS_KEPT = 8
 """How many reasons of thrown-away proposals the evidence carries."""
+
+VerdictKind = Literal["better", "worse", "within noise", "unknown"]
+"""What a change of a running training did to its metric."""
+
+
+@dataclass(frozen=True)
+class KnobState:
+    """A knob of a running training as it stands; ``low`` and ``high`` bound the next change."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One of the best configurations of an earlier search, as JSON, and its score there."""
+
+    score: float
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What an earlier search learnt: its words, and the best configurations, best first.
+
+    ``name`` is the file's name without its folder. ``trials`` is how many had ended. Nothing here
+    is known to fit today's space (`lesson_guesses` sees to that) or to be true.
+    """
+
+    name: str
+    text: str
+    metric: str
+    mode: Mode
+    trials: int
+    best: tuple[Lesson, ...]
 
 
 @dataclass(frozen=True)
@@ -61,8 +98,10 @@ class SearchEvidence:
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
-    earlier search learnt, if the user gave them. ``to_run`` says how many of the proposals asked
-    for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the user's points.
+    earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
+    place, ``model_belief`` what the model last said of it. ``to_run`` says how many of the
+    proposals asked for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the
+    user's points.
     """
 
     space: SearchSpace
@@ -75,6 +114,8 @@ class SearchEvidence:
     instruction: str = ""
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
+    belief: Belief | None = None
+    model_belief: Belief | None = None
     to_run: int | None = None
     queued_by_user: int = 0
 
@@ -121,8 +162,12 @@ class SearchEvidence:
         done = [(t, curve) for t, curve in scored if curve.last(self.metric) is not None]
         longest = max((int(curve.epochs[-1]) for _, curve in done), default=0)
         cut = {t.trial_id: c for t, c in done if t.stopped and int(c.epochs[-1]) < longest}
-        field = Finished([curve for t, curve in done if t.trial_id not in cut], self.metric)
-        return dict(zip(cut, field.forecasts(list(cut.values())), strict=True))
+        field = Extrapolator()
+        for trial, curve in done:
+            if trial.trial_id not in cut and curve.final(self.metric) is not None:
+                field.add(trial.trial_id, curve.epochs, curve.column(self.metric))
+        ends = field.ends([(curve.epochs, curve.column(self.metric)) for curve in cut.values()])
+        return dict(zip(cut, ends, strict=True))
 
     def value(self, trial: TrialRecord) -> float | None:
         """What an ended trial is worth: its score, for a stopped one the forecast of a full one's.

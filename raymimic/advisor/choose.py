@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from raymimic.advisor.adjust.evidence import Adjuster
+from raymimic.advisor.adjust import Adjuster
 from raymimic.advisor.base import Advisor
 from raymimic.advisor.heuristic import HeuristicAdvisor
-from raymimic.advisor.judge.evidence import Judge
+from raymimic.advisor.judge import Judge
 from raymimic.advisor.llm import LLMAdvisor
 from raymimic.advisor.propose.mixture import MixtureAdvisor
 from raymimic.llm import LLM, describe, require_key, resolve_llm
@@ -14,7 +14,7 @@ from raymimic.llm import LLM, describe, require_key, resolve_llm
 def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Advisor:
     """Return the advisor that ``llm`` means; without a language model, the keyless heuristic.
 
-    Either is the guide of a mixture with the statistical proposer; an `Advisor` object is not.
+    A model shares the trials with the statistical proposer; an `Advisor` object is used as it is.
     Raises `LLMSetupError` for a setting that names neither, and for a named model whose key is
     missing: said now, and not by a whole search of random configurations.
     """
@@ -22,29 +22,29 @@ def choose_advisor(llm: str | LLM | Advisor, *, seed: int, timeout: float) -> Ad
         return llm
     found = resolve_llm(llm)
     if found is None:
-        return MixtureAdvisor(HeuristicAdvisor(seed), seed)
+        return HeuristicAdvisor(seed)
     require_key(found)
     return MixtureAdvisor(LLMAdvisor(found, timeout), seed)
 
 
-def choose_adjuster(advisor: str | LLM | Adjuster, *, seed: int, timeout: float) -> Adjuster:
+def choose_adjuster(llm: str | LLM | Adjuster, *, seed: int, timeout: float) -> Adjuster:
     """Return who steers a training: as `choose_advisor`, without a statistical partner."""
-    if not isinstance(advisor, str) and isinstance(advisor, Adjuster):
-        return advisor
-    found = resolve_llm(advisor)
+    if not isinstance(llm, str) and isinstance(llm, Adjuster):
+        return llm
+    return _without_partner(llm, seed=seed, timeout=timeout)
+
+
+def choose_judge(llm: str | LLM | Judge, *, timeout: float) -> Judge:
+    """Return who judges running trials: as `choose_adjuster`."""
+    if not isinstance(llm, str) and isinstance(llm, Judge):
+        return llm
+    return _without_partner(llm, seed=0, timeout=timeout)
+
+
+def _without_partner(llm: str | LLM, *, seed: int, timeout: float) -> HeuristicAdvisor | LLMAdvisor:
+    found = resolve_llm(llm)
     if found is None:
         return HeuristicAdvisor(seed)
-    require_key(found)
-    return LLMAdvisor(found, timeout)
-
-
-def choose_judge(advisor: str | LLM | Judge, *, timeout: float) -> Judge:
-    """Return who judges running trials: as `choose_adjuster`."""
-    if not isinstance(advisor, str) and isinstance(advisor, Judge):
-        return advisor
-    found = resolve_llm(advisor)
-    if found is None:
-        return HeuristicAdvisor()
     require_key(found)
     return LLMAdvisor(found, timeout)
 
@@ -70,7 +70,7 @@ def describe_judge(judge: Judge) -> str:
 def describe_advisor(advisor: Advisor) -> str:
     """Say in one line who proposes."""
     if isinstance(advisor, MixtureAdvisor):
-        return f"{describe_advisor(advisor.guide)}, shared with {advisor.partner}"
+        return f"{describe_advisor(advisor.guide)}, and shares the trials with a Gaussian process"
     if isinstance(advisor, LLMAdvisor):
         return f"{describe(advisor.llm)} reads the curves and proposes"
     if isinstance(advisor, HeuristicAdvisor):

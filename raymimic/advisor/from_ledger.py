@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from raymimic.advisor.base import DROPS_KEPT, SearchEvidence, TrialRecord
-from raymimic.advisor.lessons.reading import Lessons, parse_lessons
+from raymimic.advisor.base import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
+from raymimic.advisor.lessons import parse_lessons
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError
 from raymimic.ledger import Events, to_float

@@ -7,32 +7,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from raymimic.advisor.adjust.evidence import AdjustmentAdvice, RunEvidence
-from raymimic.advisor.adjust.prompt import adjust_schema, adjust_system_prompt, adjust_user_prompt
-from raymimic.advisor.adjust.reply import read_adjustment
-from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.judge.evidence import JudgeAdvice, JudgeEvidence
-from raymimic.advisor.judge.prompt import (
-    MOST_CASES,
-    judge_schema,
-    judge_system_prompt,
-    judge_user_prompt,
+from raymimic.advisor.adjust import (
+    AdjustmentAdvice,
+    RunEvidence,
+    build_adjust_request,
+    read_adjustment,
 )
-from raymimic.advisor.judge.reply import read_judgements
+from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.judge import (
+    MOST_CASES,
+    JudgeAdvice,
+    JudgeEvidence,
+    build_judge_request,
+    read_judgements,
+)
 from raymimic.advisor.propose.prompt import reply_schema, system_prompt, user_prompt
 from raymimic.advisor.propose.reply import read_proposals
+from raymimic.advisor.text import TOKENS_BASE, TOKENS_PARAMETER
 from raymimic.errors import AdvisorError, BadReply, LLMCallError, LLMError, LLMSetupError
 from raymimic.foreign import quote
 from raymimic.llm import LLM, Reply, Request, call_record
 from raymimic.records import Advice, Call
 
-# Room in the reply: a rationale and JSON around it, each parameter's name and value, and the
-# thinking that some models count as output.
-_TOKENS_BASE = 2048
-_TOKENS_PROPOSAL = 150
-_TOKENS_PARAMETER = 16
-_TOKENS_ADJUSTMENT = 4096  # a delta of 255 values alone takes about 1,500
-_TOKENS_JUDGEMENT = 150  # beside the knobs
+_TOKENS_PROPOSAL = 150  # a rationale and the JSON around it
+_TOKENS_BELIEF = 40  # a parameter's best, low and high
 
 _Read = TypeVar("_Read")
 
@@ -42,35 +40,13 @@ _ATTEMPTS = 2
 
 def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> Request:
     """Return the exact request that asks a model for ``n`` configurations."""
-    per_proposal = _TOKENS_PROPOSAL + _TOKENS_PARAMETER * len(evidence.space.dimensions)
+    parameters = len(evidence.space.dimensions)
+    per_proposal = _TOKENS_PROPOSAL + TOKENS_PARAMETER * parameters
     return Request(
         system=system_prompt(evidence),
         user=user_prompt(evidence, n),
         schema=reply_schema(evidence.space),
-        max_tokens=_TOKENS_BASE + n * per_proposal,
-        deadline=deadline,
-    )
-
-
-def build_adjust_request(evidence: RunEvidence, deadline: float = 60.0) -> Request:
-    """Return the exact request that asks a model what should change in a running training."""
-    return Request(
-        system=adjust_system_prompt(evidence),
-        user=adjust_user_prompt(evidence),
-        schema=adjust_schema(evidence),
-        max_tokens=_TOKENS_ADJUSTMENT,
-        deadline=deadline,
-    )
-
-
-def build_judge_request(evidence: JudgeEvidence, deadline: float = 60.0) -> Request:
-    """Return the exact request that asks a model about running trials in doubt."""
-    per_case = _TOKENS_JUDGEMENT + _TOKENS_PARAMETER * len(evidence.live)
-    return Request(
-        system=judge_system_prompt(evidence),
-        user=judge_user_prompt(evidence),
-        schema=judge_schema(evidence),
-        max_tokens=_TOKENS_BASE + MOST_CASES * per_case,
+        max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * parameters,
         deadline=deadline,
     )
 
@@ -92,8 +68,8 @@ class LLMAdvisor:
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` configurations; raises `AdvisorError` with the calls made."""
         request = build_request(evidence, n, self.timeout)
-        (proposals, drops), calls = self._ask(request, lambda text: read_proposals(text, n))
-        return Advice(proposals, drops, calls)
+        advice, calls = self._ask(request, lambda text: read_proposals(text, n, evidence.space))
+        return replace(advice, calls=calls)
 
     def adjust(self, evidence: RunEvidence) -> AdjustmentAdvice:
         """Say what changes for the next epoch; raises `AdvisorError` with the calls made."""

@@ -2,8 +2,7 @@
 
 from raymimic.curves.curve import Curve
 from raymimic.curves.diagnose import diagnose
-from raymimic.curves.extrapolate import Extrapolator, Forecast
-from raymimic.curves.forecast import Finished
+from raymimic.curves.forecast import Extrapolator, Forecast
 from raymimic.curves.history import CurveHistory
 from raymimic.curves.pairs import Pair, find_pair
 from raymimic.curves.scatter import noise_of
@@ -14,7 +13,6 @@ __all__ = [
     "CurveHistory",
     "Diagnosis",
     "Extrapolator",
-    "Finished",
     "Forecast",
     "Pair",
     "Signal",

@@ -2,8 +2,8 @@
 
 from raymimic.llm.allowance import Spent
 from raymimic.llm.anthropic import AnthropicLLM
-from raymimic.llm.auto import describe, require_key, resolve_llm
-from raymimic.llm.base import LLM, Relay, Reply, Request
+from raymimic.llm.auto import PROVIDERS, describe, require_key, resolve_llm
+from raymimic.llm.base import LLM, Provider, Relay, Reply, Request
 from raymimic.llm.calls import call_record
 from raymimic.llm.gateway import Gateway
 from raymimic.llm.openai import OpenAILLM
@@ -18,7 +18,9 @@ __all__ = [
     "LLM",
     "OpenAILLM",
     "PRICES",
+    "PROVIDERS",
     "Price",
+    "Provider",
     "Relay",
     "ReplayLLM",
     "Reply",

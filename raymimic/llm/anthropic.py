@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from raymimic.errors import BadReply, LLMError, LLMRefusal
-from raymimic.llm.base import Request
-from raymimic.llm.prices import DEFAULT_ANTHROPIC_MODEL, Price
+from raymimic.llm.base import Provider, Request
+from raymimic.llm.prices import Price
 from raymimic.llm.sdk import Answer, SdkLLM, count_of, not_a_reply, user_text
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -19,16 +19,18 @@ _SCHEMA_CHILDREN = {"anyOf", "oneOf", "allOf", "properties", "$defs", "items"}
 
 
 class AnthropicLLM(SdkLLM):
-    """A Claude model. The key comes from the environment variable ``api_key_env``.
+    """A Claude model. The key comes from the environment variable ``api_key_env``
+    (ANTHROPIC_API_KEY).
 
     ``effort`` bounds how much the model thinks. No temperature and no seed exist at this provider:
     only record and replay makes a run repeatable. ``prices`` override the table in `prices`.
     Raises `LLMSetupError` for an empty model name or a base_url that is none.
     """
 
-    package = "anthropic"
+    provider = Provider(
+        "anthropic", "claude-haiku-5-5", key="ANTHROPIC_API_KEY", address="ANTHROPIC_BASE_URL"
+    )
     client_class = "Anthropic"
-    base_url_env = "ANTHROPIC_BASE_URL"
     optional_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "effort": ("effort",),
         "cache_control": ("cache_control",),
@@ -38,10 +40,10 @@ class AnthropicLLM(SdkLLM):
 
     def __init__(
         self,
-        model: str = DEFAULT_ANTHROPIC_MODEL,
+        model: str | None = None,
         *,
         base_url: str | None = None,
-        api_key_env: str = "ANTHROPIC_API_KEY",
+        api_key_env: str | None = None,
         effort: Effort = "low",
         prices: Mapping[str, Price] | None = None,
     ) -> None:

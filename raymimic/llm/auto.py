@@ -4,46 +4,45 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 
 from raymimic.errors import LLMSetupError
 from raymimic.llm.anthropic import AnthropicLLM
 from raymimic.llm.base import LLM, Relay
 from raymimic.llm.openai import OpenAILLM
-from raymimic.llm.prices import DEFAULT_ANTHROPIC_MODEL, DEFAULT_OPENAI_MODEL
 from raymimic.llm.sdk import SdkLLM
 
-FORMS = '"auto", "none", "anthropic:MODEL", "openai:MODEL" or an object with complete(request)'
-_KEY_VARIABLES = {
-    "ANTHROPIC_API_KEY": "anthropic",
-    "OPENAI_API_KEY": "openai",
-    "OPENAI_BASE_URL": "openai",
+PROVIDERS: dict[str, type[SdkLLM]] = {
+    made.provider.name: made for made in (AnthropicLLM, OpenAILLM)
 }
+"""Who is asked by "NAME:MODEL"; "auto" takes the first that the environment offers."""
 
 
 def resolve_llm(llm: str | LLM) -> LLM | None:
     """Return the language model that the setting means; None means to do without one.
 
-    "auto" takes the first of ANTHROPIC_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL that is set and
-    whose SDK is installed, else None. "anthropic:" and "openai:" without a model take the default.
-    Raises `LLMSetupError` for any other setting, and for a named model whose SDK is not installed.
+    "auto" takes the first provider of `PROVIDERS` of whose variables one is set and whose SDK is
+    installed, else None. "NAME:" without a model takes the provider's default. Raises
+    `LLMSetupError` for any other setting, and for a named model whose SDK is not installed.
     """
     if not isinstance(llm, str):
         if isinstance(llm, LLM):
             return llm
-        raise LLMSetupError(f"llm must be {FORMS}, got {llm!r}")
+        raise LLMSetupError(f"llm must be {_forms()}, got {llm!r}")
     if llm == "none":
         return None
     if llm == "auto":
-        return _find_llm()
-    provider, _, model = llm.partition(":")
-    if provider not in ("anthropic", "openai"):
+        found = next((made for _, made in _offered() if _installed(made)), None)
+        return None if found is None else found(found.provider.model)
+    name, _, model = llm.partition(":")
+    made = PROVIDERS.get(name)
+    if made is None:
         raise LLMSetupError(
-            f"llm must be {FORMS}, got {llm!r}; "
-            'for a server of your own set OPENAI_BASE_URL and use "openai:MODEL"'
+            f"llm must be {_forms()}, got {llm!r}; for a server of your own {_servers()}"
         )
-    if not _installed(provider):
-        raise LLMSetupError(f'llm={llm!r} needs its SDK: pip install "raymimic[{provider}]"')
-    return _make(provider, model.strip())
+    if not _installed(made):
+        raise LLMSetupError(f'llm={llm!r} needs its SDK: pip install "raymimic[{name}]"')
+    return made(model.strip() or made.provider.model)
 
 
 def require_key(llm: LLM) -> None:
@@ -66,33 +65,40 @@ def describe(llm: LLM | None) -> str:
     return f"{where} through {llm.api_key_env}" if os.environ.get(llm.api_key_env) else where
 
 
-def _find_llm() -> LLM | None:
-    for variable, provider in _KEY_VARIABLES.items():
-        if os.environ.get(variable) and _installed(provider):
-            return _make(provider, "")
-    return None
+def _forms() -> str:
+    named = ", ".join(f'"{name}:MODEL"' for name in PROVIDERS)
+    return f'"auto", "none", {named} or an object with complete(request)'
 
 
-def _why_none() -> str:
-    for variable, provider in _KEY_VARIABLES.items():
-        if os.environ.get(variable) and not _installed(provider):
-            return (
-                f"{variable} is set but its SDK is missing: keyless heuristic advisor "
-                f'(pip install "raymimic[{provider}]" to let a model read the curves)'
-            )
-    if any(os.environ.get(variable) for variable in _KEY_VARIABLES):
-        return "no language model wanted: keyless heuristic advisor"
-    return (
-        "no key found: keyless heuristic advisor "
-        "(set ANTHROPIC_API_KEY or OPENAI_API_KEY to let a model read the curves)"
+def _servers() -> str:
+    return " or ".join(
+        f'set {made.provider.address} and use "{name}:MODEL"'
+        for name, made in PROVIDERS.items()
+        if made.provider.servers
     )
 
 
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+def _offered() -> Iterator[tuple[str, type[SdkLLM]]]:
+    """Each environment variable that is set and speaks for a provider, and the provider's class."""
+    for made in PROVIDERS.values():
+        for variable in made.provider.variables:
+            if os.environ.get(variable):
+                yield variable, made
 
 
-def _make(provider: str, model: str) -> LLM:
-    if provider == "anthropic":
-        return AnthropicLLM(model or DEFAULT_ANTHROPIC_MODEL)
-    return OpenAILLM(model or DEFAULT_OPENAI_MODEL)
+def _why_none() -> str:
+    offered = list(_offered())
+    for variable, made in offered:
+        if not _installed(made):
+            return (
+                f"{variable} is set but its SDK is missing: keyless heuristic advisor "
+                f'(pip install "raymimic[{made.provider.name}]" to let a model read the curves)'
+            )
+    if offered:
+        return "no language model wanted: keyless heuristic advisor"
+    keys = " or ".join(made.provider.key for made in PROVIDERS.values())
+    return f"no key found: keyless heuristic advisor (set {keys} to let a model read the curves)"
+
+
+def _installed(made: type[SdkLLM]) -> bool:
+    return importlib.util.find_spec(made.provider.name) is not None

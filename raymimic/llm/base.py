@@ -8,6 +8,28 @@ from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
+class Provider:
+    """Who offers models: how one is named, installed and reached.
+
+    ``name`` is the word in "NAME:MODEL" and in ``pip install "raymimic[NAME]"``, and that of the
+    SDK's package. ``model`` is taken where none is named. ``key`` is the environment variable with
+    the key, ``address`` the one from which the SDK reads another server's address; ``servers``:
+    many servers of one's own can be reached so, and the address alone lets "auto" take it.
+    """
+
+    name: str
+    model: str
+    key: str
+    address: str
+    servers: bool = False
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables any of which lets "auto" take this provider."""
+        return (self.key, self.address) if self.servers else (self.key,)
+
+
+@dataclass(frozen=True)
 class Request:
     """What is asked. ``system`` is constant over a run so that providers can cache it.
 

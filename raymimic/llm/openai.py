@@ -10,37 +10,28 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from raymimic.errors import BadReply, LLMError, LLMRefusal
-from raymimic.llm.base import Request
-from raymimic.llm.prices import DEFAULT_OPENAI_MODEL, Price
+from raymimic.llm.base import Provider, Request
 from raymimic.llm.sdk import Answer, SdkLLM, count_of, not_a_reply, user_text
 
 
 class OpenAILLM(SdkLLM):
     """A model behind /v1/chat/completions.
 
-    The key comes from the environment variable ``api_key_env``; with a ``base_url`` (or
-    OPENAI_BASE_URL) none is needed. ``prices`` override the table in `prices`; a model that neither
-    knows has cost None. Raises `LLMSetupError` for an empty model name or a base_url that is none.
+    The key comes from the environment variable ``api_key_env`` (OPENAI_API_KEY); with a
+    ``base_url`` (or OPENAI_BASE_URL) none is needed. ``prices`` override the table in `prices`; a
+    model that neither knows has cost None. Raises `LLMSetupError` for an empty model name or a
+    base_url that is none.
     """
 
-    package = "openai"
+    provider = Provider(
+        "openai", "gpt-6-luna", key="OPENAI_API_KEY", address="OPENAI_BASE_URL", servers=True
+    )
     client_class = "OpenAI"
-    base_url_env = "OPENAI_BASE_URL"
     optional_fields: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "strict": ("strict",),
         "max_completion_tokens": ("max_completion_tokens",),
         "schema": ("response_format", "json_schema", "schema", "structured output", "grammar"),
     }
-
-    def __init__(
-        self,
-        model: str = DEFAULT_OPENAI_MODEL,
-        *,
-        base_url: str | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
-        prices: Mapping[str, Price] | None = None,
-    ) -> None:
-        super().__init__(model, base_url=base_url, api_key_env=api_key_env, prices=prices)
 
     def _send(self, client: Any, request: Request, timeout: Any, dropped: frozenset[str]) -> Any:
         fields: dict[str, Any] = {}

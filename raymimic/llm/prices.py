@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PRICES_DATE = "2026-11-21"
-DEFAULT_ANTHROPIC_MODEL = "claude-haiku-5-5"
-DEFAULT_OPENAI_MODEL = "gpt-6-luna"
 
 
 @dataclass(frozen=True)

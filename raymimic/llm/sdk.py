@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from raymimic.errors import BadReply, LLMCallError, LLMError, LLMSetupError
-from raymimic.llm.base import Reply, Request
+from raymimic.llm.base import Provider, Reply, Request
 from raymimic.llm.body_limit import bound_body
 from raymimic.llm.calling import call_with_retries, contained
 from raymimic.llm.failures import Context, RequestRefused, translate
@@ -43,31 +43,39 @@ class Answer:
 
 
 class SdkLLM(ABC):
-    """A language model reached through a provider's SDK. Base of the two adapters."""
+    """A language model reached through a provider's SDK. Base of the adapters.
 
-    package: ClassVar[str]  # the SDK's import name and the extra that installs it
+    Model and key variable are the provider's own where not given.
+    """
+
+    provider: ClassVar[Provider]
     client_class: ClassVar[str]
-    base_url_env: ClassVar[str]  # read by the SDK itself
     # What a server may not know -> words of a 400 that mean it. The first that fits is dropped.
     optional_fields: ClassVar[Mapping[str, tuple[str, ...]]]
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         *,
-        base_url: str | None,
-        api_key_env: str,
-        prices: Mapping[str, Price] | None,
+        base_url: str | None = None,
+        api_key_env: str | None = None,
+        prices: Mapping[str, Price] | None = None,
     ) -> None:
+        model = self.provider.model if model is None else model
         if not model.strip():
             raise LLMSetupError(f"model must name a model, got {model!r}")
         if base_url is not None:
             _check_address("base_url", base_url)
         self.model = model
         self.base_url = base_url
-        self.api_key_env = api_key_env
+        self.api_key_env = self.provider.key if api_key_env is None else api_key_env
         self.prices = dict(prices or {})
         self._dropped: frozenset[str] = frozenset()
+
+    @property
+    def base_url_env(self) -> str:
+        """The environment variable from which the SDK itself reads the address."""
+        return self.provider.address
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r}, base_url={self.base_url!r})"
@@ -75,14 +83,14 @@ class SdkLLM(ABC):
     @property
     def address(self) -> str | None:
         """Where requests go when that is not the provider: the setting, or the environment's."""
-        return self.base_url or os.environ.get(self.base_url_env) or None
+        return self.base_url or os.environ.get(self.provider.address) or None
 
     def complete(self, request: Request) -> Reply:
         """Answer within ``request.deadline`` seconds or raise an `LLMError`, nothing else."""
         started = time.monotonic()
         if self.address:
-            _check_address(self.base_url_env, self.address)
-        _load_sdk(self.package)
+            _check_address(self.provider.address, self.address)
+        _load_sdk(self.provider.name)
         client = contained(self._open_client, self._translate)
         if isinstance(client, LLMError):
             raise client
@@ -121,12 +129,12 @@ class SdkLLM(ABC):
     def _ask(
         self, client: Any, request: Request, seconds: float, dropped: frozenset[str]
     ) -> Answer:
-        sdk = _load_sdk(self.package)
+        sdk = _load_sdk(self.provider.name)
         timeout = sdk.Timeout(seconds, connect=min(_CONNECT_SECONDS, seconds))
         return self._read(self._send(client, request, timeout, dropped))
 
     def _open_client(self) -> Any:
-        sdk = _load_sdk(self.package)
+        sdk = _load_sdk(self.provider.name)
         http_client = sdk.DefaultHttpxClient(
             follow_redirects=False,  # a prompt goes to the address the user gave and to no other
             event_hooks={"response": [bound_body]},
@@ -194,7 +202,9 @@ class SdkLLM(ABC):
     @property
     def host(self) -> str:
         """The host (and port) that requests go to; the provider's name where that is its own."""
-        return urlsplit(self.address).netloc.rpartition("@")[2] if self.address else self.package
+        if not self.address:
+            return self.provider.name
+        return urlsplit(self.address).netloc.rpartition("@")[2]
 
     @property
     def _context(self) -> Context:
@@ -202,7 +212,7 @@ class SdkLLM(ABC):
             model=self.model,
             host=self.host,
             api_key_env=self.api_key_env,
-            setting=f"{self.package}:MODEL",
+            setting=f"{self.provider.name}:MODEL",
             key=os.environ.get(self.api_key_env, "").strip(),
         )
 

@@ -26,7 +26,7 @@ from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.modulation import ranks
-from raymimic.modulation.consult import Answer, Consultation
+from raymimic.modulation.asking import AdjusterInquiry, Outcome
 from raymimic.modulation.guard import Limits, finite_values, judge
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.record import Record
@@ -60,8 +60,9 @@ class Modulator:
     Args:
         model: The model that is trained; DistributedDataParallel and compiled models, too.
         optimizer: Any `torch.optim` optimizer of its parameters.
-        advisor: "auto" (a key in the environment, else the keyless rules), "none" (the keyless
-            rules), "anthropic:MODEL", "openai:MODEL", an `LLM`, or any object with ``adjust``.
+        llm: Who steers: "auto" (a model if there is a key in the environment, else the keyless
+            rules), "none" (the keyless rules), "anthropic:MODEL", "openai:MODEL", an `LLM`, or any
+            `Adjuster`.
         instruction: What you want, in your words ("no overfitting", "I care about class 3").
         metric: The validation metric that decides, by its name in `epoch_end`.
         mode: "min" or "max".
@@ -78,7 +79,7 @@ class Modulator:
 
     Raises:
         ValueError: model, optimizer, knobs or limits do not fit together.
-        LLMSetupError: ``advisor`` names no model.
+        LLMSetupError: ``llm`` names no model.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Modulator:
         model: nn.Module,
         optimizer: Optimizer,
         *,
-        advisor: str | LLM | Adjuster = "auto",
+        llm: str | LLM | Adjuster = "auto",
         instruction: str = "",
         metric: str = "val_loss",
         mode: Mode = "min",
@@ -106,8 +107,8 @@ class Modulator:
         self._record = Record(metric, mode)
         self._instruction, self._epochs, self._seed = instruction, epochs, seed
         self._run_id = run_id
-        adjuster = choose_adjuster(advisor, seed=seed, timeout=timeout)
-        self._consultation = Consultation(adjuster, wait=wait, timeout=timeout)
+        adjuster = choose_adjuster(llm, seed=seed, timeout=timeout)
+        self._inquiry = AdjusterInquiry(adjuster, waits=wait, timeout=timeout)
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
         if ranks.leads():
             logger.info("raymimic: %s", describe_adjuster(adjuster))
@@ -254,7 +255,7 @@ class Modulator:
             events.verdict(self._note, epoch=record.epoch, **asdict(verdict))
 
     def _decide(self) -> Decision:
-        record, answer = self._record, self._consultation.collect()
+        record, answer = self._record, self._inquiry.outcome()
         broken = record.curve.final(record.metric) is None
         judged = record.history[-1] if record.history else None
         failed = judged is not None and judged.ended == record.epoch and judged.verdict == "worse"
@@ -265,7 +266,7 @@ class Modulator:
             return Decision(undo=True, calm=broken and not failed)
         over = self._epochs is not None and record.epoch >= self._epochs
         if answer is None and not over and record.epoch >= record.quiet_until:
-            answer = self._consultation.ask(self._evidence())
+            answer = self._inquiry.ask(self._evidence())
         return self._read(answer)
 
     def _evidence(self) -> RunEvidence:
@@ -292,20 +293,20 @@ class Modulator:
             seed=self._seed,
         )
 
-    def _read(self, answer: Answer | None) -> Decision:
+    def _read(self, answer: Outcome | None) -> Decision:
         if answer is None:
             return Decision()
-        outcome = answer.outcome
-        for call in outcome.calls:
+        advice = answer.advice
+        for call in advice.calls:
             events.call(self._note, call)
-        if isinstance(outcome, AdvisorError):
-            self._failed(outcome)
+        if isinstance(advice, AdvisorError):
+            self._failed(advice)
             return Decision()
         if answer.epoch < self._record.undone_at or self._record.epoch < self._record.quiet_until:
             events.drop(self._note, reason="stale", text="asked before the run was put back")
             return Decision()
         return Decision(
-            adjustment=outcome.adjustment, asked_epoch=answer.epoch, dropped=outcome.drops
+            adjustment=advice.adjustment, asked_epoch=answer.epoch, dropped=tuple(advice.drops)
         )
 
     def _undo(self, decision: Decision) -> None:

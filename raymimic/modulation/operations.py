@@ -1,4 +1,7 @@
-"""From the operations that an advisor names to deltas and gains of single parameters."""
+"""From the operations that an advisor names to deltas and gains of single parameters.
+
+Each kind of `OPERATIONS` has its function here, in `DELTAS` or in `GAINS`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raymimic.advisor import AMOUNTS, RAW_LIMIT, Operation
+from raymimic.advisor import OPERATIONS, RAW_LIMIT, Operation
 from raymimic.modulation.names import matching, owner
 from raymimic.modulation.weights import Anchors
-
-_GAINS: dict[str, float | None] = {"freeze": 0.0, "unfreeze": 1.0, "lr_gain": None}
 
 
 class Refused(Exception):
@@ -33,8 +34,8 @@ class Compiled:
 
 
 @dataclass
-class Workshop:
-    """Makes deltas from operations.
+class Run:
+    """What operations are made from: the model and what is known of its weights.
 
     ``keys`` are the parameters' names in the model's state, ``starts`` their values at the start of
     the last interval. ``seed`` fixes what is drawn; ``class_accuracy`` is that of each class on
@@ -49,134 +50,150 @@ class Workshop:
     class_accuracy: Sequence[float] = ()
     seed: int = 0
 
-    @torch.no_grad()
-    def compile(self, operations: Sequence[Operation]) -> Compiled:
-        """Give every operation's effect; one that cannot be done is dropped and the reason kept."""
-        made = Compiled()
-        for place, operation in enumerate(operations):
-            try:
-                _check(operation)
-                names = self._names(operation)
-                if operation.kind in _GAINS:
-                    gain = _GAINS[operation.kind]
-                    value = operation.amount if gain is None else gain
-                    made.gains |= dict.fromkeys(names, value)
-                else:
-                    for name, delta in self._deltas(operation, names, place).items():
-                        made.deltas[name] = (
-                            made.deltas[name] + delta if name in made.deltas else delta
-                        )
-            except Refused as reason:
-                made.dropped.append(f"{in_words(operation)}: {reason}")
-            else:
-                made.applied.append(in_words(operation))
-        return made
 
-    def _names(self, operation: Operation) -> list[str]:
-        names = matching(self.parameters, operation.params)
-        if not names:
-            known = ", ".join(list(self.parameters)[:8])
-            raise Refused(f"no trained parameter is called so; there are {known}")
-        return names
-
-    def _deltas(self, operation: Operation, names: list[str], place: int) -> dict[str, Tensor]:
-        make = getattr(self, f"_{operation.kind}")
-        generator = torch.Generator().manual_seed(self.seed * 1000 + place)
-        deltas = {name: make(operation, name, generator) for name in names}
-        for name, delta in deltas.items():
-            if not bool(torch.isfinite(delta).all()):
-                raise Refused(f"its delta for {name} is not finite")
-        return deltas
-
-    def _pull(self, operation: Operation, name: str, _: torch.Generator) -> Tensor:
-        if operation.toward not in self.anchors.known:
-            known = ", ".join(self.anchors.known)
-            raise Refused(f"there are no {operation.toward} weights; there are {known}")
-        target = self.anchors.of(operation.toward, name, self.keys[name])
-        return operation.amount * (target - self.parameters[name])
-
-    def _shrink(self, operation: Operation, name: str, _: torch.Generator) -> Tensor:
-        return -operation.amount * self.parameters[name].detach()
-
-    def _scale(self, operation: Operation, name: str, _: torch.Generator) -> Tensor:
-        return (operation.amount - 1.0) * self.parameters[name].detach()
-
-    def _extrapolate(self, operation: Operation, name: str, _: torch.Generator) -> Tensor:
-        return operation.amount * (self.parameters[name].detach() - self.starts[name])
-
-    def _noise(self, operation: Operation, name: str, generator: torch.Generator) -> Tensor:
-        parameter = self.parameters[name].detach()
-        rms = parameter.float().square().mean().sqrt()
-        # Drawn on the host: the same on any device.
-        drawn = torch.randn(parameter.shape, generator=generator).to(parameter)
-        return operation.amount * rms.to(parameter) * drawn
-
-    def _reinit(self, _: Operation, name: str, generator: torch.Generator) -> Tensor:
-        module, leaf = owner(self.model, name)
-        if not callable(getattr(module, "reset_parameters", None)):
-            raise Refused(
-                f"{type(module).__name__}, which holds {name}, cannot be initialised anew"
-            )
-        fresh: Any = copy.deepcopy(module).cpu()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
-            fresh.reset_parameters()
-        return getattr(fresh, leaf).to(self.parameters[name]) - self.parameters[name].detach()
-
-    def _class_bias(self, operation: Operation, name: str, _: torch.Generator) -> Tensor:
-        parameter, accuracy = self.parameters[name], self.class_accuracy
-        if not accuracy:
-            raise Refused('epoch_end() was given no "class_accuracy"')
-        if parameter.shape != (len(accuracy),):
-            raise Refused(
-                f"{name} has shape {tuple(parameter.shape)}, and there are {len(accuracy)} classes"
-            )
-        by_class = torch.tensor(accuracy, dtype=torch.float64)
-        return (operation.amount * (by_class.mean() - by_class)).to(parameter)
-
-    def _delta(self, operation: Operation, name: str, _: torch.Generator) -> Tensor:
-        parameter = self.parameters[name]
-        if parameter.numel() >= RAW_LIMIT:
-            raise Refused(
-                f"{name} has {parameter.numel()} elements; under {RAW_LIMIT} can be given"
-            )
+@torch.no_grad()
+def compiled(operations: Sequence[Operation], run: Run) -> Compiled:
+    """Give every operation's effect; one that cannot be done is dropped and the reason kept."""
+    made = Compiled()
+    for place, operation in enumerate(operations):
         try:
-            values = torch.tensor(operation.values, dtype=torch.float64)
-        except (TypeError, ValueError, RuntimeError, OverflowError):
-            raise Refused("values must be nested lists of numbers of equal length") from None
-        if values.shape != parameter.shape:
-            raise Refused(
-                f"{name} has shape {tuple(parameter.shape)}, the values {tuple(values.shape)}"
-            )
-        return values.to(parameter)
+            _check(operation)
+            names = _names(operation, run)
+            if operation.kind in GAINS:
+                made.gains |= dict.fromkeys(names, GAINS[operation.kind](operation))
+            else:
+                for name, delta in _deltas(operation, names, run, place).items():
+                    known = made.deltas.get(name)
+                    made.deltas[name] = delta if known is None else known + delta
+        except Refused as reason:
+            made.dropped.append(f"{in_words(operation)}: {reason}")
+        else:
+            made.applied.append(in_words(operation))
+    return made
 
 
 def _check(operation: Operation) -> None:
-    if operation.kind not in _WORDS:
-        raise Refused(f"there is no such operation; there are {', '.join(_WORDS)}")
-    if operation.kind not in AMOUNTS:
+    kind = OPERATIONS.get(operation.kind)
+    if kind is None:
+        raise Refused(f"there is no such operation; there are {', '.join(OPERATIONS)}")
+    if kind.bounds is None:
         return
-    low, high = AMOUNTS[operation.kind]
+    low, high = kind.bounds
     if not (math.isfinite(operation.amount) and low <= operation.amount <= high):
         raise Refused(f"amount must be from {low:g} to {high:g}")
 
 
-_WORDS: dict[str, Callable[[Operation], str]] = {
-    "pull": lambda o: f"pull {o.params} toward {o.toward} by {o.amount:g}",
-    "shrink": lambda o: f"shrink {o.params} by {o.amount:g}",
-    "scale": lambda o: f"scale {o.params} by {o.amount:g}",
-    "lr_gain": lambda o: f"updates of {o.params} x{o.amount:g}",
-    "extrapolate": lambda o: f"extrapolate {o.params} by {o.amount:g}",
-    "noise": lambda o: f"noise of {o.amount:g} rms on {o.params}",
-    "reinit": lambda o: f"initialise {o.params} anew",
-    "freeze": lambda o: f"freeze {o.params}",
-    "unfreeze": lambda o: f"unfreeze {o.params}",
-    "class_bias": lambda o: f"class bias of {o.amount:g} on {o.params}",
-    "delta": lambda o: f"given delta on {o.params}",
-}
+def _names(operation: Operation, run: Run) -> list[str]:
+    names = matching(run.parameters, operation.params)
+    if not names:
+        known = ", ".join(list(run.parameters)[:8])
+        raise Refused(f"no trained parameter is called so; there are {known}")
+    return names
+
+
+def _deltas(operation: Operation, names: list[str], run: Run, place: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(run.seed * 1000 + place)
+    deltas = {name: DELTAS[operation.kind](operation, name, run, generator) for name in names}
+    for name, delta in deltas.items():
+        if not bool(torch.isfinite(delta).all()):
+            raise Refused(f"its delta for {name} is not finite")
+    return deltas
 
 
 def in_words(operation: Operation) -> str:
     """Say in a few words what an operation does."""
-    words = _WORDS.get(operation.kind)
-    return words(operation) if words else str(operation.kind)
+    kind = OPERATIONS.get(operation.kind)
+    if kind is None:
+        return str(operation.kind)
+    return kind.words.format(
+        params=operation.params, toward=operation.toward, amount=operation.amount
+    )
+
+
+# -- one function for each kind --------------------------------------------------------------------
+
+
+def _pull(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tensor:
+    if operation.toward not in run.anchors.known:
+        known = ", ".join(run.anchors.known)
+        raise Refused(f"there are no {operation.toward} weights; there are {known}")
+    target = run.anchors.of(operation.toward, name, run.keys[name])
+    return operation.amount * (target - run.parameters[name])
+
+
+def _shrink(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tensor:
+    return -operation.amount * run.parameters[name].detach()
+
+
+def _scale(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tensor:
+    return (operation.amount - 1.0) * run.parameters[name].detach()
+
+
+def _extrapolate(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tensor:
+    return operation.amount * (run.parameters[name].detach() - run.starts[name])
+
+
+def _noise(operation: Operation, name: str, run: Run, generator: torch.Generator) -> Tensor:
+    parameter = run.parameters[name].detach()
+    rms = parameter.float().square().mean().sqrt()
+    # Drawn on the host: the same on any device.
+    drawn = torch.randn(parameter.shape, generator=generator).to(parameter)
+    return operation.amount * rms.to(parameter) * drawn
+
+
+def _reinit(_: Operation, name: str, run: Run, generator: torch.Generator) -> Tensor:
+    module, leaf = owner(run.model, name)
+    if not callable(getattr(module, "reset_parameters", None)):
+        raise Refused(f"{type(module).__name__}, which holds {name}, cannot be initialised anew")
+    fresh: Any = copy.deepcopy(module).cpu()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        fresh.reset_parameters()
+    return getattr(fresh, leaf).to(run.parameters[name]) - run.parameters[name].detach()
+
+
+def _class_bias(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tensor:
+    parameter, accuracy = run.parameters[name], run.class_accuracy
+    if not accuracy:
+        raise Refused('epoch_end() was given no "class_accuracy"')
+    if parameter.shape != (len(accuracy),):
+        raise Refused(
+            f"{name} has shape {tuple(parameter.shape)}, and there are {len(accuracy)} classes"
+        )
+    by_class = torch.tensor(accuracy, dtype=torch.float64)
+    return (operation.amount * (by_class.mean() - by_class)).to(parameter)
+
+
+def _delta(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tensor:
+    parameter = run.parameters[name]
+    if parameter.numel() >= RAW_LIMIT:
+        raise Refused(f"{name} has {parameter.numel()} elements; under {RAW_LIMIT} can be given")
+    try:
+        values = torch.tensor(operation.values, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise Refused("values must be nested lists of numbers of equal length") from None
+    if values.shape != parameter.shape:
+        raise Refused(
+            f"{name} has shape {tuple(parameter.shape)}, the values {tuple(values.shape)}"
+        )
+    return values.to(parameter)
+
+
+DELTAS: Mapping[str, Callable[[Operation, str, Run, torch.Generator], Tensor]] = {
+    "pull": _pull,
+    "shrink": _shrink,
+    "scale": _scale,
+    "extrapolate": _extrapolate,
+    "noise": _noise,
+    "reinit": _reinit,
+    "class_bias": _class_bias,
+    "delta": _delta,
+}
+"""What is added to a parameter over the interval, by kind."""
+
+GAINS: Mapping[str, Callable[[Operation], float]] = {
+    "freeze": lambda _: 0.0,
+    "unfreeze": lambda _: 1.0,
+    "lr_gain": lambda operation: operation.amount,
+}
+"""By what the optimizer's update of a parameter is multiplied from now on, by kind."""

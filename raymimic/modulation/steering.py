@@ -1,4 +1,4 @@
-"""The run under the wheel: what an adjustment changes, and the way back."""
+"""What an adjustment changes in a running training, and how it is undone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raymimic.modulation.blend import Blend
 from raymimic.modulation.guard import Limits, bounded_alpha, bounded_knobs, trusted_share
 from raymimic.modulation.knobs import LR, Knobs
 from raymimic.modulation.names import norms_of, trained_parameters
-from raymimic.modulation.operations import Workshop
+from raymimic.modulation.operations import Run, compiled
 from raymimic.modulation.record import Record
 from raymimic.modulation.weights import Anchors, Snapshot
 from raymimic.records import Knob
@@ -114,7 +114,7 @@ class Steering:
     ) -> PastAdjustment:
         change = bounded_knobs(adjustment, self.knobs)
         starts = {name: self.snapshot.weights[key] for name, key in self.keys.items()}
-        made = Workshop(
+        run = Run(
             self.model,
             self.parameters,
             self.keys,
@@ -122,7 +122,8 @@ class Steering:
             starts,
             record.class_accuracy,
             seed=seed * 10_000 + record.epoch,
-        ).compile(adjustment.operations)
+        )
+        made = compiled(adjustment.operations, run)
         alpha, faults = bounded_alpha(adjustment.alpha, self.limits.alpha)
         clipped = self._blend_in(made.deltas, starts, alpha, record.steps_per_epoch)
         for name, (_, value) in change.changed.items():

@@ -1,130 +1,98 @@
-"""Population training: which hopeless trial goes on from a better one's checkpoint, and whose."""
+"""Population training: which hopeless trial may go on from a better one's checkpoint, and whose."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from ray.tune import Checkpoint
 
-from raymimic.advisor import Judgement, Leader, PastRedirect
+from raymimic.advisor import Leader
 from raymimic.curves import noise_of
-from raymimic.scheduling.cases import Doubt, Search
-from raymimic.scheduling.verdict import Verdict
+from raymimic.scheduling.effect import NOISES
+from raymimic.scheduling.running import Exploit, Run, RunningTrial
 
 _REST = 4  # a trial is cloned once in this part of a full training
 _WAIT, _LEAST_WAIT = 20, 2  # the judge has this part of one, and so many epochs at least
-_NOISES = 2.0  # a leader is better by more than so many standard deviations of the noise
 _SENDINGS = 3  # of one clone whose checkpoint is gone each time
 
-
-@dataclass
-class _Standing:
-    """Where a trial stands, ended or not; ``cost`` is its latest value, lower is better."""
-
-    cost: float
-    value: float
-    epoch: int
-    knobs: Mapping[str, float]
-    config: Mapping[str, Any]
+Checkpoints = Callable[[str], Any]
+"""A trial's latest checkpoint, None without any."""
 
 
-@dataclass
-class Plan:
-    """A trial that may be cloned: as it is put to the judge, its leader, the rules' verdict.
+def may_be_cloned(run: Run, trial: RunningTrial, epoch: int) -> bool:
+    """Whether it is time: once in a quarter of a training, and with epochs left to gain by it.
 
-    Once it is cloned, what was decided, by whom, and how often the checkpoint was sent.
+    While nobody knows how long a training is, once.
     """
-
-    doubt: Doubt
-    leader: Leader
-    verdict: Verdict
-    judgement: Judgement | None = None
-    said: str = ""
-    sent: int = 0
+    length = run.length
+    if length and length - epoch < _LEAST_WAIT:
+        return False
+    before = [past.epoch for past in trial.past if past.cloned]
+    return not before or (length > 0 and epoch - before[-1] >= length / _REST)
 
 
-@dataclass
-class Population:
-    """Finds leaders, and keeps the plans that wait for the judge and those that were carried out.
+def leader_for(run: Run, trial: RunningTrial, checkpoint_of: Checkpoints) -> Leader | None:
+    """The best other trial whose checkpoint is worth going on from, None without any.
 
-    The leader is the trial with the best latest value of all that have a checkpoint, running or
-    ended, whatever its epoch: what counts are the weights, and who has gone further lends more.
-    It must be better than the hopeless trial's latest value by more than twice the latter's noise.
+    The one with the best latest value of all that have a checkpoint and knobs, running or ended,
+    whatever its epoch: what counts are the weights, and who has gone further lends more. It must be
+    better than the trial's latest value by more than twice the latter's noise.
     """
+    bar, own = math.inf, _cost(run, trial)
+    if math.isfinite(own):
+        bar = own - NOISES * _noise(run, trial.trial_id)
+    for other in _better(run, bar):
+        if other != trial.trial_id and checkpoint_of(other) is not None:
+            return _as_leader(run, run.trials[other])
+    return None
 
-    plans: dict[str, Plan] = field(default_factory=dict)
-    sent: dict[str, Plan] = field(default_factory=dict)
-    _standings: dict[str, _Standing] = field(default_factory=dict)
 
-    def hear(
-        self, search: Search, trial: Any, epoch: int, value: float, knobs: Mapping[str, float]
-    ) -> None:
-        """Take in a result; without knob values the trial can neither lead nor be cloned."""
-        cost = value if search.goal[1] == "min" else -value
-        before = self._standings.get(trial.trial_id)
-        config = before.config if before is not None else search.config(trial)
-        self._standings[trial.trial_id] = _Standing(cost, value, epoch, knobs, config)
-
-    def may(self, search: Search, epoch: int, past: tuple[PastRedirect, ...]) -> bool:
-        """Whether it is time: once in a quarter of a training, and with epochs left to gain by it.
-
-        While nobody knows how long a training is, once.
-        """
-        length = search.length
-        if length and length - epoch < _LEAST_WAIT:
-            return False
-        before = [one.epoch for one in past if one.cloned]
-        return not before or (length > 0 and epoch - before[-1] >= length / _REST)
-
-    def leader(self, search: Search, controller: Any, trial_id: str) -> Leader | None:
-        """The best other trial whose checkpoint is worth going on from, None without any."""
-        own = self._standings[trial_id]
-        bar = math.inf
-        if math.isfinite(own.cost):
-            bar = own.cost - _NOISES * _noise(search, trial_id)
-        trials = {trial.trial_id: trial for trial in controller.get_trials()}
-        for other in self._better(bar):
-            trial = trials.get(other)
-            if trial is not None and other != trial_id and trial.checkpoint is not None:
-                one = self._standings[other]
-                return Leader(other, one.value, one.epoch, one.knobs, one.config)
+def origin_of(run: Run, exploit: Exploit, checkpoint_of: Checkpoints) -> tuple[Leader, Any] | None:
+    """The leader as it stands now, with its latest checkpoint; None if enough were sent."""
+    leader = exploit.case.leader
+    assert leader is not None, "an exploit has one"
+    checkpoint = checkpoint_of(leader.trial_id)
+    if checkpoint is None or exploit.sent >= _SENDINGS:
         return None
-
-    def late(self, search: Search, plan: Plan, epoch: int) -> bool:
-        """Whether the judge has had its time."""
-        return epoch - plan.doubt.epoch >= max(_LEAST_WAIT, search.length // _WAIT)
-
-    def origin(self, controller: Any, plan: Plan) -> tuple[Leader, Checkpoint] | None:
-        """The leader as it stands now, with its latest checkpoint; None if enough were sent."""
-        found = plan.leader.trial_id
-        trials = (one for one in controller.get_trials() if one.trial_id == found)
-        checkpoint = next((one.checkpoint for one in trials), None)
-        if checkpoint is None or plan.sent >= _SENDINGS:
-            return None
-        now = self._standings[found]
-        return replace(plan.leader, value=now.value, epoch=now.epoch), checkpoint
-
-    def end(self, trial_id: str) -> None:
-        """The trial ended: nothing is planned for it any more; it may still lead."""
-        self.plans.pop(trial_id, None)
-        self.sent.pop(trial_id, None)
-
-    def _better(self, bar: float) -> Iterator[str]:
-        costs = [
-            (one.cost, trial_id)
-            for trial_id, one in self._standings.items()
-            if one.knobs and math.isfinite(one.cost) and one.cost < bar
-        ]
-        return (trial_id for _, trial_id in sorted(costs))
+    now = _as_leader(run, run.trials[leader.trial_id])
+    return replace(leader, value=now.value, epoch=now.epoch), checkpoint
 
 
-def _noise(search: Search, trial_id: str) -> float:
-    metric, curve = search.goal[0], search.curve(trial_id)
-    if curve is None or metric not in curve.columns:
+def is_late(run: Run, exploit: Exploit, epoch: int) -> bool:
+    """Whether the judge has had its time."""
+    return epoch - exploit.case.epoch >= max(_LEAST_WAIT, run.length // _WAIT)
+
+
+def _better(run: Run, bar: float) -> Iterator[str]:
+    costs = [
+        (cost, trial.trial_id)
+        for trial in run.trials.values()
+        if trial.report is not None
+        and run.knob_values(trial.report)  # without any it was not trained as the others are
+        and math.isfinite(cost := _cost(run, trial))
+        and cost < bar
+    ]
+    return (trial_id for _, trial_id in sorted(costs))
+
+
+def _as_leader(run: Run, trial: RunningTrial) -> Leader:
+    report = trial.report
+    assert report is not None, "only a trial that has reported leads"
+    value = math.nan if report.value is None else report.value
+    return Leader(trial.trial_id, value, report.epoch, run.knob_values(report), trial.config)
+
+
+def _cost(run: Run, trial: RunningTrial) -> float:
+    value = trial.report.value if trial.report is not None else None
+    return math.nan if value is None else run.sign * value
+
+
+def _noise(run: Run, trial_id: str) -> float:
+    curve = run.keeper.curve(trial_id)
+    if curve is None or run.metric not in curve.columns:
         return 0.0
-    values = curve.column(metric)
+    values = curve.column(run.metric)
     return noise_of(np.asarray(values[np.isfinite(values)])) or 0.0

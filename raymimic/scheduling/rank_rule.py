@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from raymimic.curves.extrapolate import Extrapolator, Forecast
+from raymimic.curves import Extrapolator, Forecast
 
 CAREFUL = 2.0
 """Patience where the number of trials is the limit: hardly ever is the best one stopped."""
@@ -81,7 +81,7 @@ class _Trial:
         return self.epochs[self.start :], self.values[self.start :]
 
 
-class Stopping:
+class RankRule:
     """Finds a running trial hopeless by its rank, unless a forecast spares it.
 
     *Rank.* At epoch e a trial goes on if it is among the best ``patience * n * grace / e`` of the n
@@ -159,9 +159,13 @@ class Stopping:
         trial.start = len(trial.epochs)
 
     def read(self, trial_id: str) -> Reading | None:
-        """What is thought of a trial at its last epoch; None in its grace and at its end."""
+        """What is thought of a trial at its last epoch; None in its grace and at its end.
+
+        None at the very first value, too, however late that comes: one observation has neither a
+        pace nor a noise.
+        """
         trial = self._trials.get(trial_id)
-        if trial is None or not trial.epochs:
+        if trial is None or len(trial.epochs) < 2:
             return None
         epoch = trial.epochs[-1]
         grace = self._grace or max(1, self.length // _GRACE)

@@ -1,125 +1,144 @@
-"""The docket: running trials as they stand, the questions on them, and the answers that wait."""
+"""The trials of a run as the decisions know them: one record a trial."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from raymimic import events
-from raymimic.advisor import Judge, Leader
-from raymimic.curves import Diagnosis
-from raymimic.scheduling.cases import Doubt, Search, evidence_of
-from raymimic.scheduling.hearing import Answer, Hearing
-from raymimic.scheduling.rank_rule import Reading
-from raymimic.scheduling.redirects import Redirects
-from raymimic.scheduling.verdict import numbers
+from raymimic.advisor import Case, Judgement, PastRedirect
+from raymimic.curves import Curve, Diagnosis
+from raymimic.records import EpochReport, Knob, Mode
+from raymimic.scheduling.effect import Outlook
+from raymimic.scheduling.rank_rule import RankRule, Reading
+from raymimic.scheduling.verdict import Verdict
+
+
+class Keeper(Protocol):
+    """Who keeps the run's curves and events."""
+
+    def curve(self, trial_id: str) -> Curve | None:
+        """Every epoch of a trial so far, the present one included; None before any."""
+        ...
+
+    def note(self, event: str, /, **fields: Any) -> None:
+        """Write an event to the ledger."""
+        ...
+
+
+@dataclass(frozen=True)
+class JudgedCase:
+    """What a judge said of a trial as it stood after ``asked`` epochs; ``cost`` is the ledger's."""
+
+    judgement: Judgement
+    asked: int
+    cost: Mapping[str, Any]
+
+    @property
+    def who(self) -> str:
+        """Who judged, as the user reads it."""
+        return str(self.cost["model"])
 
 
 @dataclass
-class Running:
-    """One running trial: its latest result and reading, when it was last asked about."""
+class Acting:
+    """A redirect that was sent; ``since`` is the first epoch with the new values."""
 
-    epoch: int = 0
-    value: float = math.nan
-    knobs: Mapping[str, float] = field(default_factory=dict)
-    reading: Reading | None = None
-    asked: int | None = None
+    past: PastRedirect
+    target: Mapping[str, float]
+    span: int
+    outlook: Outlook
+    was_finite: bool
+    serial: int = 0  # of a clone
+    since: int | None = None
+    recent: list[tuple[int, float]] = field(default_factory=list)
 
 
-class Docket:
-    """What `Judging` and `Cloning` share; ``counts`` says what came of the judgements.
+@dataclass
+class Exploit:
+    """A trial that may go on from a leader's weights: its case, and the rules' verdict on it.
 
-    ``pressing`` are the trials on which even a rule's "continue" decides something.
+    Once it is decided: the ``judgement``, who said why, how often the checkpoint was sent.
     """
 
-    def __init__(
-        self, judge: Judge, redirects: Redirects | None, instruction: str, *, population: bool
-    ) -> None:
-        self.hearing = Hearing(judge)
-        self.redirects = redirects
-        self.counts: Counter[str] = Counter()
-        self.running: dict[str, Running] = {}
-        self.answers: dict[str, Answer] = {}
-        self.finals: dict[str, float] = {}
-        self.pressing: Container[str] = ()
-        self._instruction, self._population = instruction, population
+    case: Case
+    verdict: Verdict
+    judgement: Judgement | None = None
+    said: str = ""
+    sent: int = 0
 
-    def doubt(
-        self,
-        search: Search,
-        trial: Any,
-        *,
-        may_stop: bool,
-        found: Diagnosis | None = None,
-        leader: Leader | None = None,
-    ) -> Doubt:
-        """A running trial as it is put to the judge."""
-        trial_id, redirects = trial.trial_id, self.redirects
-        running = self.running[trial_id]
-        reading = running.reading
-        return Doubt(
-            trial_id=trial_id,
-            epoch=running.epoch,
-            standing=numbers(reading, search.goal[1]) if reading is not None else "",
-            may_stop=may_stop,
-            found=found,
-            config=search.config(trial),
-            knobs=redirects.knobs(trial_id, running.knobs) if redirects is not None else (),
-            redirects=redirects.past(trial_id) if redirects is not None else (),
-            leader=leader,
-            since=redirects.moved(trial_id) if redirects is not None else 0,
+
+@dataclass
+class RunningTrial:
+    """All that is known of one trial beside its curve.
+
+    ``report`` is the latest with which it went on, or may go on, ``reading`` the latest by the
+    rank rule. ``diagnosis`` was made after ``looked`` epochs. ``asked``: the epoch at which a judge
+    was last asked about it, ``judged`` an answer that waits for its next result. ``weights_since``:
+    its first epoch with the weights that it has now, 0 if they always were its own. ``deaf``: it
+    does not take over what it is sent.
+    """
+
+    trial_id: str
+    running: bool = True
+    config: Mapping[str, Any] = field(default_factory=dict)
+    report: EpochReport | None = None
+    verdict: Verdict | None = None
+    reading: Reading | None = None
+    looked: int = 0
+    diagnosis: Diagnosis | None = None
+    asked: int | None = None
+    judged: JudgedCase | None = None
+    acting: Acting | None = None
+    past: list[PastRedirect] = field(default_factory=list)
+    weights_since: int = 0
+    deaf: bool = False
+    exploit: Exploit | None = None
+
+    def ended(self) -> RunningTrial:
+        """What is still known once it has ended: it may lead, and its verdict is asked for."""
+        return RunningTrial(
+            self.trial_id,
+            running=False,
+            config=self.config,
+            report=self.report,
+            verdict=self.verdict,
         )
 
-    def evidence(self, search: Search, doubts: Sequence[Doubt]) -> Any:
-        """Take what is known now; the function returned makes evidence of it."""
-        live = tuple(self.redirects.live.declared) if self.redirects is not None else ()
-        finals = list(self.finals.values())
-        return evidence_of(search, doubts, finals, live, self._instruction, self._population)
+    @property
+    def cloned(self) -> bool:
+        """Whether a clone is on its way, or its effect still to be seen."""
+        return self.acting is not None and bool(self.acting.past.cloned)
 
-    def ask(self, search: Search, trial_id: str) -> Answer | None:
-        """Ask about those who wait, if nobody is asked now; returns the answer on this trial."""
-        for one in self.hearing.ask(partial(self.evidence, search)):
-            if one.trial_id in self.running:
-                self.running[one.trial_id].asked = one.epoch
-        self.collect(search)  # a judge by rule has answered
-        return self.answers.pop(trial_id, None)
 
-    def collect(self, search: Search) -> None:
-        """Take in what has been answered."""
-        for answer in self.hearing.answers(search):
-            trial_id = answer.judgement.trial_id
-            idle = not self.hearing.judge.remote and answer.judgement.action == "continue"
-            if idle and trial_id not in self.pressing:
-                continue  # a rule that does nothing is no news
-            if trial_id in self.running:
-                self.answers[trial_id] = answer
-            else:
-                self.note(search, answer, "stale", None)
+@dataclass
+class Run:
+    """What all decisions of one run share; ``knobs`` are those that may be turned live."""
 
-    def end(self, search: Search, trial_id: str) -> None:
-        """A trial ended, or failed and may come again: answers on it are stale."""
-        self.running.pop(trial_id, None)
-        self.hearing.drop(trial_id)
-        answer = self.answers.pop(trial_id, None)
-        if answer is not None:
-            self.note(search, answer, "stale", None)
+    keeper: Keeper
+    ranks: RankRule
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    metric: str = ""
+    mode: Mode = "min"
+    trials: dict[str, RunningTrial] = field(default_factory=dict)
 
-    def note(self, search: Search, answer: Answer, outcome: str, epoch: int | None) -> None:
-        """Count a judgement and write what came of it to the ledger."""
-        judgement = answer.judgement
-        self.counts[judgement.action if outcome == "applied" else outcome] += 1
-        events.judgement(
-            search.note,
-            trial_id=judgement.trial_id,
-            action=judgement.action,
-            reason=judgement.reason,
-            knobs=judgement.knobs,
-            outcome=outcome,
-            epoch=epoch,
-            asked_epoch=answer.asked,
-            **answer.about,
+    @property
+    def sign(self) -> float:
+        """What a value is multiplied by to be a cost: lower is better."""
+        return 1.0 if self.mode == "min" else -1.0
+
+    @property
+    def length(self) -> int:
+        """Epochs of a full training as far as known, 0 before any."""
+        return self.ranks.length
+
+    def knob_values(self, report: EpochReport) -> dict[str, float]:
+        """The declared knobs' values that a trial reported."""
+        return {name: report.knobs[name] for name in self.knobs if name in report.knobs}
+
+    def curve_since(self, trial: RunningTrial) -> Curve | None:
+        """A trial's curve with the weights that it has now."""
+        curve = self.keeper.curve(trial.trial_id)
+        return (
+            curve if curve is None or not trial.weights_since else curve.since(trial.weights_since)
         )

@@ -7,17 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from raymimic.advisor import Judgement, Leader
-from raymimic.curves import Diagnosis
 from raymimic.records import Mode
 from raymimic.scheduling.rank_rule import Reading
-from raymimic.summary import show
 
 VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
 
-_PERSISTS = 5  # epochs that overfitting must have lasted, or a fifth of what was trained
 _REMARK = " | "  # between a verdict's numbers and what a judge said
-_FIELD = 8  # with fewer rivals a leader may be as ill as they are
-_LEADS = 0.25  # a trial in the best quarter at its epoch is not stopped for overfitting
 
 
 @dataclass(frozen=True)
@@ -52,23 +47,6 @@ class Verdict:
         return known
 
 
-def whole(epoch: int) -> Verdict:
-    """A full training."""
-    return Verdict("whole", epoch, f"complete: max_t = {epoch} epochs")
-
-
-def diverged(epoch: int, metric: str, value: float, before: float) -> Verdict:
-    """The metric is no number any more."""
-    text = f"diverged: {metric} is {value} at epoch {epoch} (was {before:.4g})"
-    return Verdict("diverged", epoch, text)
-
-
-def hopeless(reading: Reading, metric: str, mode: Mode, value: float) -> Verdict:
-    """It is not worth its remaining epochs."""
-    text = f"hopeless: {metric} {show(value)} at epoch {reading.epoch}; {numbers(reading, mode)}"
-    return Verdict("hopeless", reading.epoch, text, reading)
-
-
 def going_on(reading: Reading, mode: Mode) -> Verdict:
     """It goes on, and how it stands."""
     return Verdict("continue", reading.epoch, f"continue: {numbers(reading, mode)}", reading)
@@ -81,31 +59,7 @@ def going_on_redirected(verdict: Verdict) -> Verdict:
     )
 
 
-def may_be_ill(reading: Reading | None) -> bool:
-    """Whether a diagnosis could end the trial at this look: not if it leads enough others."""
-    if reading is None:
-        return False
-    return reading.rivals < _FIELD or not _leads(reading)
-
-
-def _leads(reading: Reading) -> bool:
-    return reading.place <= max(1, _LEADS * reading.rivals)
-
-
-def overfitting(found: Diagnosis, reading: Reading | None, epoch: int) -> Verdict | None:
-    """It has been overfitting for long and does not lead; None otherwise."""
-    signal = next((signal for signal in found.signals if signal.kind == "overfitting"), None)
-    if signal is None or signal.onset is None or reading is None:
-        return None
-    if epoch - signal.onset < max(_PERSISTS, epoch / 5):
-        return None
-    if _leads(reading):
-        return None
-    text = f"{signal.text}; place {reading.place} of {reading.rivals} at epoch {epoch}"
-    return Verdict("overfitting", epoch, text, reading)
-
-
-def judged(
+def stopped_by_judge(
     judgement: Judgement, reading: Reading, mode: Mode, epoch: int, age: int, who: str
 ) -> Verdict:
     """A judge stops it: the numbers, and the judge's own sentence on what it saw ``age`` ago."""
@@ -133,7 +87,9 @@ def cloned(verdict: Verdict, epoch: int, done: str, said: str) -> Verdict:
 
 def cloning(leader: Leader, metric: str, moves: str) -> str:
     """Whose weights a trial was sent, and with which knobs."""
-    done = f"cloned trial {leader.trial_id} ({metric} {show(leader.value)} at epoch {leader.epoch})"
+    done = (
+        f"cloned trial {leader.trial_id} ({metric} {shown(leader.value)} at epoch {leader.epoch})"
+    )
     return f"{done}, {moves}" if moves else done
 
 
@@ -161,10 +117,16 @@ def numbers(reading: Reading, mode: Mode) -> str:
         sign = -1.0 if mode == "max" else 1.0
         low, high = sorted(sign * end for end in reading.forecast.interval(0.8))
         parts.append(
-            f"forecast {show(sign * reading.forecast.median)} (80%: {show(low)} to {show(high)}), "
-            f"chance {_percent(reading.beats)} to beat {show(sign * reading.bar)}"
+            f"forecast {shown(sign * reading.forecast.median)} "
+            f"(80%: {shown(low)} to {shown(high)}), "
+            f"chance {_percent(reading.beats)} to beat {shown(sign * reading.bar)}"
         )
     return "; ".join(parts)
+
+
+def shown(value: float) -> str:
+    """A number to four significant digits."""
+    return f"{value:.4g}"
 
 
 def _percent(chance: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raymimic.advisor import Advisor
+from raymimic.advisor import Advisor, ask_propose
 from raymimic.inquiry import Inquiry
 from raymimic.records import Advice
 from raymimic.search.pacing import Demand
@@ -44,7 +44,7 @@ class ProposalInquiry(Inquiry[Advice]):
             self.first_known = self.known
         self.demand.asked()
         advisor, view = self.advisor, session.view()
-        self.submit(lambda: advisor.propose(view(), n))
+        self.submit(lambda: ask_propose(advisor, view(), n))
 
     def _speaks(self, answer: Advice) -> bool:
         return bool(answer.calls) or any(p.source not in _OTHERS for p in answer.proposals)

@@ -5,12 +5,14 @@ from raymimic.tune.guide import Guide
 from raymimic.tune.live import LiveKnobs, TrialKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
+from raymimic.tune.wiring import Raymimic
 
 __all__ = [
     "Guide",
     "LLMScheduler",
     "LLMSearcher",
     "LiveKnobs",
+    "Raymimic",
     "RaymimicCallback",
     "TrialKnobs",
 ]

@@ -14,40 +14,35 @@ import ray
 from ray import tune
 from ray.tune import Checkpoint
 
-from raymimic.advisor import KnobState
 from raymimic.records import Knob
 from raymimic.tune.actors import find_actor
-from raymimic.tune.mailbox import Handover, Parcel, board_name
+from raymimic.tune.mailbox import Handover, Parcel, mailbox_name
+from raymimic.tune.results import KNOB_PREFIX, LOST, TAKEN
 
 logger = logging.getLogger(__name__)
 
-PREFIX = "raymimic/live/"
-"""Of the knobs' names in a trial's results."""
-
-TAKEN, LOST = "raymimic/clone/taken", "raymimic/clone/lost"
-"""The serial of the last clone that a trial took over, or whose checkpoint it found gone."""
-
-_TAKE_S = 5.0  # longest wait for the board at an epoch's start; a millisecond or two is usual
-_PAUSE_S = 60.0  # before a board that could not be reached is tried again
+_TAKE_S = 5.0  # longest wait for the mailbox at an epoch's start; a millisecond or two is usual
+_PAUSE_S = 60.0  # before a mailbox that could not be reached is tried again
 
 
 class LiveKnobs:
     """Knobs of a training function, declared on the driver and given to ``LLMScheduler``.
 
-    ::
+    Outside of a trial, too, a training that uses them runs as it is:
 
-        live = LiveKnobs({"lr": Knob(1e-5, 1e-1, "learning rate"), "dropout": Knob(0.0, 0.6)})
-
-        def train(config):
-            knobs = live.start({"lr": config["lr"], "dropout": 0.1})
-            for epoch in range(30):
-                knobs.update()  # between two epochs
-                if knobs.checkpoint is not None:  # only with LLMScheduler(population=True)
-                    ...  # go on from a better trial's weights
-                ...  # use knobs["lr"] and knobs["dropout"]
-                tune.report({"loss": loss, **knobs.metrics()})
-
-        LLMScheduler(redirect=live, advisor=...)
+    >>> from raymimic import Knob, LiveKnobs, LLMScheduler
+    >>> live = LiveKnobs({"lr": Knob(1e-5, 1e-1, "learning rate"), "dropout": Knob(0.0, 0.6)})
+    >>> def train(config):
+    ...     knobs = live.start({"lr": config["lr"], "dropout": 0.1})
+    ...     for epoch in range(2):
+    ...         knobs.update()  # between two epochs
+    ...         if knobs.checkpoint is not None:  # only with LLMScheduler(population=True)
+    ...             ...  # go on from a better trial's weights
+    ...         loss = 1.0 / (1 + epoch) + knobs["lr"] + knobs["dropout"]
+    ...         yield {"loss": loss, **knobs.metrics()}  # in a trial: tune.report(...)
+    >>> list(train({"lr": 0.01}))[-1]
+    {'loss': 0.61, 'raymimic/live/lr': 0.01, 'raymimic/live/dropout': 0.1}
+    >>> scheduler = LLMScheduler(knobs=live, llm="none")
 
     A plain value: it pickles and holds no connection. Raises ValueError without any knob.
     """
@@ -67,23 +62,6 @@ class LiveKnobs:
         """
         return TrialKnobs(self, values or {}, trial_id or _trial_id())
 
-    def states(self, values: Mapping[str, float]) -> tuple[KnobState, ...]:
-        """The knobs whose values are known, as an advisor sees them."""
-        return tuple(
-            KnobState(name, values[name], knob.low, knob.high, knob.meaning)
-            for name, knob in self.declared.items()
-            if name in values
-        )
-
-    def values_in(self, result: Mapping[str, Any]) -> dict[str, float]:
-        """The values that a trial reported with `TrialKnobs.metrics`."""
-        found = {name: result.get(PREFIX + name) for name in self.declared}
-        return {name: float(value) for name, value in found.items() if value is not None}
-
-    def serials_in(self, result: Mapping[str, Any]) -> tuple[int, int]:
-        """The serials of the last clone that a trial took over, and that it found gone; 0: none."""
-        return int(result.get(TAKEN) or 0), int(result.get(LOST) or 0)
-
 
 class TrialKnobs(Mapping[str, float]):
     """The knobs of one trial with their present values; they change in `update` alone."""
@@ -93,14 +71,14 @@ class TrialKnobs(Mapping[str, float]):
         self._values = {name: knob.value for name, knob in live.declared.items()}
         self._set(values)
         self._trial_id = trial_id
-        self._board: Any = None
+        self._mailbox: Any = None
         self._handover: Handover | None = None
         self._serials: dict[str, float] = {}
         self._said = self._said_gone = False
         self._retry_at = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_board": None, "_handover": None, "_retry_at": 0.0}
+        return {**self.__dict__, "_mailbox": None, "_handover": None, "_retry_at": 0.0}
 
     def __getitem__(self, name: str) -> float:
         return self._values[name]
@@ -123,9 +101,9 @@ class TrialKnobs(Mapping[str, float]):
         if self._trial_id is None or time.monotonic() < self._retry_at:
             return {}
         try:
-            if self._board is None:
-                self._board = find_actor(board_name(), _TAKE_S)
-            parcel: Parcel = ray.get(self._board.take.remote(self._trial_id), timeout=_TAKE_S)
+            if self._mailbox is None:
+                self._mailbox = find_actor(mailbox_name(), _TAKE_S)
+            parcel: Parcel = ray.get(self._mailbox.take.remote(self._trial_id), timeout=_TAKE_S)
         except Exception as error:  # noqa: BLE001 - Ray raises RayError, ValueError, RuntimeError, ...
             self._lost(error)
             return {}
@@ -153,7 +131,7 @@ class TrialKnobs(Mapping[str, float]):
 
     def metrics(self) -> dict[str, float]:
         """What to report beside the training's own metrics, so that the scheduler knows them."""
-        return {PREFIX + name: value for name, value in self._values.items()} | self._serials
+        return {KNOB_PREFIX + name: value for name, value in self._values.items()} | self._serials
 
     def state_dict(self) -> dict[str, float]:
         """The values; save them with the training's checkpoint."""
@@ -198,12 +176,12 @@ class TrialKnobs(Mapping[str, float]):
         return min(max(float(value), knob.low), knob.high)
 
     def _lost(self, error: Exception) -> None:
-        self._board = None
+        self._mailbox = None
         self._retry_at = time.monotonic() + _PAUSE_S
         if not self._said:
             logger.warning(
-                "raymimic: trial %s cannot reach the board for live knobs (%s; said once); it goes "
-                "on with its values. Is LiveKnobs given to LLMScheduler(redirect=...)?",
+                "raymimic: trial %s cannot reach the mailbox of live knobs (%s; said once); it "
+                "goes on with its values. Is LiveKnobs given to LLMScheduler(knobs=...)?",
                 self._trial_id,
                 type(error).__name__,
             )

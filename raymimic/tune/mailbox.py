@@ -1,4 +1,4 @@
-"""The board: a tiny actor where the scheduler leaves what a running trial shall take over."""
+"""The mailbox: a tiny actor where the scheduler leaves what a running trial shall take over."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Parcel:
     handover: Handover | None = None
 
 
-class Board:
-    """A pigeonhole for each trial. What was taken is gone: each value is taken over once."""
+class MailboxActor:
+    """One parcel a trial. What was taken is gone: each value is taken over once."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, Parcel] = {}
@@ -60,25 +60,43 @@ class Board:
         self._waiting.pop(trial_id, None)
 
 
-def board_name() -> str:
-    """The board's name: one for each Ray job, so that its driver and its trials know it alike.
+class RayMailbox:
+    """The scheduler's side of it: `scheduling.redirects.Mailbox`, sent and not waited for."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def push(
+        self, trial_id: str, values: Mapping[str, float], checkpoint: Any = None, serial: int = 0
+    ) -> None:
+        """Leave new values for a trial, with a ``checkpoint`` those of a clone."""
+        handover = None if checkpoint is None else Handover(checkpoint, serial)
+        self._actor.push.remote(trial_id, dict(values), handover)
+
+    def forget(self, trial_id: str) -> None:
+        """Throw away what waits for a trial."""
+        self._actor.forget.remote(trial_id)
+
+
+def mailbox_name() -> str:
+    """The actor's name: one for each Ray job, so that its driver and its trials know it alike.
 
     Raises RuntimeError in a process that is not connected to Ray.
     """
     if not ray.is_initialized():  # asking for the job would start a Ray of its own
         raise RuntimeError("this process is not connected to Ray")
-    return f"board-{ray.get_runtime_context().get_job_id()}"
+    return f"mailbox-{ray.get_runtime_context().get_job_id()}"
 
 
-def open_board() -> Any:
-    """Start this job's board on the driver's node, or find it, and return its handle.
+def open_mailbox() -> Any:
+    """Start this job's mailbox on the driver's node, or find it, and return its handle.
 
     Does not wait until it runs. Raises what Ray raises.
     """
-    name = board_name()
+    name = mailbox_name()
     here = ray.get_runtime_context().get_node_id()
     actor = (
-        ray.remote(Board)
+        ray.remote(MailboxActor)
         .options(
             name=name,
             namespace=NAMESPACE,
@@ -92,3 +110,8 @@ def open_board() -> Any:
     if _kept.get(name) != actor:  # equal handles are of the same actor
         _kept[name] = actor
     return actor
+
+
+def ray_mailbox() -> RayMailbox:
+    """Open this job's mailbox for the scheduler; raises what Ray raises."""
+    return RayMailbox(open_mailbox())

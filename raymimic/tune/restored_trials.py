@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raymimic.curves import Curve, CurveHistory
-from raymimic.tune.results import epoch_of, metrics_of, restarted
+from raymimic.tune.results import TIME_ATTR, epoch_of, metrics_of, restarted
 
 if TYPE_CHECKING:
     from raymimic.tune.searcher import LLMSearcher
@@ -17,22 +18,32 @@ _MOST_BYTES = 50_000_000
 _STOPPED = ("hopeless", "diverged", "overfitting", "judged")
 
 
-def of_searcher(searcher: LLMSearcher) -> Iterator[tuple[str, Curve, bool | None]]:
-    """Yield (trial, curve, whether it was a whole training, None while it runs) of all trials."""
+@dataclass(frozen=True)
+class RestoredTrial:
+    """A trial of before; ``whole``: it was a full training, None while it still runs."""
+
+    trial_id: str
+    curve: Curve
+    whole: bool | None
+
+
+def of_searcher(searcher: LLMSearcher) -> Iterator[RestoredTrial]:
+    """Yield all trials of a searcher that have a curve."""
     evidence = searcher.evidence()
     for record in evidence.trials:
         if record.curve is not None:
-            yield record.trial_id, record.curve, record.status == "done" and not record.stopped
+            whole = record.status == "done" and not record.stopped
+            yield RestoredTrial(record.trial_id, record.curve, whole)
     for record in evidence.running:
         if record.curve is not None:
-            yield record.trial_id, record.curve, None
+            yield RestoredTrial(record.trial_id, record.curve, None)
 
 
-def of_trial(trial: Any) -> tuple[Curve, bool | None] | None:
-    """A restored trial's curve from the file that Tune writes beside its results, if it is there.
+def of_trial(trial: Any, time_attr: str = TIME_ATTR) -> RestoredTrial | None:
+    """Read a trial from the file that Tune writes beside its results, if it is there.
 
-    The second is as in `of_searcher`; a trial that a scheduler stopped cannot be told from one that
-    ended by itself, except that its decision stands in the results.
+    A trial that a scheduler stopped cannot be told from one that ended by itself, except that its
+    decision stands in the results.
     """
     try:
         folder = getattr(trial, "local_path", None)
@@ -47,13 +58,15 @@ def of_trial(trial: Any) -> tuple[Curve, bool | None] | None:
             result = json.loads(line)
         except ValueError:
             continue  # torn by a kill
-        epoch = epoch_of(result) if isinstance(result, dict) else None
+        epoch = epoch_of(result, time_attr) if isinstance(result, dict) else None
         if epoch is not None:
             history.append("it", epoch, metrics_of(result), restarted=restarted(result))
             decision = str(result.get("raymimic/decision", ""))
     if "it" not in history:
         return None
-    status = str(getattr(trial, "status", ""))
+    status, whole = str(getattr(trial, "status", "")), None
     if status == "TERMINATED":
-        return history.curve("it"), not decision.startswith(_STOPPED)
-    return history.curve("it"), False if status == "ERROR" else None
+        whole = not decision.startswith(_STOPPED)
+    elif status == "ERROR":
+        whole = False
+    return RestoredTrial(trial.trial_id, history.curve("it"), whole)

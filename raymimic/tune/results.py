@@ -1,18 +1,123 @@
-"""Reads Tune's result dictionaries: which entries are the user's metrics, and which epoch it is."""
+"""Reads Tune's result dictionaries: each once, for searcher, scheduler and callback alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 from ray.tune.result import AUTO_RESULT_KEYS, DEBUG_METRICS, DEFAULT_METRIC
+
+from raymimic.records import EpochReport
 
 ANONYMOUS_METRIC = DEFAULT_METRIC
 """The metric's name when a trainable reports a bare number."""
 
+KNOB_PREFIX = "raymimic/live/"
+"""Of the live knobs' names in a trial's results."""
+
+TAKEN, LOST = "raymimic/clone/taken", "raymimic/clone/lost"
+"""The serial of the last clone that a trial took over, or whose checkpoint it found gone."""
+
+TIME_ATTR = "training_iteration"
+"""Where a result says its epoch, unless the scheduler is given another ``time_attr``."""
+
+Listener = Literal["searcher", "scheduler", "callback"]
+
 # What Tune adds to every result by itself: no learning curves.
 _BOOKKEEPING = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
+
+
+class Reports:
+    """Every epoch of a run, read and kept once, whichever of our objects hears of it first.
+
+    Tune gives a result to the scheduler, then (unless the trial stops) to the searcher, then to the
+    callback, as different dictionaries. The first listener reads it; the others, who have not heard
+    of that epoch yet, are given what was read.
+
+    ``keep`` takes a report into the run's curves, ``epochs`` gives a trial's last epoch in them (0
+    before any). ``metric`` is the metric that the run optimises, once it is known.
+    """
+
+    def __init__(self, keep: Callable[[EpochReport], None], epochs: Callable[[str], int]) -> None:
+        self.metric = ANONYMOUS_METRIC
+        self.time_attr = TIME_ATTR
+        self._keep, self._epochs = keep, epochs
+        self._latest: dict[str, tuple[EpochReport, set[Listener]]] = {}
+
+    def hear(
+        self, listener: Listener, trial_id: str, result: Mapping[str, Any]
+    ) -> EpochReport | None:
+        """The report of a trial's new result.
+
+        None where the result does not say its epoch; for a searcher, which must know how a trial
+        ends, it is then the next one.
+        """
+        epoch = self._epoch(listener, trial_id, result)
+        if epoch is None:
+            return None
+        latest = self._latest.get(trial_id)
+        if latest is not None and latest[0].epoch == epoch and listener not in latest[1]:
+            latest[1].add(listener)
+            return latest[0]
+        return self._read(listener, trial_id, epoch, result)
+
+    def last(
+        self, listener: Listener, trial_id: str, result: Mapping[str, Any]
+    ) -> EpochReport | None:
+        """The same of an ended trial's last result, which may repeat its latest."""
+        epoch = self._epoch(listener, trial_id, result)
+        latest = self._latest.get(trial_id)
+        if latest is not None and latest[0].epoch == epoch:
+            return latest[0]
+        return None if epoch is None else self._read(listener, trial_id, epoch, result)
+
+    def is_news(self, listener: Listener, trial_id: str, result: Mapping[str, Any]) -> bool:
+        """Whether the listener has not heard of this result's epoch in `hear`."""
+        epoch = epoch_of(result, self.time_attr)
+        if epoch is None:
+            return False
+        latest = self._latest.get(trial_id)
+        if latest is None:  # before a restore, or never
+            return epoch > self._epochs(trial_id)
+        return epoch > latest[0].epoch or (epoch == latest[0].epoch and listener not in latest[1])
+
+    def forget(self, trial_id: str) -> None:
+        """A trial ended: no more results come."""
+        self._latest.pop(trial_id, None)
+
+    def _epoch(self, listener: Listener, trial_id: str, result: Mapping[str, Any]) -> int | None:
+        epoch = epoch_of(result, self.time_attr)
+        if epoch is None and listener == "searcher":
+            return self._epochs(trial_id) + 1
+        return epoch
+
+    def _read(
+        self, listener: Listener, trial_id: str, epoch: int, result: Mapping[str, Any]
+    ) -> EpochReport:
+        report = report_of(trial_id, epoch, result, self.metric)
+        self._keep(report)
+        self._latest[trial_id] = report, {listener}
+        return report
+
+
+def report_of(trial_id: str, epoch: int, result: Mapping[str, Any], metric: str) -> EpochReport:
+    """Read one result, nested or flat."""
+    metrics = metrics_of(result)
+    return EpochReport(
+        trial_id=trial_id,
+        epoch=epoch,
+        metrics=metrics,
+        value=metrics.get(metric),
+        knobs={
+            key[len(KNOB_PREFIX) :]: float(value)
+            for key, value in result.items()
+            if key.startswith(KNOB_PREFIX) and isinstance(value, Real)
+        },
+        restarted=restarted(result),
+        taken=int(result.get(TAKEN) or 0),
+        lost=int(result.get(LOST) or 0),
+    )
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
@@ -31,10 +136,12 @@ def _numbers(result: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, floa
             yield from _numbers(value, f"{name}/")
 
 
-def epoch_of(result: Mapping[str, Any]) -> int | None:
-    """Return the number of reports so far in this trial, where Tune says it."""
-    epoch = result.get("training_iteration")
-    return int(float(epoch)) if isinstance(epoch, Real) else None
+def epoch_of(result: Mapping[str, Any], time_attr: str = TIME_ATTR) -> int | None:
+    """Return the epoch that a result is of, None where it says no whole number."""
+    epoch = result.get(time_attr)
+    if not isinstance(epoch, Real) or float(epoch) != float(epoch) // 1:  # NaN is none, either
+        return None
+    return int(float(epoch))
 
 
 def seconds_of(result: Mapping[str, Any]) -> float:

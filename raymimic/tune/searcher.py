@@ -30,16 +30,16 @@ from raymimic.advisor import (
     read_lessons,
     write_lessons_file,
 )
-from raymimic.curves import Curve
+from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
-from raymimic.records import Config, Mode, Proposal
+from raymimic.records import Config, EpochReport, Mode, Proposal
 from raymimic.search import checkpoint
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
-from raymimic.search.state import Queued, SearchState
+from raymimic.search.state import Queued
 from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
 from raymimic.tune.arguments import check_arguments
@@ -47,10 +47,8 @@ from raymimic.tune.domains import RaySpace
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import (
     ANONYMOUS_METRIC,
+    Reports,
     config_of,
-    epoch_of,
-    metrics_of,
-    restarted,
     seconds_of,
 )
 
@@ -138,6 +136,7 @@ class LLMSearcher(Searcher):
         # that were evaluated elsewhere.
         self._points = [dict(point) for point in points_to_evaluate or ()]
         self._given: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.reports = Reports(self._keep, self._epochs)
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
 
@@ -243,7 +242,7 @@ class LLMSearcher(Searcher):
             except ConfigError:
                 return  # none of ours
             session.start(trial_id, adopted)
-        _keep(session.state, trial_id, result)
+        self.reports.hear("searcher", trial_id, result)
 
     @guarded
     def on_trial_complete(
@@ -256,14 +255,23 @@ class LLMSearcher(Searcher):
             return
         # The result of a scheduler's or a criterion's stop comes only here, and a paused trial that
         # is stopped has none; a function that returns has its last result repeated.
-        stopped = not error and (not result or (epoch_of(result) or 0) > state.epochs(trial_id))
+        reports = self.reports
+        stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
         if result:
-            _keep(state, trial_id, result)
+            reports.last("searcher", trial_id, result)
+        reports.forget(trial_id)
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:  # after an error its text comes next (`note_error`): a question can wait
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
             self.finish()
+
+    def _keep(self, report: EpochReport) -> None:
+        state = self._ready().state
+        state.record(report.trial_id, report.epoch, report.metrics, report.restarted)
+
+    def _epochs(self, trial_id: str) -> int:
+        return self._ready().state.epochs(trial_id)
 
     @guarded
     def note_error(self, trial_id: str, text: str) -> None:
@@ -348,9 +356,10 @@ class LLMSearcher(Searcher):
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         return self._ready().state.trial(trial_id)
 
-    def curve(self, trial_id: str) -> Curve | None:
-        """Every epoch of a trial reported so far, None before the first."""
-        return self._ready().state.curve(trial_id)
+    @property
+    def history(self) -> CurveHistory:
+        """Every epoch reported since the search began, and of what a restore runs on."""
+        return self._ready().state.history
 
     def evidence(self) -> SearchEvidence:
         """All that the advisor would be shown now."""
@@ -389,9 +398,3 @@ class LLMSearcher(Searcher):
         self._space = self._space or space
         self._session = checkpoint.resume(saved, offered=self._session)
         self._summarised = False
-
-
-def _keep(state: SearchState, trial_id: str, result: Mapping[str, Any]) -> None:
-    """Add one result to a known trial's curve."""
-    epoch = epoch_of(result) or state.epochs(trial_id) + 1
-    state.record(trial_id, epoch, metrics_of(result), restarted(result))

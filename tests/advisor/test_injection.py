@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running_training import evidence as run_evidence
-from running_training import past
 
 import raymimic
 from raymimic import LLMAdvisor, Request, ScriptedLLM
@@ -35,6 +33,8 @@ from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError
 from raymimic.foreign import without_secrets
 from raymimic.space import Choice, FloatRange, SearchSpace
+from raymimic.testing.runs import evidence as run_evidence
+from raymimic.testing.runs import past
 
 MARK = "OBEY"
 ATTACKS = [

@@ -44,9 +44,10 @@ def digits():
 
 def curve(config, split, epochs, seed=0):
     """Run the trainable itself and return what it reported to Tune."""
+    running = ray.is_initialized()
     with mock.patch.object(tune, "report") as report:
         train_cnn(config, split=split, epochs=epochs, seed=seed)
-    assert not ray.is_initialized()  # asking for a GPU must not start a Ray
+    assert ray.is_initialized() == running  # asking for a GPU must not start a Ray
     return [call.args[0] for call in report.call_args_list]
 
 
@@ -156,16 +157,14 @@ def test_test_scores_are_nan_when_training_broke_off():
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_here", "quiet_ray")
 def test_it_runs_under_tune(digits, tmp_path):
-    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
-    try:
-        results = tune.Tuner(
-            trainable(digits, epochs=2),
-            param_space={**DIVERGING, "lr": tune.grid_search([3e-3, 1e6])},
-            run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
-        ).fit()
-    finally:
-        ray.shutdown()
+    results = tune.Tuner(
+        trainable(digits, epochs=2),
+        param_space={**DIVERGING, "lr": tune.grid_search([3e-3, 1e6])},
+        tune_config=tune.TuneConfig(reuse_actors=True, max_concurrent_trials=1),
+        run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
+    ).fit()
     assert not results.errors
     fair, diverged = sorted(results, key=lambda result: result.config["lr"])
     assert set(fair.metrics) >= METRICS

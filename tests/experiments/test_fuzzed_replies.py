@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("torch")
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "faults"))
 
-from fuzz import Fuzz
+from experiments.faults.fuzz import Fuzz
 
 
 def test_every_fuzzed_reply_is_a_decision_or_a_counted_rejection() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,12 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
+from experiments.common.grids import Column, NearestRow
+from experiments.common.replay import Replay
+from experiments.common.tables import TableTask
+from experiments.head_to_head import ablations, catalog, methods, record, run
 from raymimic import Curve, HeuristicAdvisor, SearchEvidence, SearchSpace, TrialRecord
 from raymimic.space import FloatRange
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "head_to_head"))
-
-import ablations
-import catalog
-import methods
-import record
-import run
-from grids import Column, NearestRow
-from replay import Replay
-from tables import TableTask
 
 LRS, WIDTHS = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0], [16, 64, 256]
 GRID = [{"lr": lr, "width": width} for lr in LRS for width in WIDTHS]

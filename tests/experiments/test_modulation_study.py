@@ -16,15 +16,16 @@ pytest.importorskip("raymimic.modulation")
 
 import pandas as pd
 
-RUN = Path(__file__).parents[2] / "experiments" / "modulation" / "run.py"
+ROOT = Path(__file__).parents[2]
 
 
 def run(out: Path) -> str:
     command = [
-        sys.executable, str(RUN), "--study", "digits", "--sizes", "20", "--arms", "plain,guided",
+        sys.executable, "-m", "experiments.modulation.run",
+        "--study", "digits", "--sizes", "20", "--arms", "plain,guided",
         "--seeds", "2", "--out", str(out),
     ]  # fmt: skip
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
 
 def test_trains_both_arms_reports_them_in_pairs_and_repeats_nothing(tmp_path: Path) -> None:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from pathlib import Path
 
 import pytest
 from ray import tune
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "head_to_head"))
-
-from neuropt import NeuroptSearcher
-from neuropt_text import Trial, signal
-
+from experiments.head_to_head.neuropt import NeuroptSearcher
+from experiments.head_to_head.neuropt_text import Trial, signal
 from raymimic.errors import LLMCallError
 from raymimic.llm import ScriptedLLM
 

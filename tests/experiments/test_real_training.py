@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="real trainings need torch: NOT tested here")
+pytest.importorskip("torch", reason="real trainings need torch: NOT tested here")
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "head_to_head"))
+import torch
 
-import cnn  # noqa: E402
-import cnn_training  # noqa: E402
-import images  # noqa: E402
-import run as command  # noqa: E402
-import training  # noqa: E402
-from task import NotApplicable, TrainingFailed  # noqa: E402
-
-from raymimic.demo import DataError  # noqa: E402
-from raymimic.tune.domains import RaySpace  # noqa: E402
+from experiments.common.real import cnn, cnn_training, images, training
+from experiments.common.task import NotApplicable, TrainingFailed
+from experiments.head_to_head import run as command
+from raymimic.demo import DataError
+from raymimic.tune.domains import RaySpace
 
 SMALL = "cpu,train_images=60,val_images=40,test_images=30,epochs=3,batch_size=20"
 METRICS = {"train_loss", "val_loss", "train_accuracy", "val_accuracy"}

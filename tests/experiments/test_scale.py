@@ -11,15 +11,16 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-RUN = Path(__file__).parents[2] / "experiments" / "scale" / "run.py"
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_trial_ends_and_every_aim_has_its_numbers(tmp_path: Path) -> None:
     command = [
-        sys.executable, str(RUN), "--quick", "--part", "controller", "--trials", "60",
+        sys.executable, "-m", "experiments.scale.run",
+        "--quick", "--part", "controller", "--trials", "60",
         "--epochs", "10", "--in-flight", "20", "--window", "30", "--out", str(tmp_path),
     ]  # fmt: skip
-    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    table = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     arms = json.loads((tmp_path / "controller.json").read_text())["arms"]
     assert set(arms) == {"no stopping", "stopping"}
     for arm in arms.values():

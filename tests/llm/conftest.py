@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from llm_settings import KEY, SCHEMA, MakeLLM
-from stub_llm import StubServer
 
 from raymimic.llm import AnthropicLLM, OpenAILLM, Request
+from raymimic.testing.server import StubServer
 
 
 @pytest.fixture

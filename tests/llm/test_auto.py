@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from raymimic.errors import LLMSetupError
-from raymimic.llm import AnthropicLLM, OpenAILLM, ScriptedLLM, describe, resolve_llm
+from raymimic.llm import (
+    PROVIDERS,
+    AnthropicLLM,
+    OpenAILLM,
+    Provider,
+    ScriptedLLM,
+    describe,
+    resolve_llm,
+)
 
 
 @pytest.fixture
@@ -65,6 +73,21 @@ def test_none_and_objects_are_taken_as_they_are(monkeypatch: pytest.MonkeyPatch)
 def test_other_settings_are_refused_with_the_forms(wrong: Any) -> None:
     with pytest.raises(LLMSetupError, match="anthropic:MODEL"):
         resolve_llm(wrong)
+
+
+def test_a_provider_needs_its_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lab(OpenAILLM):
+        provider = Provider("openai", "lab-1", key="LAB_KEY", address="LAB_URL", servers=True)
+
+    monkeypatch.setitem(PROVIDERS, "lab", Lab)
+    named = resolve_llm("lab:lab-2")
+    assert (type(named), named.model, named.api_key_env) == (Lab, "lab-2", "LAB_KEY")
+    assert "LAB_KEY" in describe(None)
+    monkeypatch.setenv("LAB_URL", "http://localhost:1/v1")
+    found = resolve_llm("auto")
+    assert (type(found), found.model, found.address) == (Lab, "lab-1", "http://localhost:1/v1")
+    with pytest.raises(LLMSetupError, match='"lab:MODEL"'):
+        resolve_llm("laboratory:")
 
 
 @pytest.mark.usefixtures("no_anthropic")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from raymimic.llm import PRICES, Price, cost, estimate_tokens
-from raymimic.llm.prices import DEFAULT_ANTHROPIC_MODEL, DEFAULT_OPENAI_MODEL, find_price
+from raymimic.llm import PRICES, PROVIDERS, Price, cost, estimate_tokens
+from raymimic.llm.prices import find_price
 
 
 def test_a_call_costs_what_the_table_says() -> None:
@@ -36,9 +38,9 @@ def test_the_users_price_goes_first_and_the_longest_name_wins() -> None:
     assert cost("gpt-6-luna", 1_000_000, 5, prices=own) == 3.0
 
 
-def test_both_defaults_have_a_price() -> None:
-    assert find_price(DEFAULT_ANTHROPIC_MODEL)
-    assert find_price(DEFAULT_OPENAI_MODEL)
+@pytest.mark.parametrize("made", PROVIDERS.values())
+def test_what_each_provider_takes_by_itself_has_a_price(made: Any) -> None:
+    assert find_price(made.provider.model)
 
 
 def test_tokens_are_estimated_from_the_length() -> None:

@@ -45,7 +45,7 @@ def test_a_gradient_scaler_keeps_its_own_way_and_may_skip_a_step():
     for steered in (False, True):
         model, scaler = still(network()), torch.amp.GradScaler("cpu", init_scale=8.0)
         optimizer = Adam(model.parameters(), 1e-2)
-        modulator = Modulator(model, optimizer, advisor=Says())
+        modulator = Modulator(model, optimizer, llm=Says())
         for broken in (False, True, False):
 
             def take(o=optimizer, s=scaler, m=modulator, steered=steered):
@@ -63,7 +63,7 @@ def test_a_skipped_step_leaves_weights_finite_and_rates_alone_under_an_adjustmen
     model, scaler = still(network()), torch.amp.GradScaler("cpu", init_scale=8.0)
     optimizer = Adam(model.parameters(), 1e-2)
     turned = Adjustment({"lr": 0.02}, 0.5, (*SHRINK.operations, Operation("freeze", "3.*")))
-    modulator = Modulator(model, optimizer, advisor=Says(turned), limits=FREE)
+    modulator = Modulator(model, optimizer, llm=Says(turned), limits=FREE)
 
     def take() -> None:
         modulator.step(scaler=scaler)
@@ -91,7 +91,7 @@ def test_a_skipped_step_leaves_weights_finite_and_rates_alone_under_an_adjustmen
 def test_accumulated_gradients_count_as_one_step():
     model = still(network())
     optimizer = SGD(model.parameters(), 1e-2)
-    modulator = Modulator(model, optimizer, advisor=Says(SHRINK), limits=FREE)
+    modulator = Modulator(model, optimizer, llm=Says(SHRINK), limits=FREE)
 
     def one_step() -> None:
         optimizer.zero_grad()
@@ -121,7 +121,7 @@ def test_a_closure_reaches_lbfgs_and_its_memory_is_put_back_with_the_weights():
     optimizers = [LBFGS(model.parameters(), lr=0.3, max_iter=3) for model in models]
     harm = Adjustment({"lr": 0.9}, 0.5, (Operation("noise", amount=0.5),))
     says = Says(Adjustment(), Adjustment(), harm)
-    modulator = Modulator(models[1], optimizers[1], advisor=says)
+    modulator = Modulator(models[1], optimizers[1], llm=says)
 
     def step(place: int) -> float:
         def closure() -> torch.Tensor:
@@ -163,7 +163,7 @@ def test_an_attached_modulator_does_the_same_as_its_own_step(kind):
         model = still(network())
         optimizer = kind(model.parameters(), 1e-2)
         turned = Adjustment({"lr": 0.02}, 0.5, (*SHRINK.operations, freeze))
-        modulator = Modulator(model, optimizer, advisor=Says(turned), ema=0.9)
+        modulator = Modulator(model, optimizer, llm=Says(turned), ema=0.9)
         detach = modulator.attach() if attached else None
         for loss in (1.0, 0.9):
             for _ in range(3):
@@ -186,7 +186,7 @@ def test_an_attached_modulator_does_the_same_as_its_own_step(kind):
 def test_a_step_that_breaks_off_leaves_no_trace_in_the_next():
     model = still(network())
     optimizer = Adam(model.parameters(), 1e-2)
-    modulator = Modulator(model, optimizer, advisor=Says(Adjustment({"lr": 0.02})))
+    modulator = Modulator(model, optimizer, llm=Says(Adjustment({"lr": 0.02})))
     modulator.attach()
     modulator.epoch_end({"val_loss": 1.0})
 
@@ -216,7 +216,7 @@ def test_two_groups_under_a_schedule_keep_its_rates_and_their_proportion():
     peaks = {"max_lr": [0.1, 0.01], "total_steps": 9, "cycle_momentum": False}
     schedules = [OneCycleLR(o, **peaks) for o in (optimizer, own)]
     # Three times the rate at the peak of the schedule, so three times whatever it says later.
-    modulator = Modulator(model, optimizer, advisor=Says(Adjustment({"lr": 1.0})))
+    modulator = Modulator(model, optimizer, llm=Says(Adjustment({"lr": 1.0})))
     for place in range(8):
         if place == 4:
             modulator.epoch_end({"val_loss": 1.0})
@@ -240,11 +240,11 @@ def test_two_groups_under_a_schedule_keep_its_rates_and_their_proportion():
 def test_the_weight_decay_knob_turns_the_optimizer_that_was_loaded():
     model, again = network(), network()
     optimizer = Adam(model.parameters(), 1e-2, weight_decay=1e-3)
-    modulator = Modulator(model, optimizer, advisor=Says(Adjustment({"weight_decay": 0.01})))
+    modulator = Modulator(model, optimizer, llm=Says(Adjustment({"weight_decay": 0.01})))
     modulator.epoch_end({"val_loss": 1.0})
     loaded = Adam(again.parameters(), 1e-2, weight_decay=1e-3)
     says = Says(Adjustment({"weight_decay": 0.1}))
-    resumed = Modulator(again, loaded, advisor=says)
+    resumed = Modulator(again, loaded, llm=says)
     loaded.load_state_dict(optimizer.state_dict())  # replaces the groups
     resumed.load_state_dict(modulator.state_dict())
     assert resumed.knobs["weight_decay"] == 0.01
@@ -257,7 +257,7 @@ def test_unequal_dropout_rates_come_back_as_they_were():
         drops = [nn.Dropout(0.1), nn.Dropout(0.5)]
         model = nn.Sequential(nn.Linear(2, 2), *drops)
         optimizer = SGD(model.parameters(), 0.1)
-        return drops, Modulator(model, optimizer, advisor=Says(*answers))
+        return drops, Modulator(model, optimizer, llm=Says(*answers))
 
     drops, modulator = make(Adjustment({"dropout": 0.9}), Adjustment({"dropout": 0.2}))
     modulator.epoch_end({"val_loss": 1.0})

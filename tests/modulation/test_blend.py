@@ -37,7 +37,7 @@ def test_without_a_delta_a_whole_run_has_the_plain_optimizers_bits(make, advice)
     own, steered = make(plain.parameters()), make(guided.parameters())
     operation, _ = shift(guided, 1.0)
     answers = [Adjustment(alpha=0.0, operations=(operation,))] * 3 if advice != "none" else []
-    modulator = Modulator(guided, steered, advisor=Says(*answers))
+    modulator = Modulator(guided, steered, llm=Says(*answers))
     for epoch in range(4):
         one_epoch(plain, own, own.step, epoch)
         one_epoch(guided, steered, modulator.step, epoch)
@@ -52,7 +52,7 @@ def test_each_step_adds_its_share_of_update_and_delta(make):
     optimizer = make(model.parameters())
     operation, deltas = shift(model, 0.5)
     says = Says(Adjustment(alpha=alpha, operations=(operation,)))
-    modulator = Modulator(model, optimizer, advisor=says, limits=FREE)
+    modulator = Modulator(model, optimizer, llm=says, limits=FREE)
     one_epoch(model, optimizer, modulator.step, 0)
     modulator.epoch_end({"val_loss": 1.0})
 
@@ -80,7 +80,7 @@ def test_for_sgd_it_is_the_seeds_formula():
     optimizer = SGD(model.parameters(), lr)
     operation, deltas = shift(model, 0.5)
     says = Says(Adjustment(alpha=alpha, operations=(operation,)))
-    modulator = Modulator(model, optimizer, advisor=says, limits=FREE)
+    modulator = Modulator(model, optimizer, llm=says, limits=FREE)
     modulator.step()  # one step an epoch
     modulator.epoch_end({"val_loss": 1.0})
     before = weights(model)
@@ -97,7 +97,7 @@ def test_a_frozen_layer_stays_where_it_is_and_a_gain_multiplies_updates():
     freeze, gain = Operation("freeze", "0.*"), Operation("lr_gain", "3.bias", 3.0)
     thaw = Adjustment(operations=(Operation("unfreeze"),))
     says = Says(Adjustment(operations=(freeze, gain)), thaw)
-    modulator = Modulator(model, optimizer, advisor=says)
+    modulator = Modulator(model, optimizer, llm=says)
     modulator.epoch_end({"val_loss": 1.0})
     first, last = weights(model)[0], weights(model)[-1]
     for parameter in model.parameters():

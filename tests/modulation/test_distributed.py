@@ -44,7 +44,7 @@ def train(rank: int, folder: str) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 1e-2, weight_decay=1e-3)
     says = Says(*PLAN)
     modulator = Modulator(
-        model, optimizer, advisor=says, knobs={"spoil": Knob(0, 1)}, seed=rank, epochs=EPOCHS
+        model, optimizer, llm=says, knobs={"spoil": Knob(0, 1)}, seed=rank, epochs=EPOCHS
     )
     seen: list[Seen] = []
     for epoch in range(EPOCHS):

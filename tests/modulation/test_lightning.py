@@ -85,7 +85,7 @@ PLAN = [
 
 def guided(*answers: Adjustment) -> tuple[Says, ModulatorCallback]:
     says = Says(*answers)
-    return says, ModulatorCallback(advisor=says, knobs={"mix": Knob(0, 1)}, ema=0.9)
+    return says, ModulatorCallback(llm=says, knobs={"mix": Knob(0, 1)}, ema=0.9)
 
 
 @pytest.mark.parametrize("manual", [False, True])

@@ -30,7 +30,7 @@ def begun(*answers: Any, **options: Any):
     model = network()
     optimizer = Adam(model.parameters(), 1e-2, weight_decay=1e-3)
     says = Says(*answers)
-    return model, optimizer, says, Modulator(model, optimizer, advisor=says, **options)
+    return model, optimizer, says, Modulator(model, optimizer, llm=says, **options)
 
 
 def run(modulator: Modulator, model: nn.Module, optimizer: Any, losses, first: int = 0) -> None:
@@ -77,7 +77,7 @@ def test_a_schedule_and_the_proportions_of_groups_go_on_undisturbed():
     groups = [{"params": model[0].parameters(), "lr": 0.1}, {"params": model[3].parameters()}]
     optimizer = SGD(groups, lr=0.01)
     schedule = StepLR(optimizer, 1, gamma=0.5)
-    modulator = Modulator(model, optimizer, advisor=Says(Adjustment({"lr": 0.05})))
+    modulator = Modulator(model, optimizer, llm=Says(Adjustment({"lr": 0.05})))
     modulator.epoch_end({"val_loss": 1.0})
     before = weights(model)
     for parameter in model.parameters():
@@ -100,7 +100,7 @@ def test_a_schedule_and_the_proportions_of_groups_go_on_undisturbed():
 )
 def test_what_does_not_fit_together_is_said_at_once(options, words):
     model = network()
-    arguments = {"optimizer": SGD(model.parameters(), 0.1), "advisor": "none", **options}
+    arguments = {"optimizer": SGD(model.parameters(), 0.1), "llm": "none", **options}
     with pytest.raises(ValueError, match=words):
         Modulator(model, **arguments)
 
@@ -209,11 +209,11 @@ class Slow(Says):
 def test_training_never_waits_and_the_age_of_advice_is_kept():
     model = network()
     optimizer, slow = Adam(model.parameters(), 1e-2), Slow(Adjustment({"dropout": 0.4}))
-    modulator = Modulator(model, optimizer, advisor=slow)
+    modulator = Modulator(model, optimizer, llm=slow)
     run(modulator, model, optimizer, [1.0, 0.9])
     assert modulator.knobs["dropout"] == pytest.approx(0.1)
     slow.may_answer.set()
-    modulator._consultation._background.wait(10)
+    modulator._inquiry.wait(10)
     run(modulator, model, optimizer, [0.8], first=2)
     assert modulator.knobs["dropout"] == pytest.approx(0.4)
     assert (modulator.history[0].asked_epoch, modulator.history[0].epoch) == (1, 3)
@@ -240,15 +240,20 @@ def test_a_models_words_become_changes_and_a_ledger(tmp_path):
             {"kind": "melt", "params": "*", "amount": 1.0, "toward": None, "values": None},
         ],
     }  # fmt: skip
-    seeds = {"dropout": 0.25, "learning_rate": 0.007, "alpha": 0.4,
-             "weight_modulation": {"3.bias": [0.1, 0.0, -0.1], "fc.3.weight": [1.0]}}  # fmt: skip
+    deltas = {
+        "knobs": {"dropout": 0.25, "lr": 0.007}, "alpha": 0.4,
+        "operations": [
+            {"kind": "delta", "params": "3.bias", "values": [0.1, 0.0, -0.1]},
+            {"kind": "delta", "params": "fc.3.weight", "values": [1.0]},
+        ],
+    }  # fmt: skip
     steady = {"review": "it helped", "rationale": "steady", "knobs": {}, "operations": []}
-    llm = ScriptedLLM([json.dumps(said), json.dumps(seeds), json.dumps(steady)])
+    llm = ScriptedLLM([json.dumps(said), json.dumps(deltas), json.dumps(steady)])
     path = tmp_path / "ledger.jsonl"
     model = network()
     optimizer = Adam(model.parameters(), 1e-2)
     modulator = Modulator(
-        model, optimizer, advisor=llm, wait=True, ledger=path, instruction="stay small", epochs=9
+        model, optimizer, llm=llm, wait=True, ledger=path, instruction="stay small", epochs=9
     )
     run(modulator, model, optimizer, [1.0, 0.9, 0.8])
     first, second = modulator.history
@@ -317,10 +322,10 @@ def test_the_ledger_says_from_where_a_killed_training_goes_on(tmp_path):
 def test_an_answer_that_comes_with_the_breakdown_is_counted_all_the_same():
     model = network()
     optimizer, slow = Adam(model.parameters(), 1e-2), Slow(DOWN)
-    modulator = Modulator(model, optimizer, advisor=slow)
+    modulator = Modulator(model, optimizer, llm=slow)
     run(modulator, model, optimizer, [1.0])
     slow.may_answer.set()
-    modulator._consultation._background.wait(10)
+    modulator._inquiry.wait(10)
     modulator.epoch_end({"val_loss": float("nan")})
     assert modulator.metrics()["raymimic/rollbacks"] == 1.0
     assert modulator.metrics()["raymimic/failed_answers"] == 1.0

@@ -14,8 +14,14 @@ from torch import nn
 from torch.optim import SGD
 
 from raymimic import Adjustment, Limits, Modulator, Operation
+from raymimic.advisor import OPERATIONS
+from raymimic.modulation.operations import DELTAS, GAINS, in_words
 
 FREE = Limits(trust=math.inf, alpha=1.0)
+
+
+def test_each_operation_that_can_be_named_has_its_function_and_no_other_has():
+    assert sorted([*DELTAS, *GAINS]) == sorted(OPERATIONS)
 
 
 def told(operations: tuple[Operation, ...], *, model=None, **options: Any):
@@ -24,7 +30,7 @@ def told(operations: tuple[Operation, ...], *, model=None, **options: Any):
     optimizer = SGD(model.parameters(), 0.1)
     class_accuracy = options.pop("class_accuracy", [])
     says = Says(Adjustment(alpha=1.0, operations=operations))
-    modulator = Modulator(model, optimizer, advisor=says, limits=FREE, **options)
+    modulator = Modulator(model, optimizer, llm=says, limits=FREE, **options)
     start = weights(model)
     one_epoch(model, optimizer, modulator.step, 0)
     middle = weights(model)
@@ -76,6 +82,15 @@ def test_weak_classes_get_a_larger_bias():
     torch.testing.assert_close(end[-1] - middle[-1], torch.tensor([-0.4, -0.4, 0.8]))
 
 
+def test_what_was_done_is_told_in_words():
+    told = [
+        in_words(Operation("pull", "fc.*", 0.25, toward="ema")),
+        in_words(Operation("lr_gain", "{amount}", 2)),
+        in_words(Operation("freeze", "0.*")),
+    ]
+    assert told == ["pull fc.* toward ema by 0.25", "updates of {amount} x2", "freeze 0.*"]
+
+
 REFUSED = [
     (Operation("shrink", "fc9.weight", 0.1), "no trained parameter is called so; there are 0."),
     (Operation("shrink", amount=1.5), "amount must be from 0 to 1"),
@@ -95,7 +110,7 @@ def test_a_bad_operation_costs_only_itself_and_is_reported_back(operation, reaso
     good = Operation("shrink", "0.*", 0.1)
     says = Says(Adjustment({"dropout": 0.3}, 1.0, (operation, good)))
     model = network()
-    modulator = Modulator(model, SGD(model.parameters(), 0.1), advisor=says, limits=FREE)
+    modulator = Modulator(model, SGD(model.parameters(), 0.1), llm=says, limits=FREE)
     modulator.step()
     modulator.epoch_end({"val_loss": 1.0})
     (past,) = modulator.history
@@ -109,7 +124,7 @@ def test_a_tensor_of_256_elements_is_too_large_to_be_given():
     model = nn.Sequential(nn.Linear(64, 4))
     operation = Operation("delta", "0.weight", values=[[0.0] * 64] * 4)
     modulator = Modulator(
-        model, SGD(model.parameters(), 0.1), advisor=Says(Adjustment(operations=(operation,)))
+        model, SGD(model.parameters(), 0.1), llm=Says(Adjustment(operations=(operation,)))
     )
     modulator.epoch_end({"val_loss": 1.0})
     assert "has 256 elements; under 256 can be given" in modulator.history[0].dropped[0]
@@ -119,8 +134,7 @@ words = st.text(max_size=6) | st.sampled_from(["*", "0.*", "3.bias", "[", "?.wei
 numbers = st.floats() | st.integers(-3, 3)
 operations = st.builds(
     Operation,
-    kind=st.sampled_from([*["pull", "shrink", "scale", "lr_gain", "extrapolate", "noise", "reinit"],
-                          *["freeze", "unfreeze", "class_bias", "delta", "strange"]]),
+    kind=st.sampled_from([*OPERATIONS, "strange"]),
     params=words,
     amount=numbers,
     toward=st.sampled_from(["best", "initial", "ema", "moon"]),
@@ -140,7 +154,7 @@ operations = st.builds(
 def test_whatever_an_advisor_says_training_goes_on_with_finite_weights(adjustment):
     model = network()
     optimizer = SGD(model.parameters(), 0.01)
-    modulator = Modulator(model, optimizer, advisor=Says(adjustment))
+    modulator = Modulator(model, optimizer, llm=Says(adjustment))
     for epoch in range(2):
         one_epoch(model, optimizer, modulator.step, epoch)
         modulator.epoch_end({"val_loss": 1.0})

@@ -51,7 +51,7 @@ def build(config: dict[str, Any], advisor: Any) -> list[Any]:
     model = network()
     optimizer = torch.optim.AdamW(model.parameters(), config.get("lr", 1e-2))
     knobs = {"mix": Knob(0, 1)}
-    parts = [model, optimizer, Modulator(model, optimizer, advisor=advisor, knobs=knobs, ema=0.9)]
+    parts = [model, optimizer, Modulator(model, optimizer, llm=advisor, knobs=knobs, ema=0.9)]
     if (checkpoint := tune.get_checkpoint()) is not None:
         for part, state in zip(parts, load(checkpoint), strict=True):
             part.load_state_dict(state)
@@ -122,7 +122,7 @@ def test_a_trial_that_died_ends_as_one_that_did_not(tmp_path):
     died = tmp_path / "died"
     died.mkdir()
     space = {"name": "all", "died": str(died), "die": tune.grid_search(["", "raised", "killed"])}
-    plain, *others = fit(tmp_path, train, space, failures=1)
+    plain, *others = fit(tmp_path, train, space, failures=1, max_concurrent_trials=1)
     assert sorted(path.name for path in died.iterdir()) == ["killed", "raised"]
     model, optimizer, state = load(plain.checkpoint)
     assert len(state["record"]["history"]) == EPOCHS
@@ -138,7 +138,7 @@ def test_a_trial_that_died_ends_as_one_that_did_not(tmp_path):
 
 def test_what_a_trial_exploits_brings_its_history_along(tmp_path):
     scheduler = PopulationBasedTraining(
-        time_attr="training_iteration", perturbation_interval=2, quantile_fraction=0.34,
+        time_attr="training_iteration", perturbation_interval=3, quantile_fraction=0.34,
         hyperparam_mutations={"lr": [1e-4, 1e-2]}, resample_probability=0.0, synch=True,
     )  # fmt: skip
     space = {"lr": tune.grid_search([1e-5, 1e-4, 1e-2])}
@@ -187,7 +187,7 @@ def guided(config: dict[str, Any], guide: Guide) -> None:
     torch.set_num_threads(1)
     model = network()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-2)
-    modulator = Modulator(model, optimizer, advisor=guide, wait=True, timeout=30.0)
+    modulator = Modulator(model, optimizer, llm=guide, wait=True, timeout=30.0)
     for epoch in range(EPOCHS):
         if epoch == 3:
             ray.kill(ray.get_actor(guide.name, namespace="raymimic"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fake_advisors import CountingAdvisor
-
 from raymimic.records import Advice, Proposal
 from raymimic.search.admission import Admission, random_proposal
 from raymimic.space import Choice, SearchSpace
+from raymimic.testing.advisors import CountingAdvisor
 
 
 def proposed(x, **more):

@@ -6,13 +6,13 @@ import pickle
 
 import pytest
 from engine import SPACE
-from fake_advisors import CountingAdvisor
 
 from raymimic.ledger import Ledger
 from raymimic.search.checkpoint import LAYOUT, Checkpoint, load, resume, save
 from raymimic.search.session import Session
 from raymimic.space import Choice, FloatRange, SearchSpace
 from raymimic.summary import Journal
+from raymimic.testing.advisors import CountingAdvisor
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fake_advisors import CountingAdvisor
 
 from raymimic.records import Proposal
 from raymimic.search.pacing import (
@@ -16,6 +15,7 @@ from raymimic.search.pacing import (
     wanted_now,
     wanted_of_stand_in,
 )
+from raymimic.testing.advisors import CountingAdvisor
 
 
 def fast(lead):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 from engine import SPACE, TIMEOUT_S
-from fake_advisors import CountingAdvisor, HeldAdvisor
 
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice, Proposal
 from raymimic.space import Choice, SearchSpace
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor
 
 
 class Failing(CountingAdvisor):

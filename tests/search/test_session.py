@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 from engine import SPACE
-from fake_advisors import CountingAdvisor
 
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
@@ -16,6 +15,7 @@ from raymimic.records import Proposal
 from raymimic.search.session import Session
 from raymimic.space import FloatRange, SearchSpace
 from raymimic.summary import Journal
+from raymimic.testing.advisors import CountingAdvisor
 
 OTHER = SearchSpace({"y": FloatRange(0.0, 1.0)})
 

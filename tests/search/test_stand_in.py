@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import pytest
 from engine import Engine
-from fake_advisors import CountingAdvisor, HeldAdvisor
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import StatisticalAdvisor
 from raymimic.errors import AdvisorError, LLMCallError, LLMSetupError
 from raymimic.search.checkpoint import load, resume, save
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor
 
 TRIALS = 9
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, answers: None) -> None:
-    """TPE answers in milliseconds; which sampler it is does not matter here."""
-    monkeypatch.setattr("raymimic.advisor.propose.optuna_samplers.gp_available", lambda: False)
+def quick(answers: None) -> None:
+    """Whoever is asked answers before the search goes on."""
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def model(*replies) -> LLMAdvisor:
 def alone(search) -> list[float]:
     engine = search(StatisticalAdvisor(7))
     xs = one_by_one(engine)
-    assert engine.tally.started == {"statistical": TRIALS}
+    assert engine.tally.started == {"heuristic": 1, "statistical": TRIALS - 1}
     return xs
 
 
@@ -79,9 +78,9 @@ def test_a_silent_model_costs_nothing(search, alone, advisor, reasons) -> None:
     assert one_by_one(engine) == alone
     rows = engine.events("fallback")
     assert {row["reason"] for row in rows} <= reasons
-    assert [row["source"] for row in rows] == ["statistical"] * TRIALS
-    assert engine.tally.started == {"statistical": TRIALS}
-    assert f"(filled by statistical {TRIALS})" in engine.tally.text()
+    assert [row["source"] for row in rows] == ["heuristic"] + ["statistical"] * (TRIALS - 1)
+    assert engine.tally.started == {"heuristic": 1, "statistical": TRIALS - 1}
+    assert f"(filled by statistical {TRIALS - 1}, heuristic 1)" in engine.tally.text()
 
 
 def test_a_model_that_hangs_costs_no_more_than_its_patience(search, alone, hangs) -> None:
@@ -126,4 +125,4 @@ def test_a_restored_search_goes_on_as_the_original(search, alone, tmp_path) -> N
     again = search(Failing())
     again.session = resume(load(tmp_path / "state.pkl"), again.session)
     assert xs + one_by_one(again, TRIALS - 5, first=5) == alone
-    assert again.tally.started == {"statistical": TRIALS}
+    assert again.tally.started == {"heuristic": 1, "statistical": TRIALS - 1}

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 import ray
 from ray import cloudpickle, tune
-from stub_llm import StubServer
 
 from raymimic import LLMSearcher, Reply, Request, ScriptedLLM, read_events
 from raymimic.errors import BudgetError, LLMCallError, LLMError, LLMRefusal, LLMSetupError
 from raymimic.llm import LLM, AnthropicLLM, describe
+from raymimic.testing.server import StubServer
 from raymimic.tune import Guide
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_here")]

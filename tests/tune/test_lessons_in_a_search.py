@@ -7,14 +7,13 @@ import logging
 import pickle
 
 import pytest
-from fake_advisors import CountingAdvisor
 from ray import tune
-from tune_fakes import run_trial, suggest
 
 from raymimic import LLMSearcher, read_events
 from raymimic.advisor import build_request, evidence_from_ledger
 from raymimic.cli import main
 from raymimic.errors import LessonsError
+from raymimic.testing.advisors import CountingAdvisor, run_trial, suggest
 
 SPACE = {"lr": tune.loguniform(1e-4, 1.0), "width": tune.randint(8, 65)}
 

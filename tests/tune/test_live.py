@@ -17,9 +17,9 @@ from ray import cloudpickle, tune
 
 from raymimic import Knob, LLMScheduler, RaymimicCallback, read_events
 from raymimic.advisor import JudgeAdvice, JudgeEvidence, Judgement
-from raymimic.scheduling.rank_rule import Reading, Stopping
+from raymimic.scheduling.rank_rule import RankRule, Reading
 from raymimic.tune import LiveKnobs
-from raymimic.tune.mailbox import board_name, open_board
+from raymimic.tune.mailbox import mailbox_name, open_mailbox
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -47,7 +47,7 @@ def test_wrong_knobs_are_refused():
         LIVE.start({"lr": float("nan")})
 
 
-def test_without_a_board_the_trial_goes_on_and_says_so_once(caplog, monkeypatch):
+def test_without_a_mailbox_the_trial_goes_on_and_says_so_once(caplog, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)  # other tests may have left it up
     knobs = LIVE.start({"lr": 0.05}, trial_id="lonely")
     with caplog.at_level("WARNING", logger="raymimic"):
@@ -55,35 +55,35 @@ def test_without_a_board_the_trial_goes_on_and_says_so_once(caplog, monkeypatch)
             assert knobs.update() == {}
             knobs._retry_at = 0.0
     assert knobs["lr"] == 0.05
-    assert sum("cannot reach the board" in line for line in caplog.messages) == 1
+    assert sum("cannot reach the mailbox" in line for line in caplog.messages) == 1
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here")
-def test_what_is_pushed_is_taken_once_within_its_bounds_and_a_lost_board_changes_nothing(caplog):
-    ray.get(open_board().push.remote("before", {"lr": 0.3}))
-    open_board()  # by another scheduler: the first one's handle must live on
+def test_what_is_pushed_is_taken_once_within_its_bounds_and_a_lost_mailbox_changes_nothing(caplog):
+    ray.get(open_mailbox().push.remote("before", {"lr": 0.3}))
+    open_mailbox()  # by another scheduler: the first one's handle must live on
     gc.collect()
     time.sleep(0.5)
-    board = open_board()
-    assert ray.get(board.take.remote("before")).values == {"lr": 0.3}
+    mailbox = open_mailbox()
+    assert ray.get(mailbox.take.remote("before")).values == {"lr": 0.3}
     knobs = LIVE.start({"lr": 0.05}, trial_id="t1")
     other = LIVE.start({"lr": 0.05}, trial_id="t2")
-    board.push.remote("t1", {"lr": 9.0, "unknown": 1.0})
-    board.push.remote("t1", {"dropout": 0.3})
-    ray.get(board.push.remote("t1", {"lr": 0.2}))
+    mailbox.push.remote("t1", {"lr": 9.0, "unknown": 1.0})
+    mailbox.push.remote("t1", {"dropout": 0.3})
+    ray.get(mailbox.push.remote("t1", {"lr": 0.2}))
     assert knobs["lr"] == 0.05  # nothing changes before the update
     assert knobs.update() == {"lr": 0.1, "dropout": 0.3}
     assert knobs.update() == {}
     assert other.update() == {}
-    ray.get(board.push.remote("t1", {"lr": 0.01}))
-    ray.get(board.forget.remote("t1"))
+    ray.get(mailbox.push.remote("t1", {"lr": 0.01}))
+    ray.get(mailbox.forget.remote("t1"))
     assert knobs.update() == {}
-    ray.kill(board)
+    ray.kill(mailbox)
     with caplog.at_level("WARNING", logger="raymimic"):
         assert knobs.update() == {}
     assert dict(knobs) == {"lr": 0.1, "dropout": 0.3}
-    assert board_name().startswith("board-")
+    assert mailbox_name().startswith("mailbox-")
 
 
 class ByConfig:
@@ -103,7 +103,7 @@ class ByConfig:
         return JudgeAdvice(tuple(found))
 
 
-def nearly_stops_above_1(self: Stopping, trial_id: str) -> Reading:
+def nearly_stops_above_1(self: RankRule, trial_id: str) -> Reading:
     trial = self._trials[trial_id]
     place = 2 if trial.values[-1] < 1.0 else 3
     return Reading(trial.epochs[-1], EPOCHS, place=place, rivals=4, kept=2.0, reach=2)
@@ -114,7 +114,7 @@ def nearly_stops_above_1(self: Stopping, trial_id: str) -> Reading:
 def test_in_a_real_run_a_redirect_arrives_without_a_restart_and_a_judge_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(Stopping, "read", nearly_stops_above_1)
+    monkeypatch.setattr(RankRule, "read", nearly_stops_above_1)
     seen, live = tmp_path / "seen.jsonl", LIVE
 
     def train(config: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def test_in_a_real_run_a_redirect_arrives_without_a_restart_and_a_judge_stops(
             time.sleep(0.02)
 
     ledger = tmp_path / "ledger.jsonl"
-    scheduler = LLMScheduler(advisor=ByConfig(), redirect=live, ledger=str(ledger))
+    scheduler = LLMScheduler(llm=ByConfig(), knobs=live, ledger=ledger)
     grid = tune.Tuner(
         train,
         param_space={"x": tune.grid_search([0.5, 2.0, 3.0])},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import pickle
 import sys
 import time
@@ -17,8 +16,17 @@ from ray import cloudpickle, tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from raymimic import LLMScheduler, LLMSearcher, RaymimicCallback, read_events
-from raymimic.scheduling.rank_rule import Stopping
+from raymimic import (
+    Knob,
+    LiveKnobs,
+    LLMScheduler,
+    LLMSearcher,
+    RaymimicCallback,
+    read_events,
+)
+from raymimic.scheduling.decisions import Decisions
+from raymimic.scheduling.rank_rule import RankRule
+from raymimic.tune import results
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -65,33 +73,18 @@ class Tuner:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> str:
-    return str(tmp_path / "stops.jsonl")
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "stops.jsonl"
 
 
 @pytest.fixture(params=["min", "max"])
 def tuner(request: Any, ledger: str) -> Tuner:
-    return Tuner(LLMScheduler(ledger=ledger), request.param)
+    return Tuner(LLMScheduler(ledger=ledger, llm="none"), request.param)
 
 
 def warm(tuner: Tuner, ends: list[float]) -> None:
     for index, end in enumerate(ends):
         tuner.run(f"warm{index}", curve(end))
-
-
-def test_hopeless_trials_stop_early_and_good_ones_run_to_the_end(tuner):
-    warm(tuner, [0.7, 0.6, 0.5])
-    assert tuner.run("bad", [1.9 + 0.001 * epoch for epoch in range(LENGTH)]) < LENGTH / 2
-    assert tuner.run("best", curve(0.2)) == LENGTH
-    assert tuner.scheduler.verdict("bad").kind == "hopeless"
-    assert "1 trials stopped (hopeless 1), 4 finished" in tuner.scheduler.debug_string()
-
-
-def test_the_two_best_so_far_run_to_the_end(tuner):
-    given = [tuner.run(f"{end}", curve(end)) for end in (0.1, 1.0, 1.9, 0.5)]
-    assert given[:2] == [LENGTH] * 2
-    assert given[2] < LENGTH
-    assert given[3] == LENGTH
 
 
 def test_what_limits_the_run_decides_how_many_go_on(ledger):
@@ -109,17 +102,6 @@ def test_what_limits_the_run_decides_how_many_go_on(ledger):
     assert given["time"] == given["endless"] < given["trials"] < 30 * LENGTH / 2
 
 
-def test_chance_and_late_bloomers_are_not_taken_for_failures(ledger):
-    tuner = Tuner(LLMScheduler(ledger=ledger))
-    random = np.random.default_rng(0)
-    for index in range(20):  # all stand close for long
-        tuner.run(f"flat{index}", [0.7 + 0.01 * random.normal() for _ in range(LENGTH)])
-    noisy = [0.72 + 0.02 * random.normal() for _ in range(15)]
-    assert tuner.run("noisy", [*noisy, *np.linspace(0.7, 0.4, LENGTH - 15)]) == LENGTH
-    assert tuner.run("steep", [3.0 * 0.85**epoch for epoch in range(LENGTH)]) == LENGTH
-    assert tuner.run("flat and behind", [0.9] * LENGTH) < LENGTH / 2
-
-
 def test_the_reason_has_numbers_and_stands_in_the_ledger(tuner, ledger):
     warm(tuner, [0.7, 0.6, 0.55, 0.5, 0.45])
     stopped_at = tuner.run("bad", [2.5] * LENGTH)
@@ -135,73 +117,152 @@ def test_the_reason_has_numbers_and_stands_in_the_ledger(tuner, ledger):
     ]
 
 
-def test_a_metric_that_becomes_nan_ends_the_trial_at_once(tuner):
-    assert tuner.run("broken", [1.0, 0.9, math.nan, 0.8]) == 3
-    text = tuner.scheduler.verdict("broken").text
-    assert text.startswith("diverged: loss is nan at epoch 3 (was")
-    # A reward before the first episode's end is no divergence.
-    assert tuner.run("late", [math.nan, math.nan, 1.0, *curve(0.5)]) == LENGTH + 3
-
-
-def test_persistent_overfitting_ends_a_trial_that_does_not_lead(ledger):
-    tuner = Tuner(LLMScheduler(ledger=ledger, patience=LENGTH))
-    for index, end in enumerate([0.45, 0.4, 0.35, 0.3]):
-        tuner.run(f"warm{index}", curve(end))
-    trial, stopped = tuner.add("over"), None
-    for epoch in range(1, LENGTH + 1):
-        rising = 0.9 + 0.02 * max(0, epoch - 6) + (0.5 / epoch if epoch < 7 else 0.0)
-        if tuner.report(trial, epoch, rising, train_loss=1.0 / epoch):
-            stopped = epoch
-            break
-    assert stopped is not None
-    assert stopped < LENGTH
-    assert tuner.scheduler.verdict("over").text.startswith("overfitting since epoch")
-
-
-def test_max_t_ends_a_training_as_a_whole_one(ledger):
-    tuner = Tuner(LLMScheduler(max_t=5, ledger=ledger))
-    assert tuner.run("long", curve(0.5)) == 5
-    assert tuner.scheduler.verdict("long").kind == "whole"
-    assert not tuner.scheduler.stopped
-    assert "1 finished" in tuner.scheduler.debug_string()
-
-
-def test_side_by_side_without_a_known_length_the_better_half_goes_on(tuner):
-    trials = [tuner.add(f"t{index}") for index in range(12)]
-    curves = [curve(0.1 * (index + 1)) for index in range(12)]
-    length = dict.fromkeys(range(12), LENGTH)
-    for epoch in range(1, LENGTH + 1):
-        for index in [index for index in range(12) if length[index] >= epoch]:
-            if tuner.report(trials[index], epoch, curves[index][epoch - 1]):
-                length[index] = epoch
-    assert sum(epochs == LENGTH for epochs in length.values()) >= 3
-    assert length[0] == LENGTH
-    assert sum(length.values()) < 12 * LENGTH
-
-
-def test_nothing_raised_inside_reaches_tune(tuner, monkeypatch):
-    def fail(*_: Any) -> None:
+def test_nothing_raised_inside_reaches_tune_and_it_is_said_once(tuner, ledger, monkeypatch, caplog):
+    def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(Stopping, "add", fail)
-    monkeypatch.setattr(Stopping, "end", fail)
-    assert tuner.run("one", curve(0.5)) == LENGTH
-    assert tuner.run("two", curve(0.5)) == LENGTH
+    for method in ("add", "end", "clone"):
+        monkeypatch.setattr(RankRule, method, fail)
+    with caplog.at_level("WARNING", logger="raymimic"):
+        assert tuner.run("one", curve(0.5)) == LENGTH
+        tuner.scheduler.on_trial_error(None, SimpleNamespace(trial_id="one"))
+        tuner.scheduler.on_trial_remove(None, SimpleNamespace(trial_id="one"))
+        tuner.scheduler.on_trial_add(None, None)
+        tuner.scheduler.on_trial_complete(None, None, {})
     odd = tuner.add("odd")
     for result in ({}, {"loss": "text", "training_iteration": 1}, {"loss": 1.0}, None):
         assert tuner.scheduler.on_trial_result(None, odd, result) == TrialScheduler.CONTINUE
+    monkeypatch.setattr(RankRule, "finished", property(fail))
+    assert tuner.scheduler.debug_string() == "LLMScheduler: no status"
+    faults = tuner.scheduler.faults.counts
+    assert faults["by_rule"] >= LENGTH
+    assert {"on_trial_error", "on_trial_remove", "on_trial_add", "on_trial_complete"} <= set(faults)
+    assert sum("failed in" in line for line in caplog.messages) == 1
+    tuner.scheduler.ledger.flush()
+    hooks = [row["hook"] for row in read_events(ledger).of("fault")]
+    assert hooks.count("by_rule") < LENGTH  # one of a kind, not one a result
+    assert set(hooks) == set(faults)
 
 
-def test_a_retry_takes_back_what_comes_again(ledger):
-    tuner = Tuner(LLMScheduler(ledger=ledger))
-    trial = tuner.add("retried")
-    for epoch, loss in enumerate(curve(0.5)[:10], start=1):
-        tuner.report(trial, epoch, loss)
-    tuner.scheduler.on_trial_error(None, trial)
-    assert tuner.run("retried", curve(0.5)) == LENGTH
-    assert "1 finished" in tuner.scheduler.debug_string()
-    assert tuner.run("other", curve(0.6)) == LENGTH
-    assert "place 2 of 2" in tuner.scheduler.verdict("other").text
+def test_a_fault_after_the_rules_leaves_their_verdict(ledger, monkeypatch):
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(Decisions, "by_judge", fail)
+    knobs = LiveKnobs({"lr": Knob(1e-4, 0.1)})
+    tuner = Tuner(LLMScheduler(ledger=ledger, llm="none", knobs=knobs))
+    warm(tuner, [0.7, 0.6, 0.5])
+    assert tuner.run("bad", [1.9] * LENGTH) < LENGTH
+    assert tuner.scheduler.verdict("bad").kind == "hopeless"
+    assert tuner.scheduler.faults.counts["by_judge"] >= LENGTH
+
+
+def test_a_verdict_that_cannot_be_kept_stops_all_the_same(ledger, monkeypatch):
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(Decisions, "settle", fail)
+    assert Tuner(LLMScheduler(ledger=ledger, llm="none", max_t=3)).run("one", curve(0.5)) == 3
+
+
+def begin(searcher: LLMSearcher, name: str) -> None:
+    """A trial that the searcher has proposed."""
+    while searcher.suggest(name) is None:
+        time.sleep(0.01)
+
+
+def test_with_a_searcher_the_present_epoch_is_diagnosed_too(make, ledger):
+    alone = Tuner(LLMScheduler(ledger=ledger, llm="none", patience=LENGTH))
+    searcher: LLMSearcher = make()
+    beside = Tuner(LLMScheduler(searcher=searcher, llm="none", patience=LENGTH))
+    said = []
+    for tuner in (alone, beside):
+        for index, end in enumerate([0.45, 0.4, 0.35, 0.3]):
+            if tuner is beside:
+                begin(searcher, f"warm{index}")
+            tuner.run(f"warm{index}", curve(end))
+        if tuner is beside:
+            begin(searcher, "over")
+        trial = tuner.add("over")
+        for epoch in range(1, LENGTH + 1):
+            rising = 0.9 + 0.02 * max(0, epoch - 6) + (0.5 / epoch if epoch < 7 else 0.0)
+            result = {"loss": rising, "train_loss": 1.0 / epoch, "training_iteration": epoch}
+            if tuner.scheduler.on_trial_result(None, trial, result) == TrialScheduler.STOP:
+                break
+            if tuner is beside:
+                searcher.on_trial_result("over", result)
+        said.append(tuner.scheduler.verdict("over"))
+    assert said[0].kind == "overfitting"
+    assert said[0] == said[1]
+
+
+def test_each_result_is_read_once_and_kept_once_by_all_three(make, monkeypatch):
+    read: list[Any] = []
+    whole = results.metrics_of
+    monkeypatch.setattr(results, "metrics_of", lambda result: read.append(1) or whole(result))
+    searcher: LLMSearcher = make()
+    scheduler = LLMScheduler(searcher=searcher, llm="none", max_t=3)
+    callback = RaymimicCallback(searcher, scheduler=scheduler)
+    tuner = Tuner(scheduler)
+    for name, ends_at in (("stopped", 3), ("ends", 2)):
+        begin(searcher, name)
+        trial = tuner.add(name)
+        for epoch in range(1, ends_at + 1):
+            result = {"loss": 1.0 / epoch, "training_iteration": epoch}
+            if scheduler.on_trial_result(None, trial, dict(result)) != TrialScheduler.STOP:
+                searcher.on_trial_result(name, dict(result))
+            callback.on_trial_result(0, [], trial, result)
+        last = {**result, "done": True}
+        scheduler.on_trial_complete(None, trial, dict(last))
+        searcher.on_trial_complete(name, dict(last))
+    assert len(read) == 5
+    assert callback.history is scheduler.history is searcher.history
+    assert [len(searcher.history.curve(name)) for name in ("stopped", "ends")] == [3, 2]
+    assert searcher.trial("stopped").stopped
+    assert not searcher.trial("ends").stopped
+
+
+def test_what_only_the_end_of_a_trial_brings_is_kept_and_counts(make):
+    searcher: LLMSearcher = make()
+    scheduler = LLMScheduler(searcher=searcher, llm="none")
+    callback, tuner = RaymimicCallback(searcher, scheduler=scheduler), Tuner(scheduler)
+    begin(searcher, "t")
+    trial, result = tuner.add("t"), {"loss": 2.0, "training_iteration": 1}
+    scheduler.on_trial_result(None, trial, result)
+    searcher.on_trial_result("t", result)
+    callback.on_trial_result(0, [], trial, dict(result))
+    last = {"loss": 1.0, "training_iteration": 2, "done": True}  # stop={"training_iteration": 2}
+    callback.on_trial_result(0, [], trial, dict(last))
+    scheduler.on_trial_complete(None, trial, last)
+    searcher.on_trial_complete("t", last)
+    assert searcher.trial("t").score == 1.0
+    assert searcher.trial("t").stopped
+
+
+def test_the_same_epoch_after_a_retry_is_read_again(ledger):
+    scheduler = LLMScheduler(ledger=ledger, llm="none")
+    callback, tuner = RaymimicCallback(scheduler=scheduler), Tuner(scheduler)
+    trial = tuner.add("t")
+    for loss in (9.0, 2.0):
+        result = {"loss": loss, "training_iteration": 1, "iterations_since_restore": 1}
+        scheduler.on_trial_result(None, trial, result)
+        callback.on_trial_result(0, [], trial, dict(result))
+        scheduler.on_trial_error(None, trial)
+    assert callback.history.curve("t").column("loss").tolist() == [2.0]
+
+
+def test_epochs_are_counted_by_the_attribute_that_is_named(ledger):
+    tuner = Tuner(LLMScheduler(ledger=ledger, llm="none", time_attr="step", max_t=300))
+    trial, given = tuner.add("steps"), []
+    for report in range(1, 10):
+        result = {"loss": 1.0, "training_iteration": report, "step": 100 * report}
+        given.append(tuner.scheduler.on_trial_result(None, trial, result))
+    assert given[:3] == [TrialScheduler.CONTINUE] * 2 + [TrialScheduler.STOP]
+    assert tuner.scheduler.curve("steps").epochs[:3].tolist() == [100, 200, 300]
+    for odd in ({}, {"step": 1.5}, {"step": float("nan")}, {"step": "x"}):
+        result = {"loss": 1.0, "training_iteration": 9, **odd}
+        assert tuner.scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
+    assert not tuner.scheduler.faults.counts
 
 
 def test_it_pickles_with_its_knowledge(tuner):
@@ -230,7 +291,8 @@ def test_after_a_restore_the_searchers_curves_are_known_again(make):
 
 
 def test_after_a_restore_without_a_searcher_tunes_own_files_are_read(tmp_path, ledger):
-    tuner = Tuner(LLMScheduler(ledger=ledger))
+    knobs = LiveKnobs({"lr": Knob(1e-4, 0.1)})  # there is no Ray to turn them through
+    tuner = Tuner(LLMScheduler(ledger=ledger, llm="none", knobs=knobs))
     for index, end in enumerate([0.5, 0.6, 0.7, 0.8]):
         folder = tmp_path / f"t{index}"
         folder.mkdir()
@@ -247,7 +309,13 @@ def test_after_a_restore_without_a_searcher_tunes_own_files_are_read(tmp_path, l
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"mode": "least"}, {"grace_period": 0}, {"max_t": 0}, {"patience": 0}],
+    [
+        {"mode": "least"},
+        {"grace_period": 0},
+        {"max_t": 0},
+        {"patience": 0},
+        {"knobs": None, "population": True},
+    ],
 )
 def test_arguments_that_cannot_work_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -259,11 +327,11 @@ def test_metric_and_mode_come_from_one_place(ledger):
     assert not scheduler.set_search_properties("loss", "min")
     assert scheduler.set_search_properties(None, None)
     with pytest.raises(ValueError, match="mode"):
-        LLMScheduler(ledger=ledger).set_search_properties("loss", None)
+        LLMScheduler(ledger=ledger, llm="none").set_search_properties("loss", None)
 
 
 def test_a_result_costs_little_with_many_trials(ledger):
-    tuner = Tuner(LLMScheduler(ledger=ledger))
+    tuner = Tuner(LLMScheduler(ledger=ledger, llm="none"))
     random, results = np.random.default_rng(0), 0
     begun = time.process_time()
     for index in range(300):
@@ -290,7 +358,7 @@ def test_in_a_real_run_bad_trials_stop_and_the_reason_can_be_read(kind, tmp_path
         callback = RaymimicCallback(searcher, scheduler=scheduler)
     else:
         searcher = OptunaSearch(points_to_evaluate=points)
-        scheduler = LLMScheduler(ledger=ledger)
+        scheduler = LLMScheduler(ledger=ledger, llm="none")
         callback = RaymimicCallback(scheduler=scheduler, metric="loss", mode="min")
     grid = tune.Tuner(
         train,

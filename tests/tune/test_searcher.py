@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_advisors import CountingAdvisor, HeldAdvisor
 from ray import tune
 from ray.tune.search import ConcurrencyLimiter, Repeater
-from tune_fakes import run_trial, suggest
 
 from raymimic import LLMSearcher, ReplayLLM, ScriptedLLM, read_events
 from raymimic.advisor import build_request, evidence_from_ledger, question_to_guide
 from raymimic.errors import ConfigError, LLMCallError, LLMSetupError, SpaceError
+from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor, run_trial, suggest
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine, every proposal of the samplers is waited for (TPE is quicker)."""
+    """However busy the machine, every local proposal is waited for."""
     monkeypatch.setattr("raymimic.search.queue._IDLE_WAIT_S", 60.0)
-    monkeypatch.setattr("raymimic.advisor.propose.optuna_samplers.gp_available", lambda: False)
 
 
 # -- proposals ---------------------------------------------------------------------------------
@@ -370,3 +368,12 @@ def test_a_ledger_that_cannot_be_written_does_not_stop_a_search(make, tmp_path):
 
 def test_the_default_ledger_lies_beside_rays_results(tmp_path):
     assert Path(LLMSearcher(llm="none").ledger.path).parent == tmp_path / "ray_results/raymimic"
+
+
+@pytest.mark.parametrize("answer", [None, "x = 0.5", {"x": 0.5}, [{"x": 0.5}]])
+def test_an_answer_of_another_form_is_a_counted_fallback(make, events, answer):
+    advisor = CountingAdvisor()
+    advisor.propose = lambda evidence, n: answer
+    searcher = make(llm=advisor)
+    assert 0.0 <= suggest(searcher, "a")["x"] <= 1.0
+    assert [row["reason"] for row in events("fallback")] == ["bad_advice"]

@@ -26,7 +26,7 @@ import logging, os, pickle, sys
 logging.basicConfig(level=logging.DEBUG)
 import ray, torch
 from ray import tune
-from stub_llm import Says, Status, StubServer
+from raymimic.testing.server import Says, Status, StubServer
 from raymimic import (
     AnthropicLLM, Gateway, Guide, LLMAdvisor, LLMScheduler, LLMSearcher, Modulator, OpenAILLM,
     RaymimicCallback,
@@ -39,7 +39,7 @@ def train(config):
     import small_training as small
     model = small.network()
     optimizer = torch.optim.SGD(model.parameters(), lr=config["lr"])
-    modulator = Modulator(model, optimizer, advisor=config["guide"], wait=True, timeout=5,
+    modulator = Modulator(model, optimizer, llm=config["guide"], wait=True, timeout=5,
                           ledger=f"{folder}/modulator-{tune.get_context().get_trial_id()}.jsonl")
     for epoch in range(3):
         small.one_epoch(model, optimizer, modulator.step, epoch)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tune_fakes import run_trial, suggest
 
 from raymimic import LLMSearcher, read_events
 from raymimic.advisor import evidence_from_ledger
+from raymimic.testing.advisors import run_trial, suggest
 
 
 def stop(searcher: LLMSearcher, trial_id: str, losses: list[float]) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_advisors import CountingAdvisor
-from tune_fakes import run_trial, suggest
 
 from raymimic import RaymimicCallback, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.summary import tally_of
+from raymimic.testing.advisors import CountingAdvisor, run_trial, suggest
 
 ROOT = Path(__file__).parents[2]
 

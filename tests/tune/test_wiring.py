@@ -6,17 +6,17 @@ import pytest
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from raymimic import Knob, LiveKnobs, Raymimic, ScriptedLLM, read_events
+from raymimic import Knob, LiveKnobs, Raymimic, read_events
+from raymimic.tune import wiring
 
 SPACE = {"x": tune.uniform(0.0, 1.0)}
 
 
-def train(config):
-    for epoch in range(1, 9):
-        tune.report({"loss": config["x"] + 1.0 / epoch, "epoch": epoch})
-
-
 def results_of(make, tmp_path, how):
+    def train(config):
+        for epoch in range(1, 9):
+            tune.report({"loss": config["x"] + 1.0 / epoch})
+
     mimic = make(ledger=tmp_path / "ledger.jsonl")
     if how == "Tuner":
         grid = mimic.tuner(
@@ -54,11 +54,17 @@ def test_one_call_gives_search_stopping_and_reasons_in_the_results(
     assert "4 trials ended" in mimic.summary()
 
 
-def test_the_model_is_one_client_for_both_questions(tmp_path):
-    model = ScriptedLLM([])
-    mimic = Raymimic(llm=model, ledger=tmp_path / "ledger.jsonl")
-    assert mimic.searcher.advisor.guide.llm is model
-    assert mimic.scheduler.judge.llm is model
+def test_the_model_is_one_client_for_both_questions(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    given = []
+    for part in ("LLMSearcher", "LLMScheduler"):
+        made = getattr(wiring, part)
+        monkeypatch.setattr(
+            wiring, part, lambda made=made, **more: given.append(more["llm"]) or made(**more)
+        )
+    Raymimic(llm="openai:some-model", ledger=tmp_path / "ledger.jsonl")
+    assert given[0] is given[1]
+    assert given[0].model == "some-model"
 
 
 @pytest.mark.parametrize(
@@ -67,11 +73,11 @@ def test_the_model_is_one_client_for_both_questions(tmp_path):
 def test_another_searcher_or_scheduler_is_refused_in_words(tmp_path, name, theirs):
     mimic = Raymimic(llm="none", ledger=tmp_path / "ledger.jsonl")
     with pytest.raises(ValueError, match=f"{name} must be left to Raymimic, got"):
-        mimic.run(train, **{name: theirs})
+        mimic.run(print, **{name: theirs})
     if name == "scheduler":
         config = tune.TuneConfig(metric="loss", mode="min", scheduler=theirs)
         with pytest.raises(ValueError, match=r"tune_config\.scheduler must be left to Raymimic"):
-            mimic.tuner(train, param_space=SPACE, tune_config=config)
+            mimic.tuner(print, param_space=SPACE, tune_config=config)
 
 
 def test_population_says_what_it_needs(tmp_path):

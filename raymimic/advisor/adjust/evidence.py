@@ -6,54 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from raymimic.advisor.base import KnobState, VerdictKind
 from raymimic.curves import Curve, Diagnosis
 from raymimic.records import Call, Mode, Source
 
-OperationKind = Literal[
-    "pull", "shrink", "scale", "lr_gain", "extrapolate", "noise", "reinit", "freeze", "unfreeze",
-    "class_bias", "delta",
-]  # fmt: skip
-
 Anchor = Literal["best", "initial", "ema"]
-
-VerdictKind = Literal["better", "worse", "within noise", "unknown"]
-
-AMOUNTS: dict[str, tuple[float, float]] = {
-    "pull": (0.0, 1.0),
-    "shrink": (0.0, 1.0),
-    "scale": (0.0, 2.0),
-    "lr_gain": (0.0, 10.0),
-    "extrapolate": (0.0, 2.0),
-    "noise": (0.0, 0.5),
-    "class_bias": (0.0, 2.0),
-}
-"""Lowest and highest ``amount`` of each operation that has one."""
-
-RAW_LIMIT = 256
-"""Tensors with as many elements or more cannot be given number by number."""
+"""Weights that a pull may name: of the best epoch, of the start, a moving average."""
 
 
 @dataclass(frozen=True)
 class Operation:
     """One weight operation. ``params`` is a parameter's exact name or a shell pattern ("fc.*").
 
-    What ``amount`` means by ``kind``; p is a parameter, delta what is added over the interval
-    (times alpha):
-
-        pull         delta = amount * (anchor - p), 0 to 1; ``toward`` names the anchor
-        shrink       delta = -amount * p, 0 to 1
-        scale        delta = (amount - 1) * p, 0 to 2
-        lr_gain      the optimizer's update of p is multiplied by amount (0 to 10), until changed
-        extrapolate  delta = amount * (p - p at the start of the last interval), 0 to 2
-        noise        delta = amount * rms(p) * a normal draw, 0 to 0.5
-        reinit       delta = fresh initial values of the modules - p; no amount
-        freeze       the optimizer does not move p, until "unfreeze"; no amount
-        class_bias   p is an output bias: delta_c = amount * (mean accuracy - accuracy of class c),
-                     0 to 2; needs the accuracy of each class on validation
-        delta        delta = ``values``, nested lists in p's shape, under 256 elements; no amount
+    ``kind`` is a key of `OPERATIONS`, which says what ``amount`` means and within which bounds it
+    lies. ``toward`` is of a "pull", ``values`` (nested lists in the parameter's shape) of a
+    "delta".
     """
 
-    kind: OperationKind
+    kind: str
     params: str = "*"
     amount: float = 1.0
     toward: Anchor = "best"
@@ -89,17 +59,6 @@ class AdjustmentAdvice:
     adjustment: Adjustment
     drops: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
-
-
-@dataclass(frozen=True)
-class KnobState:
-    """A knob as it stands; ``low`` and ``high`` are what the next change may reach."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    meaning: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,37 @@
 """What the model is shown of one running training, and the shape of the answer it may give.
 
-As in `prompt`: a constant system part, evidence bounded whatever its size, foreign text quoted.
+A constant system part, evidence bounded whatever its size, foreign text quoted.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from raymimic.advisor.adjust.evidence import AMOUNTS, OperationKind, RunEvidence
-from raymimic.advisor.adjust.reply import KINDS, MOST_OPERATIONS, MOST_VALUES
+from raymimic.advisor.adjust.evidence import Anchor, RunEvidence
+from raymimic.advisor.adjust.operations import OPERATIONS
+from raymimic.advisor.adjust.reply import MOST_OPERATIONS
 from raymimic.advisor.adjust.run_text import (
     class_lines,
-    knob_lines,
     layer_lines,
     past_lines,
     record_line,
     run_curve_lines,
     standing_lines,
 )
-from raymimic.foreign import name_text, quote
+from raymimic.advisor.experience import running_training_lines
+from raymimic.advisor.text import (
+    goal,
+    knob_lines,
+    object_schema,
+    or_null,
+    titled,
+    with_instruction,
+)
+from raymimic.foreign import name_text
+from raymimic.llm import Request
 
-_MEANINGS: dict[OperationKind, str] = {
-    "pull": "delta = amount * (anchor - p); toward names one of the anchors",
-    "shrink": "delta = -amount * p",
-    "scale": "delta = (amount - 1) * p",
-    "lr_gain": "the optimizer's update of p is multiplied by amount until you change it",
-    "extrapolate": "delta = amount * (p - p at the start of the last epoch)",
-    "noise": "delta = amount * rms(p) * a normal draw",
-    "reinit": "delta = fresh initial values - p",
-    "freeze": "the optimizer does not move p until you unfreeze it",
-    "unfreeze": "the optimizer moves p again",
-    "class_bias": "p is an output bias, one element a class: delta = amount * (mean accuracy - "
-    "accuracy of the class); only where class accuracies are shown",
-    "delta": f"delta = values, nested lists in the shape of the one p named, at most {MOST_VALUES} "
-    "numbers",
-}
+_KNOBS_CHARS = 1_400
+_TOKENS = 4096  # a delta of 255 values alone takes about 1,500
 
 _SYSTEM = """\
 You modulate the training of a model while it runs. After an epoch you read its curve, already \
@@ -63,15 +60,11 @@ is told with the move.
 lost, and a pause follows. Nothing is won by bold moves.
 
 What experience supports, as a start; what your own moves showed counts for more:
-- Few optimizer steps in all: a higher learning rate early. Still improving steadily: a higher \
-learning rate, or no change.
-- Oscillating: a lower learning rate, or a pull toward the average ("ema") or the best.
+{experience}
+- Few optimizer steps in all while the metric improves: a higher learning rate early. Layers that \
+hardly move: a higher lr_gain.
 - Last third of the epochs: anneal the learning rate, to a tenth or less at the end; no more \
 noise, no reinit.
-- Overfitting: more dropout, weight decay or augmentation, and a small pull toward the best.
-- Underfitting, a ceiling with training and validation close: less dropout and weight decay.
-- Stuck or on a plateau: a higher learning rate, or a little noise; layers that hardly move: a \
-higher lr_gain. Diverged: a much lower learning rate and a pull toward the best.
 - Do not repeat a move that was rolled back; one change at a time tells what it did.
 
 Reading the evidence:
@@ -94,86 +87,77 @@ Reply with one JSON object and nothing else: {{"review": "...", "rationale": "..
 "best", "values": null}}]}}"""
 
 
-def adjust_system_prompt(evidence: RunEvidence) -> str:
-    """The part that stays the same over a run, so that providers can cache it."""
-    metric = name_text(evidence.metric)
+def build_adjust_request(evidence: RunEvidence, deadline: float = 60.0) -> Request:
+    """Return the exact request that asks a model what should change in a running training.
+
+    System part and schema stay the same over a run, so that providers can cache them; the user
+    part has about 3,000 tokens at most.
+    """
+    return Request(
+        system=_system(evidence),
+        user=_user(evidence),
+        schema=_schema(evidence),
+        max_tokens=_TOKENS,
+        deadline=deadline,
+    )
+
+
+def _system(evidence: RunEvidence) -> str:
     optimizer = name_text(evidence.optimizer) if evidence.optimizer else ""
     text = _SYSTEM.format(
-        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {metric}",
-        metric=metric,
-        direction="lower" if evidence.mode == "min" else "higher",
+        **goal(evidence.metric, evidence.mode),
         optimizer=f" The optimizer is {optimizer}." if optimizer else "",
         max_alpha=evidence.max_alpha,
-        operations="\n".join(f"- {kind}: {_MEANINGS[kind]}{_bounds(kind)}" for kind in KINDS),
+        operations="\n".join(f"- {name}: {kind.described}" for name, kind in OPERATIONS.items()),
+        experience="\n".join(running_training_lines("adjust")),
         most=MOST_OPERATIONS,
     )
-    return (
-        f"{text}\n\nThe user says: {quote(evidence.instruction)}" if evidence.instruction else text
+    return with_instruction(text, evidence.instruction)
+
+
+def _user(evidence: RunEvidence) -> str:
+    anchors = ", ".join(evidence.anchors) or "none, so no pull"
+    return titled(
+        [
+            ("Budget", [_budget(evidence)]),
+            ("Where it stands", standing_lines(evidence)),
+            ("Curve", run_curve_lines(evidence)),
+            ("Knobs", knob_lines(evidence.knobs, _KNOBS_CHARS)),
+            ("Anchors for pull", [anchors]),
+            ("Class accuracies on validation", class_lines(evidence.class_accuracy)),
+            (
+                "Parameters (shape, norm, norm of the last gradient, movement over the last epoch "
+                "as a share of the norm)",
+                layer_lines(evidence.layers),
+            ),
+            ("Moves so far, newest last", [*record_line(evidence), *past_lines(evidence)]),
+            ("Task", [_task(evidence)]),
+        ]
     )
 
 
-def adjust_user_prompt(evidence: RunEvidence) -> str:
-    """The evidence of this moment and the question, about 3,000 tokens at most."""
-    anchors = ", ".join(evidence.anchors) or "none, so no pull"
-    sections = [
-        ("Budget", [_budget(evidence)]),
-        ("Where it stands", standing_lines(evidence)),
-        ("Curve", run_curve_lines(evidence)),
-        ("Knobs", knob_lines(evidence.knobs)),
-        ("Anchors for pull", [anchors]),
-        ("Class accuracies on validation", class_lines(evidence.class_accuracy)),
-        (
-            "Parameters (shape, norm, norm of the last gradient, movement over the last epoch as "
-            "a share of the norm)",
-            layer_lines(evidence.layers),
-        ),
-        ("Moves so far, newest last", [*record_line(evidence), *past_lines(evidence)]),
-        ("Task", [_task(evidence)]),
-    ]
-    return "\n\n".join(f"# {title}\n" + "\n".join(body) for title, body in sections if body)
-
-
-def adjust_schema(evidence: RunEvidence) -> dict[str, Any]:
-    """JSON schema of the reply. Every field is required; null stands where one does not apply.
+def _schema(evidence: RunEvidence) -> dict[str, Any]:
+    """Every field is required; null stands where one does not apply.
 
     Values go to two dimensions here, since providers bound how deep a schema may nest; what reads
     the reply takes more.
     """
-    row = {"type": "array", "items": {"type": "number"}}
-    operation = _object(
-        kind={"type": "string", "enum": list(KINDS)},
+    number = {"type": "number"}
+    row = {"type": "array", "items": number}
+    operation = object_schema(
+        kind={"type": "string", "enum": list(OPERATIONS)},
         params={"type": "string"},
-        amount=_or_null({"type": "number"}),
-        toward={"enum": ["best", "initial", "ema", None]},
-        values=_or_null(row, {"type": "array", "items": row}),
+        amount=or_null(number),
+        toward={"enum": [*get_args(Anchor), None]},
+        values=or_null(row, {"type": "array", "items": row}),
     )
-    return _object(
+    return object_schema(
         review={"type": "string"},
         rationale={"type": "string"},
-        knobs=_object(**{knob.name: _or_null({"type": "number"}) for knob in evidence.knobs}),
-        alpha=_or_null({"type": "number"}),
+        knobs=object_schema(**{knob.name: or_null(number) for knob in evidence.knobs}),
+        alpha=or_null(number),
         operations={"type": "array", "items": operation},
     )
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _or_null(*schemas: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [*schemas, {"type": "null"}]}
-
-
-def _bounds(kind: OperationKind) -> str:
-    if kind not in AMOUNTS:
-        return "; no amount"
-    low, high = AMOUNTS[kind]
-    return f"; amount {low:g} to {high:g}"
 
 
 def _budget(evidence: RunEvidence) -> str:

@@ -6,15 +6,19 @@
 - Whatever the budget, the learning rate falls to near zero towards its end (Budgeted training).
 - Averaging late weights takes out what is left of the steps' noise (Polyak 1992; Izmailov et al.,
   "Averaging weights leads to wider optima", 2018).
-- Overfitting: back toward the best weights, a lower learning rate, more dropout and weight decay.
+- What each diagnosis calls for stands in `cures` (``adjust`` and ``pull``).
 - A move that made things worse is not made again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from raymimic.advisor.adjust.evidence import Adjustment, Operation, RunEvidence
+from raymimic.advisor.cures import CURES, turned
+from raymimic.advisor.curve_text import number
 
 _ENOUGH_STEPS = 2000
 """Optimizer steps beyond which a training counts as long; below, the learning rate may be raised
@@ -31,14 +35,10 @@ _LAST_LR = 0.05
 _AVERAGE_FROM = 0.8
 _PULL = 0.5
 
-_MORE_DROPOUT, _MOST_DROPOUT = 0.1, 0.5
-_MORE_WEIGHT_DECAY, _LEAST_WEIGHT_DECAY, _MOST_WEIGHT_DECAY = 3.0, 1e-4, 0.1
-_LOWER_LR = 0.5
-_REGULARISERS = ("augment", "smoothing", "mixup", "cutmix")
-_STEP = 0.25
-"""Share of a regularising knob's range that it is turned up at a time."""
+LR = "lr"
 
-LR, DROPOUT, WEIGHT_DECAY = "lr", "dropout", "weight_decay"
+_AT_ONCE = ("diverged", "overfitting")
+"""Diagnoses that come before the falling learning rate of a training's end."""
 
 
 def adjustment_of(evidence: RunEvidence) -> Adjustment:
@@ -46,39 +46,35 @@ def adjustment_of(evidence: RunEvidence) -> Adjustment:
 
     Depends on the evidence alone.
     """
-    for rule in (_broken, _overfits, _anneals, _oscillates, _short):
+    for rule in (_urgent, _anneals, _other, _short):
         found = rule(evidence)
         if found is not None:
             return found
     return Adjustment()
 
 
-def _broken(evidence: RunEvidence) -> Adjustment | None:
-    if "diverged" not in evidence.diagnosis:
-        return None
-    return _lower(evidence, 1 / _RAISE_A_TIME, "diverged: a much lower learning rate")
+def _urgent(evidence: RunEvidence) -> Adjustment | None:
+    return _cured(evidence, [kind for kind in CURES if kind in _AT_ONCE])
 
 
-def _overfits(evidence: RunEvidence) -> Adjustment | None:
-    """Validation has been getting worse since its best while training improves."""
-    if "overfitting" not in evidence.diagnosis:
-        return None
-    knobs = {}
-    dropout, decay = evidence.knob(DROPOUT), evidence.knob(WEIGHT_DECAY)
-    if dropout is not None and dropout.value < _MOST_DROPOUT:
-        knobs[DROPOUT] = min(dropout.value + _MORE_DROPOUT, _MOST_DROPOUT)
-    if decay is not None and decay.value < _MOST_WEIGHT_DECAY:
-        raised = max(decay.value * _MORE_WEIGHT_DECAY, _LEAST_WEIGHT_DECAY)
-        knobs[WEIGHT_DECAY] = min(raised, _MOST_WEIGHT_DECAY)
-    lr = evidence.knob(LR)
-    if lr is not None:
-        knobs[LR] = lr.value * _LOWER_LR
-    for knob in evidence.knobs:  # the user's own, where the name says that it regularises
-        if any(word in knob.name.lower() for word in _REGULARISERS):
-            knobs[knob.name] = min(knob.value + _STEP * (knob.high - knob.low), knob.high)
-    back = (Operation("pull", amount=_PULL, toward="best"),) if "best" in evidence.anchors else ()
-    why = evidence.diagnosis.text
-    return Adjustment(knobs, None, back, f"{why}: regularise and go back toward the best weights")
+def _other(evidence: RunEvidence) -> Adjustment | None:
+    return _cured(evidence, [kind for kind in CURES if kind not in _AT_ONCE])
+
+
+def _cured(evidence: RunEvidence, kinds: Sequence[str]) -> Adjustment | None:
+    """The cure of the first of ``kinds`` that is diagnosed and has one that can be done."""
+    for kind in kinds:
+        if kind not in evidence.diagnosis:
+            continue
+        cure = CURES[kind]
+        knobs = turned(evidence.knobs, cure.adjust)
+        pulled = cure.pull > 0.0 and "best" in evidence.anchors
+        back = (Operation("pull", amount=cure.pull, toward="best"),) if pulled else ()
+        if knobs or back:
+            told = [f"{name} {number(knobs[name])}" for name in knobs]
+            told += ["back toward the best weights"] if back else []
+            return Adjustment(knobs, None, back, f"{evidence.diagnosis.text}: {', '.join(told)}")
+    return None
 
 
 def _anneals(evidence: RunEvidence) -> Adjustment | None:
@@ -100,12 +96,6 @@ def _anneals(evidence: RunEvidence) -> Adjustment | None:
     return Adjustment({LR: lr.value * line / last}, None, average, why)
 
 
-def _oscillates(evidence: RunEvidence) -> Adjustment | None:
-    if "oscillating" not in evidence.diagnosis:
-        return None
-    return _lower(evidence, _LOWER_LR, f"{evidence.diagnosis.text}: a lower learning rate")
-
-
 def _short(evidence: RunEvidence) -> Adjustment | None:
     """A training of few steps that still improves gets a larger learning rate."""
     total, steps, lr = evidence.epochs_total, evidence.steps_per_epoch, evidence.knob(LR)
@@ -121,11 +111,6 @@ def _short(evidence: RunEvidence) -> Adjustment | None:
         f"learning rate x{factor:.2g}"
     )
     return Adjustment({LR: lr.value * factor}, None, (), why)
-
-
-def _lower(evidence: RunEvidence, factor: float, why: str) -> Adjustment | None:
-    lr = evidence.knob(LR)
-    return None if lr is None else Adjustment({LR: lr.value * factor}, None, (), why)
 
 
 def _improves(evidence: RunEvidence) -> bool:

@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
-from raymimic.advisor.adjust.evidence import KnobState, LayerState, PastAdjustment, RunEvidence
+from raymimic.advisor.adjust.evidence import LayerState, PastAdjustment, RunEvidence
 from raymimic.advisor.base import TrialRecord
 from raymimic.advisor.curve_text import column_lines, number
+from raymimic.advisor.text import fit
 from raymimic.curves.series import read_series
-from raymimic.foreign import cut, name_text, quote, told_of
+from raymimic.foreign import name_text, quote, told_of
 
 # Characters for each part; together with titles and task about 3,000 tokens at 3.5 each.
 _STANDING_CHARS = 800
 _CURVE_CHARS = 1_700
-_KNOBS_CHARS = 1_400
 _LAYERS_CHARS = 2_700
 _PAST_CHARS = 2_400
 
@@ -33,7 +33,7 @@ def standing_lines(evidence: RunEvidence) -> list[str]:
     metric, names = name_text(evidence.metric), [evidence.metric, *evidence.curve.columns]
     diagnosis = f"diagnosis: {told_of(names, evidence.diagnosis.text)}"
     if not len(series):
-        return _fit([f"No finite {metric} has come yet.", diagnosis], _STANDING_CHARS)
+        return fit([f"No finite {metric} has come yet.", diagnosis], _STANDING_CHARS)
     best, best_epoch = float(series.raw[series.best]), int(series.epochs[series.best])
     last, last_epoch = float(series.raw[-1]), int(series.epochs[-1])
     text = f"best {metric} {number(best)} at epoch {best_epoch}"
@@ -42,7 +42,7 @@ def standing_lines(evidence: RunEvidence) -> list[str]:
         text += "; too few epochs to tell its noise"
     else:
         text += f"; noise {evidence.noise:.2g} (standard deviation from epoch to epoch)"
-    return _fit([text, diagnosis], _STANDING_CHARS)
+    return fit([text, diagnosis], _STANDING_CHARS)
 
 
 def run_curve_lines(evidence: RunEvidence) -> list[str]:
@@ -51,7 +51,7 @@ def run_curve_lines(evidence: RunEvidence) -> list[str]:
         evidence.run_id, {}, "running", "user", curve=evidence.curve, diagnosis=evidence.diagnosis
     )
     names = list(dict.fromkeys([evidence.metric, *evidence.curve.columns]))[:_COLUMNS]
-    return _fit(column_lines(record, evidence.metric, names, _POINTS), _CURVE_CHARS)
+    return fit(column_lines(record, evidence.metric, names, _POINTS), _CURVE_CHARS)
 
 
 def class_lines(accuracies: Sequence[float]) -> list[str]:
@@ -70,29 +70,16 @@ def _classes(indices: Iterable[int], accuracies: Sequence[float]) -> str:
     return " ".join(f"{index}:{accuracies[index]:.3g}" for index in indices)
 
 
-def knob_lines(knobs: Sequence[KnobState], room: int = _KNOBS_CHARS) -> list[str]:
-    """Each knob with its value, what it can reach now, and what it means; ``room`` characters."""
-    lines = _fit((_knob(knob) for knob in knobs), room)
-    more = len(knobs) - len(lines)
-    return [*lines, f"(and {more} more)"] if more else lines
-
-
-def _knob(knob: KnobState) -> str:
-    reach = f"reach {number(knob.low)} to {number(knob.high)}"
-    text = f"{name_text(knob.name)} {number(knob.value)}, {reach}"
-    return f"{text}: {quote(knob.meaning, 200)}" if knob.meaning else text
-
-
 def layer_lines(layers: Sequence[LayerState]) -> list[str]:
     """One line a parameter in the model's order; of many the extreme ones and where the rest is."""
     if not layers:
         return []
     order = {layer.name: index for index, layer in enumerate(layers)}
     picked = layers if len(layers) <= _LAYERS_SHOWN else _telling(layers)
-    shown = picked[: len(_fit(map(_layer, picked), _LAYERS_CHARS))]
+    shown = picked[: len(fit(map(_layer, picked), _LAYERS_CHARS))]
     names = {layer.name for layer in shown}
     lines = [_layer(layer) for layer in sorted(shown, key=lambda layer: order[layer.name])]
-    lines = _fit(lines, _LAYERS_CHARS)  # one line longer than all the room is cut
+    lines = fit(lines, _LAYERS_CHARS)  # one line longer than all the room is cut
     rest = [layer.name for layer in layers if layer.name not in names]
     return [*lines, f"(and {len(rest)} more: {_groups(rest)})"] if rest else lines
 
@@ -158,7 +145,7 @@ def past_lines(evidence: RunEvidence) -> list[str]:
     """The last adjustments with what came of them, newest last; older ones are counted."""
     history = evidence.history
     newest_first = reversed(history[-_PAST_SHOWN:])
-    blocks = _fit((_past(past, evidence.metric) for past in newest_first), _PAST_CHARS)
+    blocks = fit((_past(past, evidence.metric) for past in newest_first), _PAST_CHARS)
     older = len(history) - len(blocks)
     return ([f"({older} older not shown)"] if older else []) + blocks[::-1]
 
@@ -182,16 +169,3 @@ def _past(past: PastAdjustment, metric: str) -> str:
     if past.review:
         lines.append(f"  your review: {quote(past.review, 200)}")
     return "\n".join(lines)
-
-
-def _fit(lines: Iterable[str], room: int) -> list[str]:
-    """Take lines in order while they fit; the first is always taken, cut if it must be."""
-    taken: list[str] = []
-    for line in lines:
-        if not taken and len(line) > room:
-            return [cut(line, room)]
-        if len(line) > room:
-            break
-        taken.append(line)
-        room -= len(line) + 1
-    return taken

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from raymimic.advisor.adjust.evidence import KnobState, VerdictKind
+from raymimic.advisor.base import KnobState, VerdictKind
 from raymimic.curves import Curve, Diagnosis
 from raymimic.records import Call, Mode, Source
 

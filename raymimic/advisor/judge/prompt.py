@@ -1,6 +1,6 @@
 """What the model is shown of running trials in doubt, and the shape of the answer it may give.
 
-As in `prompt`: a constant system part, evidence bounded whatever its size, foreign text quoted.
+A constant system part, evidence bounded whatever its size, foreign text quoted.
 """
 
 from __future__ import annotations
@@ -9,11 +9,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from raymimic.advisor.adjust.run_text import knob_lines
 from raymimic.advisor.base import TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.advisor.experience import running_training_lines
 from raymimic.advisor.judge.evidence import Case, JudgeEvidence, Leader, PastRedirect
+from raymimic.advisor.text import (
+    TOKENS_BASE,
+    TOKENS_PARAMETER,
+    goal,
+    knob_lines,
+    object_schema,
+    or_null,
+    titled,
+    with_instruction,
+)
 from raymimic.foreign import cut, name_text, quote, told_of
+from raymimic.llm import Request
 
 MOST_CASES = 8
 """Trials in one question; with the bounds below it is about 6,000 tokens at 3.5 characters each."""
@@ -27,6 +38,7 @@ _KNOBS_CHARS = 400
 _REDIRECTS_SHOWN, _REDIRECT_CHARS = 3, 260
 _LEADER_CHARS = 200
 _POINTS = 10
+_TOKENS_JUDGEMENT = 150  # beside the knobs
 
 _SYSTEM = """\
 You judge trainings that run side by side in a hyperparameter search. Only the best one of all \
@@ -45,9 +57,7 @@ learning rate, strong regularisation, a slow start) look weak early.
 without a restart. {redirect}{clone}
 
 What experience supports, as a start; what these trials show counts for more:
-- Overfitting: more weight decay, dropout or augmentation, about three times or a quarter of the \
-range. Oscillating or diverging, or a plateau that a smaller step could leave: the learning rate \
-divided by three to ten. Improving steadily: leave it alone.
+{experience}
 - Do not repeat a redirect that was judged worse; one change at a time tells what it did.
 
 Reading the evidence:
@@ -77,52 +87,56 @@ direction that the curves support."""
 _CLONE_KNOBS = ' or a "clone", where null takes the leader\'s value'
 
 
-def judge_system_prompt(evidence: JudgeEvidence) -> str:
-    """The part that stays the same over a search, so that providers can cache it."""
+def build_judge_request(evidence: JudgeEvidence, deadline: float = 60.0) -> Request:
+    """Return the exact request that asks a model about running trials in doubt.
+
+    System part and schema stay the same over a search, so that providers can cache them. Of more
+    than `MOST_CASES` cases the first are shown.
+    """
+    per_case = _TOKENS_JUDGEMENT + TOKENS_PARAMETER * len(evidence.live)
+    return Request(
+        system=_system(evidence),
+        user=_user(evidence),
+        schema=_schema(evidence),
+        max_tokens=TOKENS_BASE + MOST_CASES * per_case,
+        deadline=deadline,
+    )
+
+
+def _system(evidence: JudgeEvidence) -> str:
     text = _SYSTEM.format(
-        objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} "
-        f"{name_text(evidence.metric)}",
-        direction="lower" if evidence.mode == "min" else "higher",
+        **goal(evidence.metric, evidence.mode),
         redirect=_REDIRECT if evidence.live else _NO_REDIRECT,
         clone=_CLONE if evidence.population else "",
         knobs_too=_CLONE_KNOBS if evidence.population else "",
+        experience="\n".join(running_training_lines("redirect")),
     )
-    return (
-        f"{text}\n\nThe user says: {quote(evidence.instruction)}" if evidence.instruction else text
-    )
+    return with_instruction(text, evidence.instruction)
 
 
-def judge_user_prompt(evidence: JudgeEvidence) -> str:
-    """The trials in doubt at this moment; of more than `MOST_CASES` the first."""
+def _user(evidence: JudgeEvidence) -> str:
     cases = evidence.cases[:MOST_CASES]
-    sections = [
-        ("Full trainings", [_finished(evidence)]),
-        ("Trials in doubt", [_case_text(case, evidence) for case in cases]),
-        ("Task", [f"Judge these {len(cases)} trials. Where you are not sure, let them continue."]),
-    ]
-    return "\n\n".join(f"# {title}\n" + "\n".join(body) for title, body in sections)
+    return titled(
+        [
+            ("Full trainings", [_finished(evidence)]),
+            ("Trials in doubt", [_case_text(case, evidence) for case in cases]),
+            (
+                "Task",
+                [f"Judge these {len(cases)} trials. Where you are not sure, let them continue."],
+            ),
+        ]
+    )
 
 
-def judge_schema(evidence: JudgeEvidence) -> dict[str, Any]:
-    """JSON schema of the reply. The same over a search: providers cache the schema, too."""
-    nullable = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+def _schema(evidence: JudgeEvidence) -> dict[str, Any]:
     actions = ["continue", "stop", "redirect"] + ["clone"] * evidence.population
-    judgement = _object(
+    judgement = object_schema(
         trial_id={"type": "string"},
         action={"type": "string", "enum": actions},
         reason={"type": "string"},
-        knobs=_object(**dict.fromkeys(evidence.live, nullable)),
+        knobs=object_schema(**dict.fromkeys(evidence.live, or_null({"type": "number"}))),
     )
-    return _object(judgements={"type": "array", "items": judgement})
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return object_schema(judgements={"type": "array", "items": judgement})
 
 
 def _finished(evidence: JudgeEvidence) -> str:

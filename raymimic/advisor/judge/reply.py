@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, get_args
 
 from raymimic.advisor.judge.evidence import Action, Case, JudgeEvidence, Judgement
-from raymimic.advisor.propose.reply import plain
+from raymimic.advisor.text import Fault, capped, sentence, show_value
 from raymimic.errors import BadReply
 from raymimic.llm import read_object
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
-_DROPS_KEPT = 16
-_SHOWN_CHARS = 40
 _REASON_CHARS = 240
 _SAME = 1e-9
-
-
-class _Fault(Exception):
-    """Why one judgement or knob cannot be used, in words."""
 
 
 def read_judgements(
@@ -40,7 +33,7 @@ def read_judgements(
     for index, item in enumerate(items, start=1):
         try:
             judgement = _judgement(item, evidence, drops)
-        except _Fault as fault:
+        except Fault as fault:
             drops.append(f"judgement {index}: {fault}")
             continue
         if judgement.trial_id in found:
@@ -52,66 +45,57 @@ def read_judgements(
         for case in evidence.cases
         if case.trial_id not in found
     ]
-    if len(drops) > _DROPS_KEPT:
-        drops[_DROPS_KEPT:] = [f"and {len(drops) - _DROPS_KEPT} more"]
-    return tuple(found.values()), tuple(drops)
+    return tuple(found.values()), capped(drops)
 
 
 def _judgement(item: Any, evidence: JudgeEvidence, drops: list[str]) -> Judgement:
     if not isinstance(item, dict):
-        raise _Fault(f"must be an object, got {_show(item)}")
+        raise Fault(f"must be an object, got {show_value(item)}")
     trial_id = item.get("trial_id")
     case = evidence.case(trial_id) if isinstance(trial_id, str) else None
     if case is None:
-        raise _Fault(f"trial_id must be one of those shown, got {_show(trial_id)}")
+        raise Fault(f"trial_id must be one of those shown, got {show_value(trial_id)}")
     action = next((known for known in ACTIONS if known == item.get("action")), None)
     if action is None:
-        raise _Fault(f"action must be one of {', '.join(ACTIONS)}, got {_show(item.get('action'))}")
+        raise Fault(
+            f"action must be one of {', '.join(ACTIONS)}, got {show_value(item.get('action'))}"
+        )
     if action == "stop" and not case.may_stop:
-        raise _Fault(f"trial {case.trial_id} may not be stopped")
+        raise Fault(f"trial {case.trial_id} may not be stopped")
     if action == "clone" and case.leader is None:
-        raise _Fault(f"trial {case.trial_id} has no leader to be cloned from")
+        raise Fault(f"trial {case.trial_id} has no leader to be cloned from")
     knobs: dict[str, float] = {}
     if action in ("redirect", "clone"):
         knobs = _knobs(item.get("knobs"), case, drops, new=action == "redirect")
     if action == "redirect" and not knobs:
-        raise _Fault(f"a redirect of trial {case.trial_id} must turn a knob that can be turned")
-    return Judgement(case.trial_id, action, _reason(item.get("reason")), knobs, "llm")
+        raise Fault(f"a redirect of trial {case.trial_id} must turn a knob that can be turned")
+    return Judgement(
+        case.trial_id, action, sentence(item.get("reason"), _REASON_CHARS), knobs, "llm"
+    )
 
 
 def _knobs(given: Any, case: Case, drops: list[str], *, new: bool) -> dict[str, float]:
     if not isinstance(given, dict):
-        raise _Fault(f"knobs must be an object, got {_show(given)}")
+        raise Fault(f"knobs must be an object, got {show_value(given)}")
     found: dict[str, float] = {}
     for name, value in given.items():
         if value is None:  # null leaves a knob as it is
             continue
         try:
             found |= _knob(name, value, case, new)
-        except _Fault as fault:
-            drops.append(f"trial {case.trial_id}, knob {_show(name)}: {fault}")
+        except Fault as fault:
+            drops.append(f"trial {case.trial_id}, knob {show_value(name)}: {fault}")
     return found
 
 
 def _knob(name: str, value: Any, case: Case, new: bool) -> dict[str, float]:
     knob = case.knob(name)
     if knob is None:
-        raise _Fault("it cannot be turned now, or there is no such knob")
+        raise Fault("it cannot be turned now, or there is no such knob")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _Fault(f"must be a number, got {_show(value)}")
-    if not knob.low <= value <= knob.high or not math.isfinite(value):
-        raise _Fault(f"must be {knob.low:g} to {knob.high:g}, got {_show(value)}")
+        raise Fault(f"must be a number, got {show_value(value)}")
+    if not knob.low <= value <= knob.high:
+        raise Fault(f"must be {knob.low:g} to {knob.high:g}, got {show_value(value)}")
     if new and math.isclose(value, knob.value, rel_tol=_SAME):
-        raise _Fault(f"stands at {knob.value:g} already")
+        raise Fault(f"stands at {knob.value:g} already")
     return {name: float(value)}
-
-
-def _reason(value: Any) -> str:
-    text = plain(value) if isinstance(value, str) else ""
-    return text if len(text) <= _REASON_CHARS else text[: _REASON_CHARS - 1] + "…"
-
-
-def _show(value: Any) -> str:
-    """The value as JSON in one short plain line."""
-    text = plain(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…"

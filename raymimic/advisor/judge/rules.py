@@ -1,12 +1,10 @@
 """How the keyless advisor judges a running trial: it never stops one, and turns knobs by diagnosis.
 
-- Overfitting: weight decay times three, dropout up by 0.1, augmentation and its like by a quarter
-  of their range.
-- Oscillating, diverging, or on a plateau: the learning rate divided by three (He et al., "Deep
-  residual learning", 2016, divide it when the error plateaus; so does every "reduce on plateau").
+- What each diagnosis calls for stands in `cures` (``redirect``); the first that is there decides.
 - At most once in a quarter of a training, and not again what made things worse.
 - A trial with a leader, which the rules would stop: the leader's weights, and its knobs each times
-  1.2 or 0.8 (Jaderberg et al., "Population based training", 2017), by a coin of the case's own.
+  1.2 or 0.8 (Jaderberg et al., "Population based training", 2017), which first depends on trial,
+  epoch and knob alone.
 """
 
 from __future__ import annotations
@@ -14,15 +12,10 @@ from __future__ import annotations
 import hashlib
 import math
 
-from raymimic.advisor.adjust.evidence import KnobState
+from raymimic.advisor.base import KnobState
+from raymimic.advisor.cures import CURES, turned
 from raymimic.advisor.judge.evidence import Case, JudgeEvidence, Judgement, Leader
-from raymimic.advisor.roles import assign_roles
 
-_LOWER_LR = 1 / 3
-_MORE_WEIGHT_DECAY, _LEAST_WEIGHT_DECAY = 3.0, 1e-4
-_MORE_DROPOUT = 0.1
-_REGULARISERS = ("augment", "smoothing", "mixup", "cutmix")
-_STEP = 0.25
 _UP, _DOWN = 1.2, 0.8
 _PAUSE = 0.25
 """Share of a full training between two redirects of one trial."""
@@ -35,20 +28,15 @@ def judgement_by_rule(case: Case, evidence: JudgeEvidence) -> Judgement:
     why = _resting(case, evidence)
     if why:
         return Judgement(case.trial_id, "continue", why)
-    roles, _ = assign_roles(knob.name for knob in case.knobs)
-    found = case.diagnosis
-    if "diverged" in found or "oscillating" in found:
-        wanted = _lower_lr(case, roles)
-    elif "overfitting" in found:
-        wanted = _regularised(case, roles)
-    elif "plateau" in found:
-        wanted = _lower_lr(case, roles)
-    else:
-        return Judgement(case.trial_id, "continue", f"no rule applies: {found.text}")
-    knobs = _new(case, wanted)
+    text = case.diagnosis.text
+    kinds = (kind for kind, cure in CURES.items() if cure.redirect and kind in case.diagnosis)
+    found = next(kinds, None)
+    if found is None:
+        return Judgement(case.trial_id, "continue", f"no rule applies: {text}")
+    knobs = turned(case.knobs, CURES[found].redirect)
     if not knobs or _made_worse(case, knobs):
-        return Judgement(case.trial_id, "continue", f"no knob is left to turn: {found.text}")
-    return Judgement(case.trial_id, "redirect", found.text, knobs)
+        return Judgement(case.trial_id, "continue", f"no knob is left to turn: {text}")
+    return Judgement(case.trial_id, "redirect", text, knobs)
 
 
 def _resting(case: Case, evidence: JudgeEvidence) -> str:
@@ -68,7 +56,7 @@ def _cloned(case: Case, leader: Leader) -> Judgement:
     wanted: dict[str, float] = {}
     for knob in case.knobs:
         value = leader.knobs.get(knob.name, knob.value)
-        factors = [_UP, _DOWN] if _heads(case, knob.name) else [_DOWN, _UP]
+        factors = [_UP, _DOWN] if _up_first(case, knob.name) else [_DOWN, _UP]
         moved = (value * factor for factor in factors)
         fit = (new for new in moved if not _was_worse(case, knob.name, new > value))
         wanted[knob.name] = _bounded(knob, next(fit, value))
@@ -76,7 +64,7 @@ def _cloned(case: Case, leader: Leader) -> Judgement:
     return Judgement(case.trial_id, "clone", reason, wanted)
 
 
-def _heads(case: Case, name: str) -> bool:
+def _up_first(case: Case, name: str) -> bool:
     drawn = hashlib.sha256(f"{case.trial_id}/{case.epoch}/{name}".encode()).digest()
     return drawn[0] % 2 == 0
 
@@ -91,36 +79,8 @@ def _was_worse(case: Case, name: str, up: bool) -> bool:
     return any((after > before) == up for before, after in turns)
 
 
-def _lower_lr(case: Case, roles: dict[str, str | None]) -> dict[str, float]:
-    lrs = [knob for knob in case.knobs if roles[knob.name] == "learning_rate"]
-    return {knob.name: knob.value * _LOWER_LR for knob in lrs}
-
-
-def _regularised(case: Case, roles: dict[str, str | None]) -> dict[str, float]:
-    wanted: dict[str, float] = {}
-    for knob in case.knobs:
-        role = roles[knob.name]
-        if role == "weight_decay":
-            wanted[knob.name] = max(knob.value * _MORE_WEIGHT_DECAY, _LEAST_WEIGHT_DECAY)
-        elif role == "dropout":
-            wanted[knob.name] = knob.value + _MORE_DROPOUT
-        elif any(word in knob.name.lower() for word in _REGULARISERS):
-            wanted[knob.name] = knob.value + _STEP * (knob.high - knob.low)
-    return wanted
-
-
-def _new(case: Case, wanted: dict[str, float]) -> dict[str, float]:
-    """The wanted values within their bounds, without those that change nothing."""
-    bounded = {name: _bounded(case.knob(name), value) for name, value in wanted.items()}
-    return {
-        name: value
-        for name, value in bounded.items()
-        if (knob := case.knob(name)) is not None and not math.isclose(value, knob.value)
-    }
-
-
-def _bounded(knob: KnobState | None, value: float) -> float:
-    return value if knob is None else min(max(value, knob.low), knob.high)
+def _bounded(knob: KnobState, value: float) -> float:
+    return min(max(value, knob.low), knob.high)
 
 
 def _made_worse(case: Case, knobs: dict[str, float]) -> bool:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from raymimic.advisor.base import Lesson, Lessons
 from raymimic.errors import BadReply, LessonsError
 from raymimic.llm import read_object
 from raymimic.records import Mode
@@ -31,30 +30,6 @@ _CURE = (
     "write one with searcher.write_lessons(path) or `raymimic lessons LEDGER -o lessons.md`; "
     "words of your own belong into instruction="
 )
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """One of the best configurations of an earlier search, as JSON, and its score there."""
-
-    score: float
-    config: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """What an earlier search learnt: its words, and the best configurations, best first.
-
-    ``name`` is the file's name without its folder. ``trials`` is how many had ended. Nothing here
-    is known to fit today's space (`lesson_guesses` sees to that) or to be true.
-    """
-
-    name: str
-    text: str
-    metric: str
-    mode: Mode
-    trials: int
-    best: tuple[Lesson, ...]
 
 
 def read_lessons(source: str | os.PathLike[str]) -> Lessons:

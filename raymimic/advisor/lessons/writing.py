@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.lessons.reading import BEST_TITLE, TITLE
 from raymimic.advisor.lessons.separation import Group, groups_of, separation
+from raymimic.advisor.text import fit_counted
 from raymimic.errors import BadReply, LessonsError
 from raymimic.foreign import cut, quote
 from raymimic.llm import read_object
@@ -75,11 +75,11 @@ def _summary(evidence: SearchEvidence, ranked: list[TrialRecord]) -> str:
 
 
 def _parameters(space: SearchSpace) -> list[str]:
-    lines = (
+    lines = [
         _cut(f"- {_name(name)}: {dimension.describe()}")
         for name, dimension in space.dimensions.items()
-    )
-    return _fit(lines, _SPACE_CHARS, "parameters", len(space.dimensions))
+    ]
+    return fit_counted(lines, _SPACE_CHARS, "parameters")
 
 
 def _best(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
@@ -122,7 +122,7 @@ def _effects(evidence: SearchEvidence) -> list[str]:
     if not found:
         return ["No parameter separates good from bad scores clearly."]
     found.sort(key=lambda pair: -pair[0])
-    return _fit((text for _, text in found), _EFFECT_CHARS, "parameters", len(found))
+    return fit_counted([text for _, text in found], _EFFECT_CHARS, "parameters")
 
 
 def _effect(evidence: SearchEvidence, name: str, groups: list[Group], costs: list[float]) -> str:
@@ -176,7 +176,7 @@ def _failures(evidence: SearchEvidence) -> list[str]:
         )
     first = f"{count} of {total} trials" + (f" ({listed})" if listed else "") + "."
     note = [] if regions else ["No part of the space stands out."]
-    return [first, *note, *_fit(regions, _FAILURE_CHARS, "parameters", len(regions))]
+    return [first, *note, *fit_counted(regions, _FAILURE_CHARS, "parameters")]
 
 
 def _bad(trial: TrialRecord) -> bool:
@@ -226,7 +226,7 @@ def _way(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
         for name in after
         if before[name] != after[name]
     ]
-    shown = ", ".join(_fit(changes, _CHANGE_CHARS, "changes", len(changes)))
+    shown = ", ".join(fit_counted(changes, _CHANGE_CHARS, "changes"))
     text = f"The first trial to end {begun}; the best, {number(best.score)}, was number {place}."
     return [text, f"Changed on the way: {shown}."]
 
@@ -251,14 +251,3 @@ def _value(value: object) -> str:
 
 def _cut(line: str) -> str:
     return cut(line, _LINE_CHARS)
-
-
-def _fit(lines: Iterable[str], room: int, what: str, total: int) -> list[str]:
-    """Take lines while they fit; say how many were left out."""
-    taken: list[str] = []
-    for line in lines:
-        room -= len(line) + 1
-        if taken and room < 0:
-            return [*taken, f"(and {total - len(taken)} more {what})"]
-        taken.append(line)
-    return taken

@@ -1,65 +1,57 @@
-"""One axis: a dimension seen by the rules, with its role and the size of a step that matters."""
+"""One axis: a dimension with its role, in coordinates in which equal steps matter alike.
+
+Coordinates run from 0 to 1. They are even in the logarithm where ratios matter (the user said so,
+or published practice does), and in the logarithm of the distance to 1 for decay rates: 0.9, 0.99
+and 0.999 are equally far apart.
+"""
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from raymimic.advisor.propose.practice import practice_of
 from raymimic.advisor.roles import assign_roles
-from raymimic.space import Choice, Dimension, FloatRange, IntRange, Normal, SearchSpace
+from raymimic.records import Scale
+from raymimic.space import Choice, Dimension, IntRange, Normal, SearchSpace
+
+Floats = npt.NDArray[np.float64]
 
 SAME = 1e-4
-"""Unit coordinates closer than this are the same value (as in `SearchSpace.key`)."""
+"""Coordinates closer than this are the same value (as in `SearchSpace.key`)."""
 
-UNKNOWN_STEP = 0.2
-"""A step in unit coordinates where the role tells nothing."""
+_COMPLEMENTS = frozenset({"momentum", "beta1", "beta2", "discount", "gae_lambda"})
+"""Roles of decay rates, whose distance to 1 is what matters."""
 
-_SMALLEST_STEP = 0.01
+_SIZES = frozenset({"width", "batch_size", "n_estimators", "num_leaves", "min_child_weight"})
+"""Roles of sizes, which matter in ratio."""
 
-# A step large enough to see its effect over the noise of a training run: half a decade of learning
-# rate is the customary grid (Bengio 2012, section 3.3), sizes double, fractions that live near 1
-# step by their distance to 1.
-_FACTOR = {
-    "learning_rate": math.sqrt(10.0),
-    "weight_decay": 10.0,
-    "l1": 10.0,
-    "eps": 100.0,
-    "batch_size": 2.0,
-    "width": 2.0,
-    "grad_clip": 3.0,
-    "num_leaves": 2.0,
-    "n_estimators": 2.0,
-    "min_child_weight": 2.0,
-    "entropy": 3.0,
-}
-_COMPLEMENT_FACTOR = {
-    "momentum": 2.0,
-    "beta1": 2.0,
-    "beta2": 3.0,
-    "discount": 2.0,
-    "gae_lambda": 2.0,
-}
-_ADD = {
-    "dropout": 0.15,
-    "depth": 1.0,
-    "tree_depth": 1.0,
-    "subsample": 0.1,
-    "colsample": 0.15,
-    "clip_range": 0.1,
-    "label_smoothing": 0.05,
-}
+_RATIO = 4.0
+"""A range of less than this factor is as good as linear."""
+
+_NEAREST_TO_1 = 1e-7
+"""Decay rates nearer to 1 than this are not told apart."""
+
+_SMALLEST = 1e-300
+
+_TAIL = 1e-12
+"""How far from 0 and 1 the coordinate of an unbounded dimension stays."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A named dimension, its role (None if the name tells nothing) and how to step along it."""
+    """A named dimension, its role (None if the name tells nothing) and the family of models."""
 
     name: str
     dimension: Dimension
     role: str | None
+    family: str
 
     @property
     def ordered(self) -> bool:
@@ -72,20 +64,113 @@ class Axis:
         return self.dimension.values if isinstance(self.dimension, Choice) else None
 
     @property
-    def fixed(self) -> bool:
-        """Whether there is only one value."""
+    def labels(self) -> tuple[str, ...]:
+        """The text of each value of a choice, all different."""
+        return self.dimension.labels if isinstance(self.dimension, Choice) else ()
+
+    def label(self, value: Any) -> str:
+        """Give the text of a choice's value."""
+        assert isinstance(self.dimension, Choice)
+        return self.dimension.labels[self.dimension.index(value)]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and highest number of an ordered dimension; unbounded for a normal."""
         dimension = self.dimension
         if isinstance(dimension, Choice):
-            return len(dimension.values) < 2
-        return not isinstance(dimension, Normal) and dimension.low >= dimension.high
+            return float(dimension.values[0]), float(dimension.values[-1])
+        if isinstance(dimension, Normal):
+            return -math.inf, math.inf
+        return dimension.low, dimension.high
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The scale of the coordinates, and of widths of a belief."""
+        if not self.ordered or isinstance(self.dimension, Normal):
+            return "linear"
+        low, high = self.bounds
+        if self.role in _COMPLEMENTS and high <= 1.0:
+            return "log distance to 1"
+        known = practice_of(self.role, self.family)
+        ratios = self.role in _SIZES or (known is not None and known.log)
+        said = bool(getattr(self.dimension, "log", False))
+        return "log" if said or (ratios and low > 0 and high / low >= _RATIO) else "linear"
+
+    def bent(self, numbers: Floats | float) -> Floats:
+        """Give numbers' places on the scale: themselves, log10 of them, or -log10 of 1 - number."""
+        if self.scale == "log":
+            return np.asarray(np.log10(np.maximum(numbers, _SMALLEST)))
+        if self.scale == "log distance to 1":
+            return np.asarray(-np.log10(np.maximum(1.0 - np.asarray(numbers), _NEAREST_TO_1)))
+        return np.asarray(numbers, dtype=np.float64)
+
+    def straight(self, bent: Floats | float) -> Floats:
+        """Give the numbers at places on the scale."""
+        if self.scale == "log":
+            return np.asarray(10.0 ** np.asarray(bent))
+        if self.scale == "log distance to 1":
+            return np.asarray(1.0 - 10.0 ** -np.asarray(bent))
+        return np.asarray(bent, dtype=np.float64)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        low, high = self.bounds
+        return float(self.bent(low)), float(self.bent(high))
 
     def unit(self, value: Any) -> float:
-        """Give the value's unit coordinate."""
-        return self.dimension.to_unit(value)
+        """Give a value's coordinate."""
+        if self.levels is not None:
+            return self.dimension.to_unit(value)
+        return self.unit_of_number(value)
+
+    def unit_of_number(self, number: float) -> float:
+        """Give the coordinate of any number; it may lie outside 0 to 1 if the number is outside.
+
+        Between the numbers of a list, and of those outside it the end's.
+        """
+        dimension = self.dimension
+        if isinstance(dimension, Normal):
+            return float(ndtr((number - dimension.mean) / dimension.sd))
+        if isinstance(dimension, Choice):
+            places = self.bent(np.array(dimension.values, dtype=np.float64))
+            return float(np.interp(self.bent(number), places, np.linspace(0, 1, len(places))))
+        low, high = self._ends
+        return (float(self.bent(number)) - low) / (high - low) if high > low else 0.0
 
     def at(self, unit: float) -> Any:
-        """Give the valid value at (or next to) a unit coordinate."""
-        return self.dimension.from_unit(min(1.0, max(0.0, unit)))
+        """Give the valid value at (or next to) a coordinate."""
+        dimension = self.dimension
+        unit = min(1.0, max(0.0, unit))
+        if isinstance(dimension, Choice | Normal):
+            return dimension.from_unit(unit)
+        low, high = self._ends
+        number = float(self.straight(low + unit * (high - low)))
+        number = min(max(number, dimension.low), dimension.high)
+        if isinstance(dimension, IntRange):
+            return dimension.from_unit(dimension.to_unit(round(number)))
+        return dimension.from_unit(dimension.to_unit(number))
+
+    def snapped(self, units: Floats) -> Floats:
+        """Give the coordinates of the valid values nearest to ``units``."""
+        dimension = self.dimension
+        if isinstance(dimension, Choice):
+            gaps = max(1, len(dimension.values) - 1)
+            return np.asarray(np.rint(units * gaps) / gaps)
+        if isinstance(dimension, Normal):
+            return np.clip(units, _TAIL, 1.0 - _TAIL)
+        low, high = self._ends
+        if dimension.step is None or high <= low:
+            return units
+        numbers = np.rint(self.straight(low + units * (high - low)) / dimension.step)
+        numbers = np.clip(numbers * dimension.step, dimension.low, dimension.high)
+        return np.asarray((self.bent(numbers) - low) / (high - low))
+
+    def drawn(self, rng: np.random.Generator, count: int) -> Floats:
+        """Draw coordinates evenly; of a choice, each value alike."""
+        if self.levels is not None:
+            gaps = max(1, len(self.levels) - 1)
+            return np.asarray(rng.integers(len(self.levels), size=count) / gaps)
+        return rng.random(count)
 
     def same(self, a: Any, b: Any) -> bool:
         """Whether two values are one and the same for the search."""
@@ -94,101 +179,11 @@ class Axis:
     def show(self, value: Any) -> str:
         """Give a value as people write it."""
         if isinstance(value, float):
-            return f"{value:.3g}"
+            return f"{value:.3g}" if not 0.999 < value < 1.0 else f"{value:.7g}"
         return str(self.dimension.show(value))
 
-    def stepped(self, value: Any, direction: int, scale: float = 1.0) -> Any | None:
-        """Give the value ``scale`` natural steps up (+1) or down (-1), None at the range's end."""
-        here = self.unit(value)
-        unit = self._target(value, direction, scale)
-        moved = self.at(unit)
-        if (self.unit(moved) - here) * direction > SAME:
-            return moved
-        moved = self._next(value, direction)
-        if moved is None or (self.unit(moved) - here) * direction <= SAME:
-            return None
-        return moved
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The lowest and highest number of an ordered dimension; unbounded for a normal."""
-        dimension = self.dimension
-        if isinstance(dimension, Choice):
-            return dimension.values[0], dimension.values[-1]
-        if isinstance(dimension, Normal):
-            return -math.inf, math.inf
-        return dimension.low, dimension.high
-
-    def step_size(self, value: Any) -> float:
-        """Give the natural step around a value in unit coordinates, at most 0.5."""
-        here = self.unit(value)
-        sizes = [abs(self._target(value, way, 1.0) - here) for way in (1, -1)]
-        finite = 1.0 / (len(self.levels) - 1) if self.levels and len(self.levels) > 1 else 0.0
-        return min(0.5, max(*sizes, finite, _SMALLEST_STEP))
-
-    def _target(self, value: Any, direction: int, scale: float) -> float:
-        here = self.unit(value)
-        wanted = self._natural(value, direction, scale)
-        if wanted is None:
-            return min(1.0, max(0.0, here + direction * scale * UNKNOWN_STEP))
-        return self.unit_of_number(wanted)
-
-    def _natural(self, value: Any, direction: int, scale: float) -> float | None:
-        if not isinstance(value, int | float) or isinstance(value, bool) or self.role is None:
-            return None
-        if self.role in _FACTOR and value > 0:
-            return float(value * _FACTOR[self.role] ** (direction * scale))
-        if self.role in _COMPLEMENT_FACTOR and value < 1:
-            return float(1 - (1 - value) * _COMPLEMENT_FACTOR[self.role] ** (-direction * scale))
-        if self.role in _ADD:
-            return float(value + direction * scale * _ADD[self.role])
-        return None
-
-    def unit_of_number(self, number: float) -> float:
-        """Give the unit coordinate of any number, those outside the range at its ends."""
-        dimension = self.dimension
-        if isinstance(dimension, Choice):
-            log = self.role in _FACTOR and all(level > 0 for level in dimension.values)
-            near = nearest(dimension.values, number, log=log)
-            return self.unit(dimension.values[near])
-        if isinstance(dimension, Normal):
-            return self.unit(number)
-        inside = min(max(number, dimension.low), dimension.high)
-        if isinstance(dimension, IntRange):
-            return self.unit(min(max(round(inside), dimension.low), dimension.high))
-        return self.unit(inside)
-
-    def _next(self, value: Any, direction: int) -> Any | None:
-        """Give the neighbouring value of a quantised dimension, None if there is none."""
-        dimension = self.dimension
-        if isinstance(dimension, Choice):
-            index = round(self.unit(value) * (len(dimension.values) - 1)) + direction
-            return dimension.values[index] if 0 <= index < len(dimension.values) else None
-        step = dimension.step
-        if step is None:
-            return None
-        moved = value + direction * step
-        if isinstance(dimension, FloatRange | IntRange) and not (
-            dimension.low <= moved <= dimension.high
-        ):
-            return None
-        return self.at(self.unit(moved))
-
-    def others(self, value: Any, rng: random.Random) -> list[Any]:
-        """Give a choice's other values in random order."""
-        rest = [level for level in self.levels or () if not self.same(level, value)]
-        rng.shuffle(rest)
-        return rest
-
-
-def nearest(levels: tuple[Any, ...], number: float, *, log: bool) -> int:
-    """Give the index of the level nearest to a number (in ratio, if ``log``)."""
-    scale: Callable[[float], float] = math.log if log and number > 0 else float
-    return min(range(len(levels)), key=lambda i: abs(scale(levels[i]) - scale(number)))
-
-
-def axes_of(space: SearchSpace) -> tuple[tuple[Axis, ...], str]:
-    """Give every dimension as an axis, in the user's order, and the family of models."""
+def axes_of(space: SearchSpace) -> tuple[Axis, ...]:
+    """Give every dimension as an axis, in the user's order."""
     roles, family = assign_roles(space.dimensions)
-    axes = tuple(Axis(name, dim, roles[name]) for name, dim in space.dimensions.items())
-    return axes, family
+    return tuple(Axis(name, dim, roles[name], family) for name, dim in space.dimensions.items())

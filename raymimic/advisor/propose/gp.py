@@ -1,172 +1,149 @@
-"""A cheap model of the scores: a Gaussian process in numpy that ranks candidates in milliseconds.
-
-Optuna's process chooses a point by itself, in about a second; this one only says which of the
-configurations that somebody proposed look best, so a coarse fit of its length scales will do.
-"""
+"""A Gaussian process that fits and predicts in milliseconds: the model of the scores."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-
-from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.propose.objective_values import kept, told
-from raymimic.records import Config
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.optimize import minimize
+from scipy.special import ndtr
 
 Floats = npt.NDArray[np.float64]
 
-_TRIALS = 120
-"""Only the best half and the latest half of so many trials are fitted."""
+_LENGTH = (math.log(1.2), 1.2)
+"""Prior of a length scale's logarithm, mean and standard deviation; the box has length 1."""
 
-_LENGTHS = (0.15, 0.3, 0.6, 1.2, 2.5, 10.0)
-"""Length scales tried for each axis, in unit coordinates; the longest means "does not matter"."""
+_NOISE = (math.log(0.05), 1.5)
+"""The same of the noise variance; the values have variance 1."""
 
-_NOISES = (0.003, 0.03, 0.1, 0.3, 0.6)
-"""Noise variances tried; the scores have variance 1."""
+_LENGTHS = (math.log(0.05), math.log(30.0))
+_NOISES = (math.log(1e-4), 0.0)
+_STEPS = 30
+_JITTER = 1e-6
+_UNLIKE = 1e-4
+"""Categories further apart than this are different."""
 
-_START = 0.6
-_SWEEPS = 2
-_JITTER = 1e-8
 
+class GaussianProcess:
+    """A Gaussian process (Matern 5/2, a length scale an axis) over points of the unit box.
 
-class Surrogate:
-    """A Gaussian process (Matern 5/2, a length scale an axis) over all ended trials.
-
-    Scores enter as normal quantiles of their ranks, so that outliers and scale mean nothing; they
-    are in standard deviations, lower is better. Running and queued configurations count as tried
-    with their own predicted score. ``informed`` says whether there were two different scores to
-    learn from; without them nothing else may be asked.
+    ``values``: lower is better, any scale. Length scales and noise are those of the largest
+    posterior density (gradient: Rasmussen & Williams 2006, equation 5.9). ``unordered`` says which
+    axes are categories: unlike ones are 1 apart.
     """
 
-    def __init__(self, evidence: SearchEvidence) -> None:
-        self._space = evidence.space
-        self._unordered = np.array(
-            [not dim.ordered for dim in evidence.space.dimensions.values()], dtype=bool
+    def __init__(self, points: Floats, values: Floats, unordered: npt.NDArray[np.bool_]) -> None:
+        self._points, self._unordered = points, unordered
+        self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
+        self._values = (values - self._mean) / self._sd
+        self._lengths, self._noise = self._fitted()
+        self._condition()
+
+    def _fitted(self) -> tuple[Floats, float]:
+        squared = self._squared(self._points, self._points)
+        axes = len(squared)
+        start = np.append(np.full(axes, math.log(0.6)), math.log(0.1))
+        found = minimize(
+            _objective,
+            start,
+            args=(squared.reshape(axes, -1), self._values),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[_LENGTHS] * axes + [_NOISES],
+            options={"maxiter": _STEPS},
         )
-        values = np.array(told(evidence), dtype=np.float64)
-        rows = kept(values.tolist(), _TRIALS)
-        self._values = _normal_scores(values[rows])
-        self._units = self._encode([evidence.trials[row].config for row in rows])
-        self.informed = bool(len(rows) > 1 and np.ptp(self._values) > 0)
-        if self.informed:
-            self._fit()
-            self.expect(*evidence.pending[-_TRIALS:])
+        return np.exp(found.x[:axes]), math.exp(found.x[axes])
 
-    def _encode(self, configs: Sequence[Config]) -> Floats:
-        rows = [self._space.encode(config) for config in configs]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._unordered))
+    def _squared(self, a: Floats, b: Floats) -> Floats:
+        gaps = np.abs(a.T[:, :, None] - b.T[:, None, :])
+        gaps[self._unordered] = gaps[self._unordered] > _UNLIKE
+        return np.asarray(gaps**2)
 
-    def _fit(self) -> None:
-        """Choose noise and length scales by marginal likelihood, one at a time over a grid."""
-        squared = _squared_gaps(self._units, self._units, self._unordered)
-        lengths = np.full(len(self._unordered), _START)
-        noise = _NOISES[2]
-        for _ in range(_SWEEPS):
-            noise = max(_NOISES, key=lambda n: _likelihood(squared, self._values, lengths, n))
-            for axis in range(len(lengths)):
-                lengths[axis] = max(
-                    _LENGTHS,
-                    key=lambda length: _likelihood(
-                        squared, self._values, _with(lengths, axis, length), noise
-                    ),
-                )
-        self._lengths, self._noise = lengths, noise
-        self._solve()
+    def _kernel(self, a: Floats, b: Floats) -> Floats:
+        scaled = np.tensordot(self._lengths**-2.0, self._squared(a, b), axes=1)
+        return matern(np.sqrt(5.0 * scaled))
 
-    def _solve(self) -> None:
-        self._factor = self._factorised()
-        half = np.linalg.solve(self._factor, self._values)
-        self._weights = np.linalg.solve(self._factor.T, half)
-        self._lowest = float(self._means(self._cross(self._units)).min())
+    def _condition(self) -> None:
+        kernel = self._kernel(self._points, self._points)
+        noisy = kernel + (self._noise + _JITTER) * np.eye(len(kernel))
+        self._factor = np.linalg.cholesky(noisy)
+        half = solve_triangular(self._factor, self._values, lower=True)
+        self._weights = solve_triangular(self._factor.T, half)
+        self._lowest = float((kernel @ self._weights).min())
 
-    def _factorised(self) -> Floats:
-        kernel = self._cross(self._units)
-        kernel[np.diag_indices_from(kernel)] += self._noise + _JITTER
-        return np.asarray(np.linalg.cholesky(kernel))
+    def expect(self, points: Floats) -> None:
+        """Take points for tried, with their predicted means as values (fantasies).
 
-    def _cross(self, units: Floats) -> Floats:
-        return _kernel(_squared_gaps(units, self._units, self._unordered), self._lengths)
-
-    def _means(self, cross: Floats) -> Floats:
-        return np.asarray(cross @ self._weights)
-
-    def predict(self, configs: Sequence[Config]) -> tuple[Floats, Floats]:
-        """Give mean and standard deviation of each configuration's noiseless score."""
-        cross = self._cross(self._encode(configs))
-        half = np.linalg.solve(self._factor, cross.T)
-        variance = np.maximum(1.0 - (half**2).sum(axis=0), 1e-12)
-        return self._means(cross), np.sqrt(variance)
-
-    def improvement(self, configs: Sequence[Config]) -> Floats:
-        """Give each configuration's expected improvement over the best predicted known one."""
-        mean, sd = self.predict(configs)
-        z = (self._lowest - mean) / sd
-        density = np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-        return np.asarray(sd * (z * _normal_cdf(z) + density))
-
-    def expect(self, *configs: Config) -> None:
-        """Take configurations for tried, with their predicted means as results (fantasies).
-
-        A result that is just as predicted moves no mean, so its weight is 0: what changes is how
-        sure the model is around it.
+        No mean is moved by them; what changes is how sure the model is around them.
         """
-        if not configs:
-            return
-        units = self._encode(configs)
-        self._lowest = min(self._lowest, float(self._means(self._cross(units)).min()))
-        self._units = np.vstack([self._units, units])
-        self._weights = np.append(self._weights, np.zeros(len(units)))
-        self._factor = self._factorised()
+        if len(points):
+            means = self._kernel(points, self._points) @ self._weights
+            self._points = np.vstack([self._points, points])
+            self._values = np.append(self._values, means)
+            self._condition()
+
+    def distances(self, a: Floats, b: Floats) -> Floats:
+        """Give how far rows of ``a`` are from rows of ``b`` in length scales."""
+        scaled = np.tensordot(self._lengths**-2.0, self._squared(a, b), axes=1)
+        return np.asarray(np.sqrt(scaled))
+
+    def predict(self, points: Floats) -> tuple[Floats, Floats]:
+        """Give mean and standard deviation of the noiseless value at each point."""
+        mean, sd = self._standard(points)
+        return self._mean + self._sd * mean, self._sd * sd
+
+    def _standard(self, points: Floats) -> tuple[Floats, Floats]:
+        cross = self._kernel(points, self._points)
+        half = solve_triangular(self._factor, cross.T, lower=True)
+        variance = np.maximum(1.0 - (half**2).sum(axis=0), 1e-12)
+        return np.asarray(cross @ self._weights), np.sqrt(variance)
+
+    def log_improvement(self, points: Floats) -> Floats:
+        """Give the log of the expected improvement over the lowest predicted value so far.
+
+        In standard deviations of the values.
+        """
+        mean, sd = self._standard(points)
+        return np.log(sd) + log_improvement((self._lowest - mean) / sd)
 
 
-def _normal_scores(values: Floats) -> Floats:
-    """Give the normal quantiles of the ranks (ties share theirs), standardised."""
-    if not values.size:
-        return values
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    above = np.cumsum(counts)
-    middle = (above - counts + above) / 2.0  # in 0..n
-    scores = _normal_quantile(middle / len(values))[inverse]
-    spread = scores.std()
-    return np.asarray(scores / spread if spread > 0 else scores)
-
-
-def _squared_gaps(a: Floats, b: Floats, unordered: npt.NDArray[np.bool_]) -> Floats:
-    """Give squared differences, shape (axes, len(a), len(b)); unlike categories differ by 1."""
-    gaps = np.abs(a.T[:, :, None] - b.T[:, None, :])
-    gaps[unordered] = gaps[unordered] > 1e-4
-    return np.asarray(gaps**2)
-
-
-def _kernel(squared: Floats, lengths: Floats) -> Floats:
-    """Matern 5/2 (Rasmussen & Williams 2006, equation 4.17) of the scaled distance."""
-    scaled = np.sqrt(5.0 * np.tensordot(1.0 / lengths**2, squared, axes=1))
+def matern(scaled: Floats) -> Floats:
+    """Matern 5/2 of sqrt(5) times the distance (Rasmussen & Williams 2006, equation 4.17)."""
     return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
 
 
-def _likelihood(squared: Floats, values: Floats, lengths: Floats, noise: float) -> float:
-    """Log marginal likelihood, and a weak log-normal prior on the length scales around 0.6."""
-    kernel = _kernel(squared, lengths)
-    kernel[np.diag_indices_from(kernel)] += noise + _JITTER
-    factor = np.linalg.cholesky(kernel)
-    half = np.linalg.solve(factor, values)
-    prior = -0.5 * float(((np.log(lengths / 1.2) / 1.2) ** 2).sum())
-    return prior - 0.5 * float(half @ half) - float(np.log(np.diag(factor)).sum())
+def log_improvement(z: Floats) -> Floats:
+    """Give log(phi(z) + z Phi(z)), also far below 0 (Ament et al. 2023, section 4.1)."""
+    density = np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
+    near = np.maximum(density + z * ndtr(z), 1e-300)
+    # For z << 0 the sum cancels: phi(z) / z^2 is its first asymptotic term.
+    far = -0.5 * z**2 - 0.5 * math.log(2.0 * math.pi) - 2.0 * np.log(np.maximum(-z, 1.0))
+    return np.where(z > -6.0, np.log(near), far)
 
 
-def _with(lengths: Floats, axis: int, length: float) -> Floats:
-    changed = np.array(lengths)
-    changed[axis] = length
-    return changed
-
-
-def _normal_cdf(z: Floats) -> Floats:
-    return np.array([0.5 * math.erfc(-value / math.sqrt(2.0)) for value in z])
-
-
-def _normal_quantile(p: Floats) -> Floats:
-    return np.array([NormalDist().inv_cdf(float(value)) for value in p])
+def _objective(logs: Floats, squared: Floats, values: Floats) -> tuple[float, Floats]:
+    """Give the negative log posterior of the length scales and the noise, and its gradient."""
+    axes, count = len(squared), len(values)
+    inverse = np.exp(-2.0 * logs[:axes])
+    noise = math.exp(logs[axes])
+    scaled = np.sqrt(5.0 * (inverse @ squared)).reshape(count, count)
+    decay = np.exp(-scaled)
+    kernel = (1.0 + scaled + scaled**2 / 3.0) * decay
+    kernel[np.diag_indices(count)] += noise + _JITTER
+    factor, failed = dpotrf(kernel, lower=1)
+    if failed:
+        return 1e10, np.zeros(axes + 1)
+    lower, _ = dpotri(factor, lower=1)
+    precision = np.tril(lower) + np.tril(lower, -1).T
+    weights = precision @ values
+    loss = 0.5 * float(values @ weights) + float(np.log(np.diag(factor)).sum())
+    slope = 0.5 * (precision - np.outer(weights, weights))  # of the loss by the kernel
+    by_squared = (slope * (5.0 / 3.0) * (1.0 + scaled) * decay).ravel()
+    gradient = np.append((squared @ by_squared) * inverse, np.trace(slope) * noise)
+    centres = np.append(np.full(axes, _LENGTH[0]), _NOISE[0])
+    spreads = np.append(np.full(axes, _LENGTH[1]), _NOISE[1])
+    away = (logs - centres) / spreads
+    return loss + 0.5 * float(away @ away), gradient + away / spreads

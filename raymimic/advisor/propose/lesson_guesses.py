@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raymimic.advisor.base import Lesson, Lessons, SearchEvidence
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.lessons.reading import Lesson, Lessons
 from raymimic.advisor.propose.axes import Axis, axes_of
-from raymimic.advisor.propose.first_guesses import Guess, completed, usable
+from raymimic.advisor.propose.belief import FAVOUR, belief_from_practice, usable
+from raymimic.advisor.propose.prior import Prior
 from raymimic.errors import ConfigError
-from raymimic.records import Config, Mode
+from raymimic.records import Belief, Config, Leaning, Mode, Place
 from raymimic.space import Choice, FloatRange, Normal, SearchSpace
 
 _TRIED = 2
@@ -24,25 +25,33 @@ _RATIO = 4.0
 
 
 @dataclass(frozen=True)
+class Guess:
+    """A configuration to try before any result, and why."""
+
+    config: Config
+    reason: str
+
+
+@dataclass(frozen=True)
 class _Moved:
     values: Config
     changes: list[str]
 
 
-def lesson_guesses(
-    lessons: Lessons, axes: Sequence[Axis], family: str, metric: str, mode: Mode
-) -> list[Guess]:
+def lesson_guesses(evidence: SearchEvidence) -> list[Guess]:
     """Give the best configurations of the lessons as guesses for today's space; none if unlike.
 
     A value that today's range or choice does not reach is moved to it where it is near, else left
     to published practice, as are parameters that the lessons do not know.
     """
-    if unlike(lessons, axes, metric, mode):
+    lessons, axes = evidence.lessons, axes_of(evidence.space)
+    if lessons is None or unlike(lessons, axes, evidence.metric, evidence.mode):
         return []
+    prior = Prior(axes, belief_from_practice(evidence.space))
     guesses: dict[tuple[float, ...], Guess] = {}
     for rank, lesson in enumerate(lessons.best, start=1):
         moved = _move(lesson, axes)
-        config = completed(axes, family, moved.values)
+        config = prior.likeliest(moved.values)
         place = tuple(axis.unit(config[axis.name]) for axis in axes)
         guesses.setdefault(place, Guess(config, _reason(lessons, rank, moved, axes)))
         if len(guesses) == _TRIED:
@@ -50,9 +59,35 @@ def lesson_guesses(
     return list(guesses.values())
 
 
+def belief_from_lessons(evidence: SearchEvidence) -> Belief | None:
+    """Give published practice around the best configuration of the lessons, None if unlike.
+
+    Of a parameter with no published width the lessons' best value is tried but not believed in.
+    """
+    lessons, axes = evidence.lessons, axes_of(evidence.space)
+    if lessons is None or unlike(lessons, axes, evidence.metric, evidence.mode):
+        return None
+    practice = belief_from_practice(evidence.space)
+    moved = _move(lessons.best[0], axes)
+    places: dict[str, tuple[Place, ...]] = {}
+    leanings: dict[str, Leaning] = {}
+    for axis in axes:
+        if axis.name not in moved.values:
+            continue
+        value = moved.values[axis.name]
+        if not axis.ordered:
+            label = axis.label(value)
+            weights = {other: FAVOUR if other == label else 1.0 for other in axis.labels}
+            leanings[axis.name] = Leaning(weights, lessons.name)
+        elif known := practice.places.get(axis.name):
+            width = max(place.width for place in known)
+            places[axis.name] = (Place(float(value), width, axis.scale, lessons.name),)
+    return Belief(places, leanings)
+
+
 def lessons_note(lessons: Lessons, space: SearchSpace, metric: str, mode: Mode) -> str:
     """Say in one line what the lessons hold and whether their configurations are used here."""
-    axes, _ = axes_of(space)
+    axes = axes_of(space)
     best = f", best {number(lessons.best[0].score)}" if lessons.best else ""
     metric_there = _plain(lessons.metric)
     text = f"lessons from {lessons.name}: {_trials(lessons)} for {metric_there}{best}"

@@ -1,38 +1,31 @@
-"""The mixture: a guide (a language model or the rules), a statistical proposer, a little chance.
+"""The mixture: a language model and the statistical proposer share the trials.
 
-A guide knows what usually works and reads curves, so it is ahead in the first trials; a model of
-the scores is ahead in the later ones and cannot be misled. Each gets the share that its proposals
-have earned, so a bad guide costs a few trials and a good one is not held back.
+What the model knows reaches every trial: its belief is part of the prior with which the statistical
+proposer searches. Of the trials each side gets the share that its proposals have earned.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 
 from raymimic.advisor.base import Advisor, SearchEvidence
 from raymimic.advisor.propose.objective_values import told
-from raymimic.advisor.propose.optuna_samplers import StatisticalAdvisor, gp_available
-from raymimic.advisor.propose.random import RandomAdvisor, stream
-from raymimic.advisor.propose.selection import select
 from raymimic.advisor.propose.share import earned_share
+from raymimic.advisor.propose.statistical import StatisticalAdvisor, opening_proposals
 from raymimic.errors import ConfigError
-from raymimic.records import Advice, Call, Proposal, Source
+from raymimic.records import Advice, Proposal, Source
 
-_GUESSES = 3
-"""The guide's first proposals, with the user's own point among them if there is one."""
-
-_LEAST_GUESSES = 2
-_OVER = 3
-"""So many proposals are asked of the guide for each one wanted, once there are results."""
+_GUESSES = 2
+"""The model's first proposals, beside the keyless first guess."""
 
 
 class MixtureAdvisor:
-    """Shares the trials between ``guide``, Optuna's samplers and random draws.
+    """Shares the trials between ``guide`` (a model) and the statistical proposer.
 
-    The first batch is the user's points, the guide's guesses and one random draw (if the search
-    did not begin with one while it waited for the guide); after it every slot goes to the guide or
-    the statistical proposer by `earned_share`. A guide that cannot answer raises `AdvisorError`, as
+    The first batch holds the keyless first guesses and proposals of the model; after it every slot
+    goes to one of the two by `earned_share`. A model that cannot answer raises `AdvisorError`, as
     always. Stateless: depends on ``seed`` and the evidence.
     """
 
@@ -40,11 +33,10 @@ class MixtureAdvisor:
         self.guide = guide
         self.seed = seed
         self._statistical = StatisticalAdvisor(seed)
-        self._random = RandomAdvisor(seed)
 
     @property
     def name(self) -> str:
-        """The guide's name."""
+        """The model's name."""
         return self.guide.name
 
     @property
@@ -52,43 +44,25 @@ class MixtureAdvisor:
         """Whether the guide is a model over a network."""
         return self.guide.remote
 
-    @property
-    def partner(self) -> str:
-        """Who shares the trials with the guide, for the user to read."""
-        return f"Optuna's {'Gaussian process' if gp_available() else 'TPE (no torch for its GP)'}"
-
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` configurations, fewer if the space has no more."""
         if not evidence.space.dimensions:
             return self.guide.propose(evidence, n)
-        slots = _slots(evidence, n, self.seed, self._source)
-        proposals, drops, calls = self._guided(evidence, slots.count("guide"))
-        after = evidence.with_pending(p.config for p in proposals)
-        proposals += self._random.propose(after, slots.count("random")).proposals
-        after = evidence.with_pending(p.config for p in proposals)
-        proposals += self._statistical.propose(after, n - len(proposals)).proposals
-        return Advice(tuple(proposals), tuple(drops), calls)
+        proposals = opening_proposals(evidence, n)
+        evidence = evidence.with_pending(p.config for p in proposals)
+        left = n - len(proposals)
+        wanted = _slots(evidence, left, self.seed, self._source).count(True)
+        advice = self.guide.propose(evidence.for_run(wanted), wanted) if wanted else Advice(())
+        sound, drops = _checked(evidence, advice.proposals[:wanted])
+        evidence = evidence.with_pending(p.config for p in sound)
+        if advice.belief is not None:
+            evidence = replace(evidence, model_belief=advice.belief)
+        rest = self._statistical.propose(evidence, left - len(sound)).proposals
+        return replace(advice, proposals=(*proposals, *sound, *rest), drops=(*advice.drops, *drops))
 
     @property
     def _source(self) -> Source:
         return "llm" if self.guide.remote else "heuristic"
-
-    def _guided(
-        self, evidence: SearchEvidence, n: int
-    ) -> tuple[list[Proposal], list[str], tuple[Call, ...]]:
-        """Ask the guide for more than ``n`` proposals and take the best that are valid and new."""
-        if not n:
-            return [], [], ()
-        over = n * _OVER if evidence.trials else n  # results can choose among more
-        advice = self.guide.propose(evidence.for_run(n), over)
-        sound, drops = _checked(evidence, advice.proposals)
-        picked, set_aside = select(evidence, sound, n, stream(self.seed, "selection", evidence))
-        drops += set_aside
-        if self.guide.remote and not set_aside:  # a model learns what became of its proposals
-            left = [p.config for p in sound if all(p is not other for other in picked)]
-            show = evidence.space.show
-            drops += [f"{show(config)} was not run: others promised more" for config in left]
-        return picked, [*advice.drops, *drops], advice.calls
 
 
 def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[SearchEvidence, int]:
@@ -96,26 +70,22 @@ def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[Sear
 
     At least one, though a whole batch may be the statistical proposer's.
     """
-    guided = max(1, _slots(evidence, n, seed, "llm").count("guide"))
-    return evidence.for_run(guided), guided * _OVER if evidence.trials else guided
+    first = opening_proposals(evidence, n)
+    evidence = evidence.with_pending(p.config for p in first)
+    wanted = max(1, _slots(evidence, n - len(first), seed, "llm").count(True))
+    return evidence.for_run(wanted), wanted
 
 
-def _slots(evidence: SearchEvidence, n: int, seed: int, guide: Source) -> list[str]:
-    """Say whose the next ``n`` slots are: "guide", "statistical" or "random"."""
-    given, first = evidence.given, len(evidence.known)
-    guesses = max(_GUESSES - given, _LEAST_GUESSES)
-    started = [t.source for t in (*evidence.trials, *evidence.running) if t.source != "user"]
-    drawn = bool(started) and started[0] in ("statistical", "random")  # it did not wait for a guide
-    share = earned_share(evidence.trials, told(evidence), guide)
-    slots = []
-    for place in range(first, first + n):
-        own = place - given - drawn
-        if own < guesses or (own == guesses and not drawn):
-            slots.append("guide" if own < guesses else "random")
-        else:
-            chance = random.Random(f"slot {seed} {place}").random()
-            slots.append("guide" if chance < share else "statistical")
-    return slots
+def _slots(evidence: SearchEvidence, n: int, seed: int, model: Source) -> list[bool]:
+    """Say for each of the next ``n`` slots whether it is the model's."""
+    first = len(evidence.known)
+    spoken = any(trial.source == model for trial in (*evidence.trials, *evidence.running))
+    guesses = 0 if spoken else _GUESSES
+    share = earned_share(evidence.trials, told(evidence), model)
+    return [
+        place < guesses or random.Random(f"slot {seed} {first + place}").random() < share
+        for place in range(n)
+    ]
 
 
 def _checked(

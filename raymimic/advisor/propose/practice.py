@@ -88,10 +88,6 @@ SHARES: dict[str, Share] = {
     "n_estimators": Share(0.6, 0.4, 1.0, "enough trees, Friedman 2001"),
 }
 
-SGD_LR = 0.1
-SGD_LR_BATCH = 256
-"""SGD with momentum: 0.1 for a batch of 256, in proportion to the batch (Goyal et al. 2017)."""
-
 OPTIMIZER_LR: dict[str, Practice] = {
     "adam": PRACTICE["learning_rate"],
     "adamw": Practice(1e-3, 1e-4, 1e-2, True, "Loshchilov & Hutter 2019"),
@@ -111,6 +107,11 @@ PREFERRED: dict[str, tuple[tuple[str, ...], str]] = {
     "schedule": (("cosine", "onecycle", "linear", "step"), "Loshchilov & Hutter 2017"),
     "residual": (("true", "1"), "He et al. 2016"),
 }
+
+
+def practice_of(role: str | None, family: str) -> Practice | None:
+    """Give what is published for a role in a family of models, None if nothing is."""
+    return BY_FAMILY[family].get(role or "") or PRACTICE.get(role or "")
 
 
 def optimizer_kind(value: object) -> str | None:

@@ -10,9 +10,9 @@ from itertools import zip_longest
 from statistics import median
 from typing import Any
 
-from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.lessons.reading import Lessons
+from raymimic.advisor.experience import new_configuration_lines
 from raymimic.advisor.propose.trial_text import (
     config_text,
     jitter,
@@ -56,16 +56,7 @@ random. Their results are evidence like those of your own proposals.
 - A score "when stopped" is that of a training cut short; its forecast is what counts.
 
 What experience supports, as a start; what the trials show counts for more:
-- Overfitting, or training going on while validation stands: a lower learning rate, a larger batch \
-or a shallower net; more dropout and weight decay, most of all when the gap is wide.
-- Still improving at the end, slow start or underfitting: a higher learning rate, a smaller batch, \
-more width.
-- Plateau or ceiling with training and validation close together: more width or depth, less \
-regularisation.
-- Oscillating, or a last epoch far from the mean of its last three: a lower learning rate or a \
-larger batch; do not chase its lucky value.
-- Diverged: a much lower learning rate. Stuck from the first epoch: the opposite if the learning \
-rate is low, otherwise another optimizer, activation or normalisation.
+{experience}
 - Early trials: varied, sensible settings from practice. Then refine around the best, a change or \
 two at a time, while one proposal of a batch tests something untried; with the last fifth of the \
 trials only refine.
@@ -89,6 +80,7 @@ def system_prompt(evidence: SearchEvidence) -> str:
         objective=f"{'minimise' if evidence.mode == 'min' else 'maximise'} {metric}",
         metric=metric,
         direction="lower" if evidence.mode == "min" else "higher",
+        experience="\n".join(new_configuration_lines(evidence.space.dimensions)),
         space="\n".join(f"- {name_text(n)}: {d.describe()}" for n, d in parameters) or "(none)",
     )
     if evidence.instruction:

@@ -6,20 +6,23 @@ import math
 import unicodedata
 from typing import Any
 
+from raymimic.advisor.propose.belief_reading import read_model_belief
 from raymimic.errors import BadReply
 from raymimic.llm import read_object
-from raymimic.records import Proposal
+from raymimic.records import Advice, Proposal
+from raymimic.space import SearchSpace
 
 _RATIONALE_CHARS = 500
 _DROPS_KEPT = 16  # a reply may hold thousands of items, and each drop is an event
 
 
-def read_proposals(text: str, wanted: int) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
-    """Return at most ``wanted`` proposals with raw configurations, and what was dropped, in words.
+def read_proposals(text: str, wanted: int, space: SearchSpace) -> Advice:
+    """Return at most ``wanted`` proposals with raw configurations, what was dropped, the belief.
 
     Raises `BadReply` if the text is not the JSON object that was asked for, or holds no proposal.
     """
-    items = read_object(text).get("proposals")
+    reply = read_object(text)
+    items = reply.get("proposals")
     if not isinstance(items, list) or not items:
         raise BadReply(
             'the reply must be {"proposals": [...]} with at least one proposal',
@@ -37,7 +40,8 @@ def read_proposals(text: str, wanted: int) -> tuple[tuple[Proposal, ...], tuple[
             proposals.append(_proposal(item))
     if len(drops) > _DROPS_KEPT:
         drops[_DROPS_KEPT:] = [f"and {len(drops) - _DROPS_KEPT} more"]
-    return tuple(proposals), tuple(drops)
+    belief, faults = read_model_belief(reply.get("belief"), space)
+    return Advice(tuple(proposals), (*drops, *faults), belief=belief)
 
 
 def _fault(item: Any) -> str:

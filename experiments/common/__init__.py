@@ -1,0 +1,1 @@
+"""What several studies use. Studies import this, and never each other."""

@@ -1,0 +1,1 @@
+"""Real trainings as tasks: digits, MNIST and CIFAR-10."""

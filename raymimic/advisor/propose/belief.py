@@ -1,0 +1,166 @@
+"""What published practice believes of the optimum; any belief in words and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from raymimic.advisor.propose.axes import Axis, axes_of
+from raymimic.advisor.propose.practice import (
+    ADAMW_DECAY,
+    OPTIMIZER_LR,
+    PREFERRED,
+    SHARES,
+    Practice,
+    optimizer_kind,
+    practice_of,
+)
+from raymimic.records import Belief, Leaning, Place
+from raymimic.space import Normal, SearchSpace
+
+_FAR = 10.0
+"""A published value this many times outside the user's range means something else by the name."""
+
+FAVOUR = 2.0
+"""The weight of the category that published practice prefers, beside 1 for each other one."""
+
+
+def belief_from_practice(space: SearchSpace) -> Belief:
+    """Give what published practice says of the parameters by their names.
+
+    The interval worth exploring is taken for one standard deviation each way. The learning rate and
+    the weight decay depend on the optimizer where the space has several.
+    """
+    axes = axes_of(space)
+    optimizer = next((a for a in axes if a.role == "optimizer" and a.levels is not None), None)
+    places, leanings = {}, {}
+    for axis in axes:
+        leaning = _preferred(axis)
+        if leaning is not None:
+            leanings[axis.name] = leaning
+        elif axis.ordered:
+            found = tuple(_places(axis, optimizer))
+            if found:
+                places[axis.name] = found
+    return Belief(places, leanings)
+
+
+def _preferred(axis: Axis) -> Leaning | None:
+    if axis.levels is None or axis.role not in PREFERRED:
+        return None
+    names, source = PREFERRED[axis.role]
+    texts = [str(getattr(level, "__name__", level)).lower() for level in axis.levels]
+    best = next((texts.index(name) for name in names if name in texts), None)
+    if best is None:
+        return None
+    weights = {label: FAVOUR if i == best else 1.0 for i, label in enumerate(axis.labels)}
+    return Leaning(weights, source)
+
+
+def _places(axis: Axis, optimizer: Axis | None) -> list[Place]:
+    if optimizer is not None and axis.role in {"learning_rate", "weight_decay"}:
+        found = []
+        for level, label in zip(optimizer.levels or (), optimizer.labels, strict=True):
+            practice = _with_optimizer(axis, optimizer_kind(level))
+            place = None if practice is None else _place(axis, practice)
+            if place is not None:
+                given = (optimizer.name, label)
+                found.append(Place(place.centre, place.width, place.scale, place.source, given))
+        return found
+    practice = practice_of(axis.role, axis.family)
+    if practice is not None:
+        if axis.role == "learning_rate" and not usable(axis, practice.value, practice.log):
+            practice = OPTIMIZER_LR["sgd"]  # a range far from Adam's rate is meant for plain SGD
+        place = _place(axis, practice)
+        return [place] if place is not None else []
+    share = SHARES.get(axis.role or "")
+    if share is None or isinstance(axis.dimension, Normal):
+        return []
+    return [_between(axis, axis.at(share.value), share.low, share.high, share.source)]
+
+
+def _with_optimizer(axis: Axis, kind: str | None) -> Practice | None:
+    if axis.role == "weight_decay" and kind == "adamw" and axis.family == "net":
+        return ADAMW_DECAY
+    if axis.role == "learning_rate" and kind in OPTIMIZER_LR and axis.family == "net":
+        return OPTIMIZER_LR[kind]
+    return practice_of(axis.role, axis.family)
+
+
+def usable(axis: Axis, value: float, log: bool) -> bool:
+    """Whether a value from elsewhere lies in, or within a factor of ten of, the user's range."""
+    if isinstance(axis.dimension, Normal) or not axis.ordered:
+        return False
+    low, high = axis.bounds
+    if log:
+        return high > 0 and low <= value * _FAR and high >= value / _FAR
+    return low <= value <= high or (low - value) <= (high - low) >= (value - high)
+
+
+def _place(axis: Axis, practice: Practice) -> Place | None:
+    if not usable(axis, practice.value, practice.log):
+        return None
+    low, high = (float(axis.bent(end)) for end in (practice.low, practice.high))
+    if axis.scale == "log" and practice.low <= 0:
+        low = 2 * float(axis.bent(practice.value)) - high
+    return Place(practice.value, (high - low) / 2, axis.scale, practice.source)
+
+
+def _between(axis: Axis, centre: float, low: float, high: float, source: str) -> Place:
+    """Give the place whose standard deviation is half the way between two coordinates."""
+    ends = [float(axis.bent(float(axis.at(unit)))) for unit in (low, high)]
+    return Place(float(centre), max((ends[1] - ends[0]) / 2, 1e-9), axis.scale, source)
+
+
+def describe(belief: Belief, limit: int | None = None) -> str:
+    """Say in one line where the optimum is believed to be; ``limit`` parameters at most."""
+    parts = [f"{name} {_places_text(found)}" for name, found in belief.places.items()]
+    parts += [f"{name} {_leaning_text(leaning)}" for name, leaning in belief.leanings.items()]
+    if not parts:
+        return "nothing is known of where the optimum lies"
+    shown = parts[:limit]
+    more = len(parts) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+def interval_of(place: Place) -> tuple[float, float]:
+    """Give the numbers one standard deviation below and above the centre."""
+    if place.scale == "log":
+        return place.centre * 10.0**-place.width, place.centre * 10.0**place.width
+    if place.scale == "log distance to 1":
+        distance = 1.0 - place.centre
+        return 1.0 - distance * 10.0**place.width, 1.0 - distance * 10.0**-place.width
+    return place.centre - place.width, place.centre + place.width
+
+
+def _places_text(places: Sequence[Place]) -> str:
+    texts = []
+    for place in places:
+        low, high = interval_of(place)
+        given = f" with {place.given[1]}" if place.given else ""
+        texts.append(f"{place.centre:.4g} ({low:.3g} to {high:.3g}){given}")
+    return " or ".join(dict.fromkeys(texts))
+
+
+def _leaning_text(leaning: Leaning) -> str:
+    best = max(leaning.weights.values())
+    return "or ".join(f"{label} " for label, w in leaning.weights.items() if w == best).strip()
+
+
+def belief_to_json(belief: Belief) -> dict[str, Any]:
+    """Give the belief as plain data: by parameter what is believed and who says so."""
+    data: dict[str, Any] = {}
+    for name, places in belief.places.items():
+        data[name] = [
+            {
+                "centre": place.centre,
+                "width": place.width,
+                "scale": place.scale,
+                "source": place.source,
+                **({"given": list(place.given)} if place.given else {}),
+            }
+            for place in places
+        ]
+    for name, leaning in belief.leanings.items():
+        data[name] = {"weights": dict(leaning.weights), "source": leaning.source}
+    return data

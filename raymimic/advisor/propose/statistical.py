@@ -1,0 +1,223 @@
+"""The statistical proposer: expected improvement times a belief whose weight decays with evidence.
+
+Hvarfner et al. 2022, "piBO: Augmenting acquisition functions with user beliefs".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.curve_text import number
+from raymimic.advisor.propose.axes import Floats, axes_of
+from raymimic.advisor.propose.candidates import LISTED, candidates, every
+from raymimic.advisor.propose.gp import GaussianProcess, matern
+from raymimic.advisor.propose.objective_values import kept, told
+from raymimic.advisor.propose.openings import openings, opinions
+from raymimic.advisor.propose.prior import Prior, Priors
+from raymimic.records import Advice, Config, Proposal
+
+_BELIEF = 3.0
+"""The belief's exponent with one result; it falls with 1 / results."""
+
+_FITTED = 120
+"""Only the best half and the latest half of so many trials are fitted, so that it stays fast."""
+
+_PENDING = 100
+"""So many of the latest running or waiting configurations are kept away from."""
+
+_SPACING = 0.5
+"""Of the mean spacing of the trials, were they spread evenly, a new one keeps this much away from
+each in one parameter at least: nearer ones would tell the same, for the price of a whole trial."""
+
+_NEAR_EACH = 3
+"""Of so many proposals in a row one may be as near to a known trial as the model likes."""
+
+_PARENTS = 3
+_SHOWN = 3
+_SAME = 0.01
+"""A reason names so many of the changes that are larger than this in unit coordinates."""
+
+_ROUNDS = 3
+"""Candidates are drawn so often before a space counts as used up."""
+
+_LAST = 1e6
+"""Candidates that are too near wait until there are no others."""
+
+_REACH = 0.6
+"""Length scale, in unit coordinates, of what is taken for known before a model can say."""
+
+_NEW = 0.3
+"""Share of the variance from which on a place counts as new: what is farther away is no better."""
+
+
+class StatisticalAdvisor:
+    """Bayesian optimisation with a prior over the optimum's place; no language model.
+
+    The belief is the model's or the user's in the evidence, else that of lessons and of published
+    practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
+    forecast, running ones as pending. Builds its model anew at each call, so proposals depend on
+    ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
+    """
+
+    name = "statistical"
+    remote = False
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def propose(self, evidence: SearchEvidence, n: int) -> Advice:
+        """Propose up to ``n`` new configurations, each with its reason."""
+        if not evidence.space.dimensions or n < 1:
+            return Advice(())
+        proposals = opening_proposals(evidence, n)
+        evidence = evidence.with_pending(p.config for p in proposals)
+        chosen = (
+            _Search(evidence, self.seed).choose(n - len(proposals)) if n > len(proposals) else []
+        )
+        return Advice((*proposals, *chosen))
+
+
+def opening_proposals(evidence: SearchEvidence, n: int) -> list[Proposal]:
+    """Give the first guesses that are still to be made, at most ``n``."""
+    space = evidence.space
+    taken = {space.key(config) for config in evidence.known}
+    started = len(evidence.known) - evidence.given
+    guesses = openings(evidence)
+    if started >= len(guesses):
+        return []
+    due = {space.key(guess.config): guess for guess in guesses}
+    new = [guess for key, guess in due.items() if key not in taken]
+    return [Proposal(guess.config, guess.reason, source="heuristic") for guess in new[:n]]
+
+
+@dataclass
+class _Chosen:
+    config: Config
+    units: Floats
+    log_improvement: float | None
+
+
+class _Search:
+    """One call: what is known in unit coordinates, the model of the scores, the belief."""
+
+    def __init__(self, evidence: SearchEvidence, seed: int) -> None:
+        self._evidence, self._space = evidence, evidence.space
+        self._axes = axes_of(evidence.space)
+        found = opinions(evidence)
+        self._prior = Priors([(o.weight, Prior(self._axes, o.belief)) for o in found])
+        self._sources = " and ".join(o.who for o in found)
+        pending = evidence.pending
+        self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
+        self._taken = {self._space.key(config) for config in evidence.known}
+        self._count = len(evidence.known)
+        values = told(evidence)
+        rows = kept(values, _FITTED)
+        self._trials = [evidence.trials[row] for row in rows]
+        self._values = np.array([values[row] for row in rows], dtype=np.float64)
+        self._ended = self._encoded(trial.config for trial in self._trials)
+        self._pending = self._encoded(pending[-_PENDING:])
+        self._weight = _BELIEF / max(1, len(evidence.trials))
+        self._model = self._fitted()
+
+    def _encoded(self, configs: Iterable[Config]) -> Floats:
+        rows = [[axis.unit(config[axis.name]) for axis in self._axes] for config in configs]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._axes))
+
+    def _fitted(self) -> GaussianProcess | None:
+        """Give the model of the scores; None without two different ones."""
+        if len(self._values) < 2 or not np.ptp(self._values) > 0:
+            return None
+        unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
+        model = GaussianProcess(self._ended, self._values, unordered)
+        model.expect(self._pending)
+        return model
+
+    def choose(self, n: int) -> list[Proposal]:
+        """Choose ``n`` configurations one after the other, each as if those before it ran."""
+        found: list[Proposal] = []
+        for _ in range(n):
+            chosen = self._next()
+            if chosen is None:
+                break
+            found.append(Proposal(chosen.config, self._reason(chosen), source="statistical"))
+            self._taken.add(self._space.key(chosen.config))
+            self._count += 1
+            self._pending = np.vstack([self._pending, chosen.units])
+            if self._model is not None:
+                self._model.expect(chosen.units[None])
+        return found
+
+    def _next(self) -> _Chosen | None:
+        size = self._space.size
+        listed = size is not None and size <= LISTED
+        best = self._ended[np.argsort(self._values, kind="stable")[:_PARENTS]]
+        for _ in range(1 if listed else _ROUNDS):
+            units = (
+                every(self._axes)
+                if listed
+                else candidates(self._axes, self._prior, best, self._rng)
+            )
+            gains = self._gains(units)
+            worth = gains + self._weight * self._prior.log_density(units)
+            if self._model is not None and self._count % _NEAR_EACH:
+                worth[self._crowded(units)] -= _LAST
+            for row in np.argsort(-worth, kind="stable"):
+                config = self._config(units[row])
+                if self._space.key(config) not in self._taken:
+                    gain = None if self._model is None else float(gains[row])
+                    return _Chosen(config, units[row], gain)
+        return None
+
+    def _crowded(self, units: Floats) -> npt.NDArray[np.bool_]:
+        """Say which candidates lie too near to a known configuration to tell something new."""
+        known = np.vstack([self._ended, self._pending])
+        spacing = _SPACING * len(known) ** (-1.0 / len(self._axes))
+        gaps = np.abs(units[:, None, :] - known[None, :, :]).max(axis=2)
+        return np.asarray(gaps.min(axis=1) < spacing)
+
+    def _config(self, units: Floats) -> Config:
+        return {
+            axis.name: axis.at(float(unit)) for axis, unit in zip(self._axes, units, strict=True)
+        }
+
+    def _gains(self, units: Floats) -> Floats:
+        """Give the log of what each candidate promises: without a model, how new it is."""
+        if self._model is not None:
+            return self._model.log_improvement(units)
+        known = np.vstack([self._ended, self._pending])
+        if not len(known):
+            return np.zeros(len(units))
+        gaps = np.abs(units[:, None, :] - known[None, :, :])
+        near = np.sqrt(5.0 * (gaps**2).sum(axis=2)) / _REACH
+        new = 1.0 - matern(near).max(axis=1)
+        return np.asarray(np.log(np.clip(new, 1e-9, _NEW)))
+
+    def _reason(self, chosen: _Chosen) -> str:
+        best = next(iter(self._evidence.ranked()), None)
+        text = "away from what is tried"
+        if chosen.log_improvement is not None and best is not None:
+            gain = math.exp(chosen.log_improvement)
+            score = number(self._evidence.value(best))
+            text = f"expected improvement {gain:.2g} sd over the best {score}"
+        if best is not None:
+            text += f"; {self._changes(best, chosen)}"
+        return f"{text}; belief from {self._sources}"
+
+    def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
+        """Say in words what is new against the best trial, the largest differences first."""
+        (before,) = self._encoded([best.config])
+        gaps = np.abs(chosen.units - before)
+        order = [i for i in np.argsort(-gaps, kind="stable") if gaps[i] > _SAME]
+        shown = [
+            f"{axis.name} {axis.show(best.config[axis.name])} -> "
+            f"{axis.show(chosen.config[axis.name])}"
+            for axis in (self._axes[i] for i in order[:_SHOWN])
+        ]
+        more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        return f"{', '.join(shown) or 'nearly the same'}{more} from trial {best.trial_id}"

@@ -1,0 +1,87 @@
+"""The keyless rules for a running training, told plain evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raymimic import Adjustment, HeuristicAdvisor, Operation
+from raymimic.advisor import KnobState
+from raymimic.curves import Curve, Diagnosis, Signal, diagnose
+from raymimic.testing.runs import evidence, past
+
+
+def seen(losses: list[float], train: list[float] | None = None, **changes: Any):
+    columns = {"val_loss": losses} | ({"train_loss": train} if train else {})
+    curve = Curve(range(1, len(losses) + 1), columns)
+    found = {"curve": curve, "diagnosis": diagnose(curve, "val_loss", "min"), "epoch": len(losses)}
+    return evidence(**{"epochs_total": 10, "steps_per_epoch": 10, **found, **changes})
+
+
+def advised(*arguments: Any, **changes: Any) -> Adjustment:
+    return HeuristicAdvisor().adjust(seen(*arguments, **changes)).adjustment
+
+
+def raised(factor: float, **changes: Any):
+    return past(1, changed={"lr": (0.001, 0.001 * factor)}, **changes)
+
+
+def test_few_steps_that_still_improve_get_a_larger_rate_up_to_what_the_shortfall_asks():
+    assert advised([2.3]).knobs["lr"] == pytest.approx(0.003)  # 100 steps: up to x4.5, x3 at a time
+    second = advised([2.3, 2.0], history=(raised(3.0),))
+    assert second.knobs["lr"] == pytest.approx(0.001 * 20**0.5 / 3)
+    assert "100 steps in all are few" in second.rationale
+    assert advised([2.3, 2.0, 1.7], history=(raised(20**0.5),)).empty
+    assert advised([2.3], steps_per_epoch=1000).empty
+    assert advised([2.3], epochs_total=None).empty
+
+
+def test_a_raise_that_was_undone_is_not_made_again():
+    assert advised([2.3, 2.0], history=(raised(3.0, verdict="worse", rolled_back=True),)).empty
+    assert advised([2.3, 2.0, 2.2]).empty  # and none is made where it does not improve
+
+
+def test_toward_the_end_the_rate_falls_to_a_twentieth_by_the_last_epoch():
+    lr = 1.0
+    for epoch in range(5, 10):
+        knobs = (KnobState("lr", lr, lr / 3, lr * 3),)
+        found = advised([2.0 - 0.1 * e for e in range(epoch)], knobs=knobs, steps_per_epoch=500)
+        lr = found.knobs.get("lr", lr)
+        assert found.empty == (epoch < 6)
+    assert lr == pytest.approx(0.05)
+
+
+def test_late_weights_are_averaged_once_the_curve_is_flat():
+    flat = [1.0, 0.6, 0.5, 0.49, 0.5, 0.49, 0.5, 0.49]
+    found = advised(flat, anchors=("best", "ema"), steps_per_epoch=500)
+    assert found.operations == (Operation("pull", amount=0.5, toward="ema"),)
+    assert advised(flat, anchors=("best",), steps_per_epoch=500).operations == ()
+
+
+def test_overfitting_regularises_and_goes_back_toward_the_best():
+    train = [1.0 / (e + 1) for e in range(12)]
+    val = [1.0, 0.8, 0.7, 0.65, 0.7, 0.76, 0.83, 0.9, 0.98, 1.05, 1.13, 1.2]
+    knobs = (
+        KnobState("lr", 0.001, 0.0003, 0.003), KnobState("dropout", 0.1, 0.0, 0.9),
+        KnobState("weight_decay", 0.0, 0.0, 1.0), KnobState("augmentation", 0.0, 0.0, 1.0),
+        KnobState("entropy", 0.1, 0.0, 1.0),
+    )  # fmt: skip
+    found = advised(val, train, knobs=knobs, epochs_total=40)
+    assert found.knobs == pytest.approx(
+        {"lr": 0.0005, "dropout": 0.2, "weight_decay": 1e-4, "augmentation": 0.25}
+    )
+    assert found.operations == (Operation("pull", amount=0.5, toward="best"),)
+    assert "overfitting since epoch 4" in found.rationale
+
+
+@pytest.mark.parametrize(("kind", "factor"), [("diverged", 1 / 3), ("oscillating", 0.5)])
+def test_divergence_and_oscillation_lower_the_rate(kind, factor):
+    diagnosis = Diagnosis((Signal(kind, 2, f"{kind} since epoch 2"),))
+    found = advised([1.0, 0.9, 1.1], diagnosis=diagnosis, epochs_total=40)
+    assert found.knobs == pytest.approx({"lr": 0.001 * factor})
+    assert kind in found.rationale
+
+
+def test_with_no_knob_there_is_nothing_to_say():
+    assert advised([2.3], knobs=()).empty

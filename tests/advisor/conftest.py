@@ -1,0 +1,1 @@
+"""Makes the evidence builders beside this file importable for the rooms below it."""
