@@ -83,7 +83,7 @@ def test_prompt_of_a_ledger_shows_the_next_question(tmp_path, capsys):
     assert '"the middle" expected 0.2, got 0.25' in shown
     assert '"x 0.5 was proposed before"' in shown
     assert "9 of 10 left to start" in shown
-    assert "Propose exactly 9" in shown  # three for each of the three slots that are a model's
+    assert "Propose exactly 4" in shown  # a model that has just won is asked for the whole batch
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def run_search(plan: Plan, folder: Path) -> Controller:
         scheduler = LLMScheduler(
             METRIC, MODE, searcher=searcher, max_t=plan.epochs, patience=patience
         )
+        scheduler.set_search_properties(None, None, num_samples=plan.trials)  # as Tune does
         controller = Controller(plan, searcher, scheduler, llm, clock, folder)
         controller.run()
     return controller
