@@ -50,6 +50,7 @@ from .llm import ScriptedLLM as ScriptedLLM
 from .modulation import Limits as Limits
 from .modulation import Modulator as Modulator
 from .records import Advice as Advice
+from .records import Belief as Belief
 from .records import Budget as Budget
 from .records import Knob as Knob
 from .records import Proposal as Proposal
