@@ -229,7 +229,7 @@ def test_a_line_that_cannot_be_read_shifts_no_number(make, path, tmp_path):
     engine.suggest("a")
     engine.session.journal.ledger.flush()
     ledger = tmp_path / "ledger.jsonl"
-    ledger.write_text(ledger.read_text().replace('{"event": "proposal", "n": 1,', '{"torn'))
+    ledger.write_text(ledger.read_text().replace('{"event": "proposal"', '{"torn', 1))
     (waiting,) = restored(path, tmp_path).state.queue
     assert (waiting.id, waiting.proposal.config) == (1, {"x": 0.02})
 
