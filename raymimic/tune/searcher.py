@@ -64,6 +64,13 @@ class LLMSearcher(Searcher):
     ``tune.run(search_alg=LLMSearcher())``. Set ``max_concurrent_trials`` so that Tune asks for
     that many configurations at once.
 
+    >>> from ray import tune
+    >>> from raymimic import LLMSearcher
+    >>> space = {"lr": tune.loguniform(1e-5, 1.0)}
+    >>> searcher = LLMSearcher(space, "loss", "min", llm="none", seed=0)
+    >>> searcher.suggest("t1")
+    {'lr': 0.001}
+
     Args:
         space: Search space as Tune's ``param_space``; usually left to Tune.
         metric: Name of the metric; usually left to Tune.
