@@ -54,6 +54,11 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
+def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
+    """What ``who`` believes of the optimum's place: in words, and as `belief_to_json` gives it."""
+    write("belief", who=who, text=text, places=places)
+
+
 def proposal(
     write: Write, proposal: Proposal, *, number: int, config: Mapping[str, Any], made_from: int
 ) -> None:

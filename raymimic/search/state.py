@@ -14,7 +14,7 @@ from typing import Any
 from raymimic.advisor import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
-from raymimic.records import Budget, Config, Mode, Proposal
+from raymimic.records import Belief, Budget, Config, Mode, Proposal
 from raymimic.search.archive import BLOCK, fitting, packed, packed_blocks, shown, unpacked
 from raymimic.space import SearchSpace
 
@@ -51,6 +51,8 @@ class SearchState:
     metric: str
     mode: Mode
     lessons: Lessons | None = None
+    belief: Belief | None = None
+    model_belief: Belief | None = None
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     running: dict[str, TrialRecord] = field(default_factory=dict)
@@ -243,7 +245,7 @@ class SearchState:
         ended, running = tuple(self.ended), tuple(self.running.values())
         queued = tuple(waiting.proposal.config for waiting in self.queue)
         by_user = sum(waiting.proposal.source == "user" for waiting in self.queue)
-        drops = tuple(self.drops)
+        drops, model_belief = tuple(self.drops), self.model_belief
 
         def build() -> SearchEvidence:
             return SearchEvidence(
@@ -257,6 +259,8 @@ class SearchState:
                 instruction=instruction,
                 drops=drops,
                 lessons=self.lessons,
+                belief=self.belief,
+                model_belief=model_belief,
                 queued_by_user=by_user,
             )
 

@@ -72,12 +72,14 @@ class LLMSearcher(Searcher):
         points_to_evaluate: Configurations to run first, in this order.
         llm: "auto" (a key in ANTHROPIC_API_KEY or OPENAI_API_KEY, a server in OPENAI_BASE_URL,
             else the keyless heuristic), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM`
-            object: each shares the trials with Optuna's samplers (`MixtureAdvisor`). An `Advisor`
+            object: each shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor`
             object is used as it is.
         instruction: What the advisor should know about the task, in your words.
         lessons: What an earlier search learnt: the file that `write_lessons` (or ``raymimic
             lessons``) wrote, or its text. On a similar space its best configurations are tried
             first by the keyless advisor; a model reads all of it.
+        belief: Where you think that the optimum lies, ``{"lr": (3e-4, 1.0), "opt": "adamw"}``: a
+            number's centre and width (decades where the scale is logarithmic), a favourite.
         batch_size: Configurations a question to a model wants; by default as many as run at once.
         timeout: Longest a question may take, in seconds.
         patience: How long a free slot waits for an answer, in seconds since the question; after
@@ -90,7 +92,7 @@ class LLMSearcher(Searcher):
             ``~/ray_results/raymimic/``.
 
     Raises:
-        SpaceError, ConfigError: the space or a point in ``points_to_evaluate`` cannot be searched.
+        SpaceError, ConfigError: the space, a point or a belief in it cannot be searched.
         LessonsError: ``lessons`` is no such file.
         LLMSetupError: ``llm`` names no model.
     """
@@ -105,6 +107,7 @@ class LLMSearcher(Searcher):
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
         lessons: str | os.PathLike[str] | None = None,
+        belief: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
         timeout: float = 60.0,
         patience: float | None = None,
@@ -118,20 +121,15 @@ class LLMSearcher(Searcher):
         seed = random.SystemRandom().randrange(2**31) if seed is None else seed
         proposer = choose_advisor(llm, seed=seed, timeout=timeout)
         self._advised_by = describe_advisor(proposer)
+        stand_in = ProposalInquiry(StatisticalAdvisor(seed), timeout)
         self._queue = ProposalQueue(
-            ProposalInquiry(proposer, timeout),
-            ProposalInquiry(StatisticalAdvisor(seed), timeout),
-            batch_size=batch_size,
-            patience=patience,
+            ProposalInquiry(proposer, timeout), stand_in, batch_size=batch_size, patience=patience
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
-        self._session = Session(
-            Journal(Ledger(ledger or default_ledger_path())),
-            seed,
-            instruction,
-            None if lessons is None else read_lessons(lessons),
-            None if self._space is None else self._space.space,
-        )
+        journal = Journal(Ledger(ledger or default_ledger_path()))
+        learnt = None if lessons is None else read_lessons(lessons)
+        searched = None if self._space is None else self._space.space
+        self._session = Session(journal, seed, instruction, learnt, belief, searched)
         # As the user gave them, until the space is known: configurations to run first, and trials
         # that were evaluated elsewhere.
         self._points = [dict(point) for point in points_to_evaluate or ()]
@@ -160,6 +158,7 @@ class LLMSearcher(Searcher):
         session.seconds_total = spec.get("time_budget_s")
         self._space = self._space or offered
         session.space = self._space.space
+        session.read_belief()
         for point in [*self._points, *(parameters for parameters, _ in self._given)]:
             session.check(self._flat(point))  # a bad point is said before the first trial runs
         if dry_run.is_on():
