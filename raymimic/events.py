@@ -54,12 +54,9 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
-def belief(write: Write, *, source: str, text: str, belief: Mapping[str, Any]) -> None:
-    """Where the optimum is believed to lie: at the "start", or as a model ("llm") said.
-
-    In words, and by parameter as plain data.
-    """
-    write("belief", source=source, text=text, belief=belief)
+def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
+    """What ``who`` believes of the optimum's place: in words, and as `belief_to_json` gives it."""
+    write("belief", who=who, text=text, places=places)
 
 
 def proposal(

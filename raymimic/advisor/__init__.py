@@ -47,12 +47,11 @@ from raymimic.advisor.judge import (
 )
 from raymimic.advisor.lessons import lessons_text, read_lessons, write_lessons_file
 from raymimic.advisor.llm import LLMAdvisor, build_request
-from raymimic.advisor.propose.belief import belief_to_json
-from raymimic.advisor.propose.belief import describe as describe_belief
-from raymimic.advisor.propose.belief_reading import read_belief
+from raymimic.advisor.propose.belief import belief_from_json, belief_to_json, describe_belief
+from raymimic.advisor.propose.belief_reading import MODEL, USER, read_belief
 from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
-from raymimic.advisor.propose.openings import starting_belief
+from raymimic.advisor.propose.openings import opinions
 from raymimic.advisor.propose.random import RandomAdvisor
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
 
@@ -75,6 +74,7 @@ __all__ = [
     "LayerState",
     "Leader",
     "Lessons",
+    "MODEL",
     "MOST_CASES",
     "MixtureAdvisor",
     "OPERATIONS",
@@ -87,10 +87,12 @@ __all__ = [
     "SearchEvidence",
     "StatisticalAdvisor",
     "TrialRecord",
+    "USER",
     "VerdictKind",
     "ask_adjust",
     "ask_judge",
     "ask_propose",
+    "belief_from_json",
     "belief_to_json",
     "build_adjust_request",
     "build_judge_request",
@@ -106,10 +108,10 @@ __all__ = [
     "evidence_from_ledger",
     "lessons_note",
     "lessons_text",
+    "opinions",
     "proposal_of",
     "question_to_guide",
     "read_belief",
     "read_lessons",
-    "starting_belief",
     "write_lessons_file",
 ]

@@ -8,10 +8,12 @@ from typing import Any
 
 from raymimic.advisor.base import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.advisor.lessons import parse_lessons
+from raymimic.advisor.propose.belief import belief_from_json
+from raymimic.advisor.propose.belief_reading import MODEL, USER
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError
 from raymimic.ledger import Events, to_float
-from raymimic.records import Budget, Mode, Proposal
+from raymimic.records import Belief, Budget, Mode, Proposal
 from raymimic.space import SearchSpace
 
 
@@ -71,6 +73,7 @@ class _Reader:
         self._partial: dict[str, Curve] = {}
         self._drops: list[str] = []
         self._lessons: Lessons | None = None
+        self._beliefs: dict[str, Belief] = {}
         self._started = 0
 
     def read(self, row: Mapping[str, Any]) -> None:
@@ -87,6 +90,8 @@ class _Reader:
         elif event == "lost":
             self._running.pop(row["trial_id"], None)
             self._started -= 1
+        elif event == "belief":
+            self._beliefs[row["who"]] = belief_from_json(row["places"])
         elif event == "lessons":
             self._lessons = parse_lessons(row["text"], row["name"])
         elif event in ("outcome", "evaluated"):
@@ -135,4 +140,6 @@ class _Reader:
             instruction=self._search.get("instruction", ""),
             drops=tuple(self._drops[-DROPS_KEPT:]),
             lessons=self._lessons,
+            belief=self._beliefs.get(USER),
+            model_belief=self._beliefs.get(MODEL),
         )

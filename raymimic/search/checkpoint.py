@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raymimic import events
-from raymimic.advisor import ended_trial, proposal_of
+from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of
 from raymimic.errors import ConfigError, LedgerError
 from raymimic.ledger import read_events
 from raymimic.search.session import Session
@@ -136,6 +136,8 @@ class _Replay:
         for row in rows:
             if row["event"] == "proposal":
                 self._proposal(row)
+            elif row["event"] == "belief" and row["who"] == MODEL:
+                self._state.model_belief = belief_from_json(row["places"])
             elif row["event"] == "drop" and "proposal" in row:
                 self._remove(row["proposal"])
             elif row["event"] == "start":

@@ -6,6 +6,7 @@ import logging
 from collections import Counter, deque
 
 from raymimic import events
+from raymimic.advisor import MODEL
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice
 from raymimic.search.admission import Admission, random_proposal
@@ -123,7 +124,7 @@ class ProposalQueue:
                 self._warn(answer)
             else:
                 if answer.belief is not None:
-                    session.believe(answer.belief)
+                    session.believe(MODEL, answer.belief)
                 self._arrived.append(Admission(answer, advisor.asked_for, advisor.known))
         if many_slots(session):
             self._collect_stand_in(session)

@@ -8,19 +8,22 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raymimic import events
 from raymimic.advisor import (
+    MODEL,
+    USER,
     Lessons,
     SearchEvidence,
     TrialRecord,
     belief_to_json,
     describe_belief,
     lessons_note,
-    starting_belief,
+    opinions,
+    read_belief,
 )
 from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
@@ -32,24 +35,24 @@ from raymimic.summary import Journal
 
 logger = logging.getLogger(__name__)
 
-_BELIEFS_SAID = 6  # parameters in the first line on the screen
+_SHOWN = 8  # parameters of a belief in a line of the log
 
 
 @dataclass
 class Session:
     """One search. It begins once space, metric and mode are known; ``state`` is what it knows then.
 
-    ``lessons`` of an earlier search and the user's ``belief`` wait for that. Configurations are
-    flat, as everywhere in this room. Times in seconds; ``seconds_before`` was used before the last
-    restore.
+    ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
+    Configurations are flat, as everywhere in this
+    room. Times in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
     seed: int
     instruction: str = ""
     lessons: Lessons | None = None
+    said: Mapping[str, Any] | None = None
     space: SearchSpace | None = None
-    belief: Belief | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
     seconds_before: float = 0.0
@@ -100,7 +103,8 @@ class Session:
                 self.journal.ledger.path,
                 self.trials_total,
             )
-        self._state = SearchState(self.space, metric, mode, self.lessons, belief=self.belief)
+        belief = self.read_belief()
+        self._state = SearchState(self.space, metric, mode, self.lessons, belief)
         events.search(
             self.journal.append,
             metric=metric,
@@ -120,18 +124,23 @@ class Session:
             events.lessons(self.journal.append, name=name, note=note, text=text)
             logger.info("raymimic: %s", note)
             self.lessons = None  # the state keeps them
-        start = starting_belief(self.evidence())
-        self._note_belief("start", start)
-        logger.info("raymimic: %s.", describe_belief(start, _BELIEFS_SAID))
+        for opinion in opinions(self.evidence()):
+            logger.info("raymimic: %s: %s", opinion.who, describe_belief(opinion.belief, _SHOWN))
+            self.believe(opinion.who, opinion.belief)
+        if belief is not None:
+            self.believe(USER, belief)
 
-    def believe(self, belief: Belief) -> None:
-        """Keep what the model says of the optimum's place; it takes the place of what it said."""
-        self.state.model_belief = belief
-        self._note_belief("llm", belief)
+    def read_belief(self) -> Belief | None:
+        """Read what the user said of the optimum; raises `ConfigError` where it does not fit."""
+        assert self.space is not None, "a belief is read once the space is known"
+        return None if self.said is None else read_belief(self.said, self.space)
 
-    def _note_belief(self, source: str, belief: Belief) -> None:
-        text, plain = describe_belief(belief), belief_to_json(belief)
-        events.belief(self.journal.append, source=source, text=text, belief=plain)
+    def believe(self, who: str, belief: Belief) -> None:
+        """Write down what ``who`` believes of the optimum; the model's is kept for what follows."""
+        if who == MODEL:
+            self.state.model_belief = belief
+        text, places = describe_belief(belief), belief_to_json(belief)
+        events.belief(self.journal.append, who=who, text=text, places=places)
 
     # -- budget --------------------------------------------------------------------------------
 

@@ -51,6 +51,8 @@ class SearchState:
     metric: str
     mode: Mode
     lessons: Lessons | None = None
+    belief: Belief | None = None
+    model_belief: Belief | None = None
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     running: dict[str, TrialRecord] = field(default_factory=dict)
@@ -58,8 +60,6 @@ class SearchState:
     drops: deque[str] = field(default_factory=lambda: deque(maxlen=DROPS_KEPT))
     started: int = 0
     next_id: int = 0
-    belief: Belief | None = None
-    model_belief: Belief | None = None
     _ended_at: dict[str, int] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _blocks: dict[int, bytes] = field(default_factory=dict)  # of ended trials, for `packed_blocks`
@@ -259,9 +259,9 @@ class SearchState:
                 instruction=instruction,
                 drops=drops,
                 lessons=self.lessons,
-                queued_by_user=by_user,
                 belief=self.belief,
                 model_belief=model_belief,
+                queued_by_user=by_user,
             )
 
         return build

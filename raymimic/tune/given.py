@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raymimic.advisor import read_belief
 from raymimic.records import Config, Proposal
 from raymimic.search.session import Session
 
@@ -16,17 +15,14 @@ Flat = Callable[[Mapping[str, Any]], Config]
 
 @dataclass
 class Given:
-    """Configurations to run first, trials that ran elsewhere, and where the optimum may lie."""
+    """Configurations to run first, and trials that ran elsewhere."""
 
     points: list[dict[str, Any]] = field(default_factory=list)
     trials: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
-    belief: dict[str, Any] = field(default_factory=dict)
 
     def check(self, session: Session, flat: Flat) -> None:
-        """See that all of it fits the session's space; raises `ConfigError`."""
-        assert session.space is not None, "nobody asks before the space is known"
-        if self.belief:
-            session.belief = read_belief(self.belief, session.space)
+        """See that all of it, and the user's belief, fit the space; raises `ConfigError`."""
+        session.read_belief()
         for point in [*self.points, *(parameters for parameters, _ in self.trials)]:
             session.check(flat(point))
 

@@ -134,15 +134,12 @@ class LLMSearcher(Searcher):
             patience=patience,
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
-        self._session = Session(
-            Journal(Ledger(ledger or default_ledger_path())),
-            seed,
-            instruction,
-            None if lessons is None else read_lessons(lessons),
-            None if self._space is None else self._space.space,
-        )
+        journal = Journal(Ledger(ledger or default_ledger_path()))
+        learnt = None if lessons is None else read_lessons(lessons)
+        searched = None if self._space is None else self._space.space
+        self._session = Session(journal, seed, instruction, learnt, belief, searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points, belief=dict(belief or {}))
+        self._given = Given(points)
         self.reports = Reports(self._keep, self._epochs)
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`

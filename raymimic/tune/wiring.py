@@ -47,6 +47,7 @@ class Raymimic:
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
         lessons: What an earlier search learnt, as in `LLMSearcher`.
+        belief: Where you think that the optimum lies, as in `LLMSearcher`.
         seed: Makes the keyless part repeatable.
         ledger: File for the record of all decisions, as in `LLMSearcher`.
 
@@ -62,6 +63,7 @@ class Raymimic:
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         lessons: str | os.PathLike[str] | None = None,
+        belief: Mapping[str, Any] | None = None,
         seed: int | None = None,
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Raymimic:
             instruction=instruction,
             points_to_evaluate=points_to_evaluate,
             lessons=lessons,
+            belief=belief,
             seed=seed,
             ledger=ledger,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raymimic.advisor.propose.axes import Axis, axes_of
@@ -113,7 +113,7 @@ def _between(axis: Axis, centre: float, low: float, high: float, source: str) ->
     return Place(float(centre), max((ends[1] - ends[0]) / 2, 1e-9), axis.scale, source)
 
 
-def describe(belief: Belief, limit: int | None = None) -> str:
+def describe_belief(belief: Belief, limit: int | None = None) -> str:
     """Say in one line where the optimum is believed to be; ``limit`` parameters at most."""
     parts = [f"{name_text(name)} {_places_text(found)}" for name, found in belief.places.items()]
     parts += [
@@ -149,6 +149,21 @@ def _places_text(places: Sequence[Place]) -> str:
 def _leaning_text(leaning: Leaning) -> str:
     best = max(leaning.weights.values())
     return " or ".join(name_text(label) for label, w in leaning.weights.items() if w == best)
+
+
+def belief_from_json(data: Mapping[str, Any]) -> Belief:
+    """Give the belief that `belief_to_json` wrote."""
+    places: dict[str, tuple[Place, ...]] = {}
+    leanings: dict[str, Leaning] = {}
+    for name, said in data.items():
+        if isinstance(said, Mapping):
+            leanings[name] = Leaning(said["weights"], said["source"])
+        else:
+            places[name] = tuple(
+                Place(**{**place, "given": tuple(place["given"]) if "given" in place else None})
+                for place in said
+            )
+    return Belief(places, leanings)
 
 
 def belief_to_json(belief: Belief) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
-from raymimic.advisor.propose.belief import belief_from_practice, describe
+from raymimic.advisor.propose.belief import belief_from_practice, describe_belief
 from raymimic.advisor.propose.belief_reading import belief_schema
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import told
@@ -161,11 +161,13 @@ def _task(evidence: SearchEvidence, n: int) -> str:
 def _beliefs(evidence: SearchEvidence) -> list[str]:
     """Whose belief says what, in words."""
     practice = belief_from_practice(evidence.space)
-    lines = [f"Published practice: {describe(practice, _BELIEFS_SHOWN)}."]
+    lines = [f"Published practice: {describe_belief(practice, _BELIEFS_SHOWN)}."]
     if evidence.belief is not None:
-        lines.append(f"The user: {describe(evidence.belief, _BELIEFS_SHOWN)}.")
+        lines.append(f"The user: {describe_belief(evidence.belief, _BELIEFS_SHOWN)}.")
     if evidence.model_belief is not None:
-        lines.append(f"You, in your last reply: {describe(evidence.model_belief, _BELIEFS_SHOWN)}.")
+        lines.append(
+            f"You, in your last reply: {describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
+        )
     return fit(lines, _BELIEF_CHARS)
 
 

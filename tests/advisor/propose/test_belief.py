@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from raymimic.advisor.propose.axes import axes_of
-from raymimic.advisor.propose.belief import belief_from_practice, belief_to_json, describe
+from raymimic.advisor.propose.belief import belief_from_practice, belief_to_json, describe_belief
 from raymimic.advisor.propose.belief_reading import (
     belief_schema,
     read_belief,
@@ -91,11 +91,11 @@ def test_the_learning_rate_depends_on_the_optimizer() -> None:
 
 def test_it_is_told_in_words_and_kept_as_plain_data() -> None:
     belief = belief_from_practice(NET)
-    text = describe(belief)
+    text = describe_belief(belief)
     assert "lr 0.03 (0.00548 to 0.164) with sgd or 0.001 (0.0001 to 0.01) with adam" in text
     assert "optimizer adamw" in text
     assert "knob" not in text
-    assert describe(Belief()) == "nothing is known of where the optimum lies"
+    assert describe_belief(Belief()) == "nothing is known of where the optimum lies"
     data = json.loads(json.dumps(belief_to_json(belief)))
     assert data["beta1"][0]["scale"] == "log distance to 1"
     assert data["optimizer"]["weights"] == {"sgd": 1.0, "adam": 1.0, "adamw": 2.0}
@@ -153,7 +153,7 @@ def test_one_of_several_beliefs_is_right() -> None:
 
 def test_a_width_is_in_decades_on_a_logarithmic_scale_else_in_the_parameters_unit() -> None:
     belief = read_belief({"lr": (3e-4, 1.0), "beta1": (0.9, 0.5), "dropout": [0.1, 0.05]}, NET)
-    assert describe(belief) == (
+    assert describe_belief(belief) == (
         "lr 0.0003 (3e-05 to 0.003), beta1 0.9 (0.684 to 0.968), dropout 0.1 (0.05 to 0.15)"
     )
 
