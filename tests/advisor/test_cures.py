@@ -8,7 +8,7 @@ import pytest
 
 from raymimic import HeuristicAdvisor, SearchEvidence
 from raymimic.advisor import KnobState, build_adjust_request, build_judge_request, build_request
-from raymimic.advisor.cures import CURES, Turn, cures_for
+from raymimic.advisor.cures import CURES, REGULARISER, Turn, cures_for, turned
 from raymimic.curves import Diagnosis, Signal
 from raymimic.space import FloatRange, SearchSpace
 from raymimic.testing.runs import evidence as run_evidence
@@ -144,6 +144,15 @@ def test_only_what_the_space_has_is_told_and_the_usual_where_a_name_tells_nothin
     )
 
 
+def test_the_role_that_a_name_tells_goes_before_a_word_in_it():
+    turns = (Turn("dropout", step=0.1), Turn(REGULARISER, share=0.5))
+    knobs = (
+        KnobState("augment_dropout", 0.1, 0.0, 1.0), KnobState("cutmix", 0.1, 0.0, 1.0),
+        KnobState("temperature", 0.1, 0.0, 1.0),
+    )  # fmt: skip
+    assert turned(knobs, turns) == pytest.approx({"augment_dropout": 0.2, "cutmix": 0.6})
+
+
 @pytest.mark.parametrize(
     ("turn", "knob", "value"),
     [
@@ -153,6 +162,10 @@ def test_only_what_the_space_has_is_told_and_the_usual_where_a_name_tells_nothin
         (Turn("wd", factor=3.0, most=0.1), KnobState("wd", 0.05, 0.0, 1.0), 0.1),
         (Turn("wd", factor=3.0, most=0.1), KnobState("wd", 0.5, 0.0, 1.0), 0.5),
         (Turn("dropout", step=-0.1, least=0.5), KnobState("dropout", 0.2, 0.0, 1.0), 0.1),
+        (Turn("dropout", step=0.1, most=0.5), KnobState("dropout", 0.45, 0.0, 0.9), 0.5),
+        (Turn("dropout", step=0.1, most=0.5), KnobState("dropout", 0.6, 0.0, 0.9), 0.6),
+        (Turn("wd", factor=1.5, most=0.1), KnobState("wd", 0.2, 0.0, 1.0), 0.2),
+        (Turn("mixup", share=0.5, most=0.5), KnobState("mixup", 0.4, 0.0, 1.0), 0.5),
         (Turn("mixup", share=0.25), KnobState("mixup", 1.0, 0.0, 4.0), 2.0),
     ],
 )
