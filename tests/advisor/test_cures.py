@@ -137,6 +137,13 @@ def test_only_what_the_space_has_is_told_and_the_usual_where_a_name_tells_nothin
     assert line_for(told("lr"), "overfitting") == "a lower learning rate."
     assert line_for(told("num_leaves"), "ceiling") == "more leaves."
     assert "leave" not in told("lr", "dropout")
+    assert line_for(told("lr", "optimizer"), "diverged") == "a much lower learning rate."
+    stuck = ("Stuck from the first epoch", "with a learning rate low in its range")
+    assert (
+        f"- {stuck[0]}: another optimizer, a much lower learning rate.\n"
+        f"- {stuck[0]} {stuck[1]}: a much higher learning rate, another optimizer.\n"
+    ) in told("lr", "optimizer")
+    assert stuck[1] not in told("optimizer")
     assert "Oscillating" not in told("dropout")
     assert "dropout" not in told("lr")
     assert line_for(told("lr", "foo"), "plateau") == (

@@ -59,6 +59,8 @@ def test_before_the_first_finite_value_nothing_speaks_against_a_larger_rate():
 def test_a_raise_that_was_undone_is_not_made_again():
     assert advised([2.3, 2.0], history=(raised(3.0, verdict="worse", rolled_back=True),)).empty
     assert advised([2.3, 2.0, 2.2]).empty  # and none is made where it does not improve
+    assert not advised([0.1, 0.3], mode="max").empty
+    assert advised([0.1, 0.3, 0.2], mode="max").empty
 
 
 def test_toward_the_end_the_rate_falls_to_a_twentieth_by_the_last_epoch():
@@ -102,6 +104,7 @@ def test_overfitting_regularises_and_goes_back_toward_the_best():
     )
     assert found.operations == (Operation("pull", amount=0.5, toward="best"),)
     assert "overfitting since epoch 4" in found.rationale
+    assert "back toward the best weights" in found.rationale
 
 
 OVERFITS = Diagnosis((Signal("overfitting", 2, "overfitting since epoch 2"),))
