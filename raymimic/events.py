@@ -54,6 +54,14 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
+def belief(write: Write, *, source: str, text: str, belief: Mapping[str, Any]) -> None:
+    """Where the optimum is believed to lie: at the "start", or as a model ("llm") said.
+
+    In words, and by parameter as plain data.
+    """
+    write("belief", source=source, text=text, belief=belief)
+
+
 def proposal(
     write: Write, proposal: Proposal, *, number: int, config: Mapping[str, Any], made_from: int
 ) -> None:

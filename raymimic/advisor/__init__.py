@@ -47,8 +47,12 @@ from raymimic.advisor.judge import (
 )
 from raymimic.advisor.lessons import lessons_text, read_lessons, write_lessons_file
 from raymimic.advisor.llm import LLMAdvisor, build_request
+from raymimic.advisor.propose.belief import belief_to_json
+from raymimic.advisor.propose.belief import describe as describe_belief
+from raymimic.advisor.propose.belief_reading import read_belief
 from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
+from raymimic.advisor.propose.openings import starting_belief
 from raymimic.advisor.propose.random import RandomAdvisor
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
 
@@ -87,6 +91,7 @@ __all__ = [
     "ask_adjust",
     "ask_judge",
     "ask_propose",
+    "belief_to_json",
     "build_adjust_request",
     "build_judge_request",
     "build_request",
@@ -95,6 +100,7 @@ __all__ = [
     "choose_judge",
     "describe_adjuster",
     "describe_advisor",
+    "describe_belief",
     "describe_judge",
     "ended_trial",
     "evidence_from_ledger",
@@ -102,6 +108,8 @@ __all__ = [
     "lessons_text",
     "proposal_of",
     "question_to_guide",
+    "read_belief",
     "read_lessons",
+    "starting_belief",
     "write_lessons_file",
 ]

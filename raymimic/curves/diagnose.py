@@ -22,6 +22,7 @@ _OVERFIT_OWN = 0.05  # overfitting: the rise is at least this share of validatio
 _OVERFIT_PAIR = 0.03  # ... and this share of the larger range of the pair
 _MEMORISED = 5.0  # training travelled this many times further than a validation that never moved
 _BARELY = 8.0  # underfitting: the progress is at most this many times the noise
+_SPIKE = 6.0  # in noise units: a rise over the start that no draw of noise makes
 _NO_GAP = 0.03  # of the progress: a smaller distance of validation from training is no gap
 
 
@@ -229,7 +230,7 @@ def _underfitting(pair: _Pair) -> Signal | None:
         return None
     gap, widened = _gaps(pair)
     progress = _progress(train)
-    if progress <= 0 or widened > progress / 2 or val.risen:
+    if progress <= 0 or widened > progress / 2 or val.risen or _blew_up(train, progress):
         return None
     barely = _BARELY * train.late_noise  # of the whole it is inflated by a steep first fall
     if progress > max(barely, -gap) or gap > max(barely, progress):
@@ -239,6 +240,11 @@ def _underfitting(pair: _Pair) -> Signal | None:
         f"{_label(pair, val)} {path(val, 0, -1)}, no gap opening"
     )
     return Signal("underfitting", int(train.epochs[0]), text)
+
+
+def _blew_up(train: Series, progress: float) -> bool:
+    """Whether the series was far worse than at its start for a while, beyond what it gained."""
+    return float(train.cost.max()) > max(progress, _SPIKE * train.late_noise)
 
 
 def _gaps(pair: _Pair) -> tuple[float, float]:

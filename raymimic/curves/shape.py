@@ -7,7 +7,7 @@ import numpy as np
 from raymimic.curves.curve import Floats
 from raymimic.curves.series import Series
 
-_STILL_MOVING = 0.05  # of the average pace: slower than this is not worth calling an improvement
+_STILL_MOVING = 0.1  # of the average pace: slower than this is not worth calling an improvement
 _STANDING = 1 / 3  # of the average pace: a stretch is flat if even an optimist sees less
 _LATE_CERTAINTY = 0.6  # of the critical shift: the curve as a whole has passed that already
 _LEVEL = 0.05  # of the range travelled: values this close are at the same level

@@ -122,6 +122,8 @@ class ProposalQueue:
             if isinstance(answer, AdvisorError):
                 self._warn(answer)
             else:
+                if answer.belief is not None:
+                    session.believe(answer.belief)
                 self._arrived.append(Admission(answer, advisor.asked_for, advisor.known))
         if many_slots(session):
             self._collect_stand_in(session)

@@ -13,24 +13,35 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raymimic import events
-from raymimic.advisor import Lessons, SearchEvidence, TrialRecord, lessons_note
+from raymimic.advisor import (
+    Lessons,
+    SearchEvidence,
+    TrialRecord,
+    belief_to_json,
+    describe_belief,
+    lessons_note,
+    starting_belief,
+)
 from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
 from raymimic.foreign import without_secrets
-from raymimic.records import Budget, Config, Mode, Proposal
+from raymimic.records import Belief, Budget, Config, Mode, Proposal
 from raymimic.search.state import Queued, SearchState
 from raymimic.space import SearchSpace
 from raymimic.summary import Journal
 
 logger = logging.getLogger(__name__)
 
+_BELIEFS_SAID = 6  # parameters in the first line on the screen
+
 
 @dataclass
 class Session:
     """One search. It begins once space, metric and mode are known; ``state`` is what it knows then.
 
-    ``lessons`` of an earlier search wait for that. Configurations are flat, as everywhere in this
-    room. Times in seconds; ``seconds_before`` was used before the last restore.
+    ``lessons`` of an earlier search and the user's ``belief`` wait for that. Configurations are
+    flat, as everywhere in this room. Times in seconds; ``seconds_before`` was used before the last
+    restore.
     """
 
     journal: Journal
@@ -38,6 +49,7 @@ class Session:
     instruction: str = ""
     lessons: Lessons | None = None
     space: SearchSpace | None = None
+    belief: Belief | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
     seconds_before: float = 0.0
@@ -88,7 +100,7 @@ class Session:
                 self.journal.ledger.path,
                 self.trials_total,
             )
-        self._state = SearchState(self.space, metric, mode, self.lessons)
+        self._state = SearchState(self.space, metric, mode, self.lessons, belief=self.belief)
         events.search(
             self.journal.append,
             metric=metric,
@@ -108,6 +120,18 @@ class Session:
             events.lessons(self.journal.append, name=name, note=note, text=text)
             logger.info("raymimic: %s", note)
             self.lessons = None  # the state keeps them
+        start = starting_belief(self.evidence())
+        self._note_belief("start", start)
+        logger.info("raymimic: %s.", describe_belief(start, _BELIEFS_SAID))
+
+    def believe(self, belief: Belief) -> None:
+        """Keep what the model says of the optimum's place; it takes the place of what it said."""
+        self.state.model_belief = belief
+        self._note_belief("llm", belief)
+
+    def _note_belief(self, source: str, belief: Belief) -> None:
+        text, plain = describe_belief(belief), belief_to_json(belief)
+        events.belief(self.journal.append, source=source, text=text, belief=plain)
 
     # -- budget --------------------------------------------------------------------------------
 

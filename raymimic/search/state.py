@@ -14,7 +14,7 @@ from typing import Any
 from raymimic.advisor import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
-from raymimic.records import Budget, Config, Mode, Proposal
+from raymimic.records import Belief, Budget, Config, Mode, Proposal
 from raymimic.search.archive import BLOCK, fitting, packed, packed_blocks, shown, unpacked
 from raymimic.space import SearchSpace
 
@@ -58,6 +58,8 @@ class SearchState:
     drops: deque[str] = field(default_factory=lambda: deque(maxlen=DROPS_KEPT))
     started: int = 0
     next_id: int = 0
+    belief: Belief | None = None
+    model_belief: Belief | None = None
     _ended_at: dict[str, int] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _blocks: dict[int, bytes] = field(default_factory=dict)  # of ended trials, for `packed_blocks`
@@ -243,7 +245,7 @@ class SearchState:
         ended, running = tuple(self.ended), tuple(self.running.values())
         queued = tuple(waiting.proposal.config for waiting in self.queue)
         by_user = sum(waiting.proposal.source == "user" for waiting in self.queue)
-        drops = tuple(self.drops)
+        drops, model_belief = tuple(self.drops), self.model_belief
 
         def build() -> SearchEvidence:
             return SearchEvidence(
@@ -258,6 +260,8 @@ class SearchState:
                 drops=drops,
                 lessons=self.lessons,
                 queued_by_user=by_user,
+                belief=self.belief,
+                model_belief=model_belief,
             )
 
         return build

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from raymimic import HeuristicAdvisor, SearchEvidence
+from raymimic import HeuristicAdvisor, SearchEvidence, TrialRecord
 from raymimic.advisor import KnobState, build_adjust_request, build_judge_request, build_request
 from raymimic.advisor.cures import CURES, REGULARISER, Turn, cures_for, turned
-from raymimic.curves import Diagnosis, Signal
+from raymimic.curves import Curve, Diagnosis, Signal
 from raymimic.space import FloatRange, SearchSpace
 from raymimic.testing.runs import evidence as run_evidence
 from raymimic.testing.trials import case
@@ -39,7 +39,7 @@ WORDS = {
 
 
 def line_for(system: str, kind: str) -> str:
-    """What a system prompt says of a diagnosis, after its name."""
+    """What a prompt says of a diagnosis, after its name."""
     part = system.partition("What experience supports")[2].partition("\n\n")[0]
     heading = re.escape(CURES[kind].heading)
     found = [
@@ -49,6 +49,14 @@ def line_for(system: str, kind: str) -> str:
     ]
     assert len(found) == 1, (kind, part)
     return found[0]
+
+
+def asked(space: SearchSpace) -> str:
+    """What a model is shown once a training has reported more than once."""
+    config = {name: dimension.from_unit(0.5) for name, dimension in space.dimensions.items()}
+    curve = Curve([1, 2], {"loss": [1.0, 0.5]})
+    trial = TrialRecord("t", config, "done", "llm", score=0.5, curve=curve)
+    return build_request(SearchEvidence(space, "loss", "min", (trial,)), 1).user
 
 
 def told_moves(line: str) -> dict[str, bool]:
@@ -103,7 +111,7 @@ def test_both_questions_about_running_trainings_turn_a_knob_the_same_way(kind):
 @pytest.mark.parametrize("kind", CURES)
 def test_a_new_configuration_is_told_what_the_rules_change_in_their_order(kind):
     space = SearchSpace(dict.fromkeys(WORDS, FloatRange(1e-4, 1.0)))
-    line = line_for(build_request(SearchEvidence(space, "loss", "min"), 1).system, kind)
+    line = line_for(asked(space), kind)
     wanted: dict[str, str] = {}
     for remedy in cures_for(kind):
         if remedy.role in WORDS:
@@ -116,7 +124,7 @@ def test_a_new_configuration_is_told_what_the_rules_change_in_their_order(kind):
 def test_a_plateau_wants_a_lower_rate_whoever_is_asked():
     space = SearchSpace({"lr": FloatRange(1e-4, 1.0)})
     assert [r.direction for r in cures_for("plateau") if r.role == "learning_rate"] == [-1]
-    searched = build_request(SearchEvidence(space, "loss", "min"), 1).system
+    searched = asked(space)
     assert "a lower learning rate" in line_for(searched, "plateau")
     for request in (build_judge_request(judge_evidence()), build_adjust_request(run_evidence())):
         assert told_moves(line_for(request.system, "plateau")) == {"lr": False}
@@ -132,7 +140,7 @@ def test_a_net_that_never_left_chance_wants_a_higher_rate_where_that_is_low():
 def test_only_what_the_space_has_is_told_and_the_usual_where_a_name_tells_nothing():
     def told(*names: str) -> str:
         space = SearchSpace(dict.fromkeys(names, FloatRange(1e-4, 1.0)))
-        return build_request(SearchEvidence(space, "loss", "min"), 1).system
+        return asked(space)
 
     assert line_for(told("lr"), "overfitting") == "a lower learning rate."
     assert line_for(told("num_leaves"), "ceiling") == "more leaves."

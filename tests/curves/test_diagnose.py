@@ -47,6 +47,15 @@ BINARY = {
     "train_loss": [0.69, 0.5, 0.38, 0.28, 0.2, 0.15, 0.11, 0.08, 0.06, 0.05],
     "val_loss": [0.5, 0.38, 0.32, 0.30, 0.302, 0.31, 0.316, 0.324, 0.332, 0.34],
 }
+# The training loss of a recurrent net with too high a learning rate, setting 444 of TaskSet's
+# imdb_patch32_GRU128_bs128.
+BLOWN_UP = [
+    0.887, 0.916, 0.865, 0.772, 1.051, 3.457, 1.118, 1.666, 1.041, 1.025, 2.142, 1.491, 0.694,
+    0.777, 0.979, 0.968, 1.653, 2.339, 1.81, 0.983, 0.929, 1.65, 0.901, 1.146, 0.969, 1.275,
+    0.793, 0.763, 1.183, 0.845, 1.186, 1.11, 0.83, 0.95, 0.875, 0.73, 0.758, 0.922, 0.71, 0.749,
+    0.715, 0.737, 0.705, 0.782, 0.685, 0.678, 0.703, 0.69, 0.717, 0.669,
+]  # fmt: skip
+
 CASES: dict[str, tuple[dict, list[tuple[str, int | None]]]] = {
     "ten-class overfit": (DOCS, [("overfitting", 3)]),
     "binary overfit": (BINARY, [("overfitting", 4)]),
@@ -238,6 +247,17 @@ CASES: dict[str, tuple[dict, list[tuple[str, int | None]]]] = {
     "stuck at chance": (
         {"train_loss": 0.693 + 1e-4 * noise(20, 1), "val_loss": 0.693 + 1e-4 * noise(20, 2)},
         [("stuck", 1)],
+    ),
+    "a descent that has come to rest": (
+        {
+            "train_loss": 0.678 + 0.0141 * np.exp(-E50 / 9),
+            "val_loss": 0.679 + 0.0141 * np.exp(-E50 / 9),
+        },
+        [("plateau", 27)],
+    ),
+    "a loss that blew up for a while is not underfitting": (
+        {"train_loss": BLOWN_UP, "val_loss": [value + 0.01 for value in BLOWN_UP]},
+        [("oscillating", 6)],
     ),
     "exactly constant": ({"val_loss": [0.693] * 4}, [("stuck", 1)]),
     "healthy regression": (

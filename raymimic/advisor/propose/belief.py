@@ -15,6 +15,7 @@ from raymimic.advisor.propose.practice import (
     optimizer_kind,
     practice_of,
 )
+from raymimic.foreign import name_text
 from raymimic.records import Belief, Leaning, Place
 from raymimic.space import Normal, SearchSpace
 
@@ -114,8 +115,10 @@ def _between(axis: Axis, centre: float, low: float, high: float, source: str) ->
 
 def describe(belief: Belief, limit: int | None = None) -> str:
     """Say in one line where the optimum is believed to be; ``limit`` parameters at most."""
-    parts = [f"{name} {_places_text(found)}" for name, found in belief.places.items()]
-    parts += [f"{name} {_leaning_text(leaning)}" for name, leaning in belief.leanings.items()]
+    parts = [f"{name_text(name)} {_places_text(found)}" for name, found in belief.places.items()]
+    parts += [
+        f"{name_text(name)} {_leaning_text(leaning)}" for name, leaning in belief.leanings.items()
+    ]
     if not parts:
         return "nothing is known of where the optimum lies"
     shown = parts[:limit]
@@ -137,14 +140,15 @@ def _places_text(places: Sequence[Place]) -> str:
     texts = []
     for place in places:
         low, high = interval_of(place)
-        given = f" with {place.given[1]}" if place.given else ""
+        low = max(low, 0.0) if place.centre >= 0.0 else low  # as far as numbers are told
+        given = f" with {name_text(place.given[1])}" if place.given else ""
         texts.append(f"{place.centre:.4g} ({low:.3g} to {high:.3g}){given}")
     return " or ".join(dict.fromkeys(texts))
 
 
 def _leaning_text(leaning: Leaning) -> str:
     best = max(leaning.weights.values())
-    return "or ".join(f"{label} " for label, w in leaning.weights.items() if w == best).strip()
+    return " or ".join(name_text(label) for label, w in leaning.weights.items() if w == best)
 
 
 def belief_to_json(belief: Belief) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class GaussianProcess:
 
     ``values``: lower is better, any scale. Length scales and noise are those of the largest
     posterior density (gradient: Rasmussen & Williams 2006, equation 5.9). ``unordered`` says which
-    axes are categories: unlike ones are 1 apart.
+    axes are categories: unlike ones are 1 apart. ``explained`` is the share of the values' variance
+    that is not noise.
     """
 
     def __init__(self, points: Floats, values: Floats, unordered: npt.NDArray[np.bool_]) -> None:
@@ -40,6 +41,7 @@ class GaussianProcess:
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
         self._lengths, self._noise = self._fitted()
+        self.explained = 1.0 - self._noise
         self._condition()
 
     def _fitted(self) -> tuple[Floats, float]:

@@ -50,6 +50,11 @@ def opinions(evidence: SearchEvidence) -> list[Opinion]:
     return [replace(o, belief=said.over(o.belief), who=f"you and {o.who}") for o in found]
 
 
+def starting_belief(evidence: SearchEvidence) -> Belief:
+    """Give what is believed before any result: by the user, else by lessons, else by practice."""
+    return opinions(evidence)[-1].belief
+
+
 def openings(evidence: SearchEvidence) -> list[Guess]:
     """Give the first configurations: the centre of each belief, and what an earlier search found.
 

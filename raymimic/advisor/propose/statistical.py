@@ -23,7 +23,11 @@ from raymimic.advisor.propose.prior import Prior, Priors
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
-"""The belief's exponent with one result; it falls with 1 / results."""
+"""The belief's exponent with one result; it falls with 1 / results, as far as the model of the
+scores explains them: what is noise overrules no belief."""
+
+_OPENING = 10
+"""First guesses that were not made yet are made while fewer configurations are known."""
 
 _FITTED = 120
 """Only the best half and the latest half of so many trials are fitted, so that it stays fast."""
@@ -34,9 +38,6 @@ _PENDING = 100
 _SPACING = 0.5
 """Of the mean spacing of the trials, were they spread evenly, a new one keeps this much away from
 each in one parameter at least: nearer ones would tell the same, for the price of a whole trial."""
-
-_NEAR_EACH = 3
-"""Of so many proposals in a row one may be as near to a known trial as the model likes."""
 
 _PARENTS = 3
 _SHOWN = 3
@@ -52,7 +53,7 @@ _LAST = 1e6
 _REACH = 0.6
 """Length scale, in unit coordinates, of what is taken for known before a model can say."""
 
-_NEW = 0.3
+_NEW = 0.7
 """Share of the variance from which on a place counts as new: what is farther away is no better."""
 
 
@@ -63,6 +64,11 @@ class StatisticalAdvisor:
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
     forecast, running ones as pending. Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
+
+    >>> from raymimic import FloatRange, SearchEvidence, SearchSpace, StatisticalAdvisor
+    >>> evidence = SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min")
+    >>> len(StatisticalAdvisor(seed=0).propose(evidence, 2).proposals)
+    2
     """
 
     name = "statistical"
@@ -87,11 +93,9 @@ def opening_proposals(evidence: SearchEvidence, n: int) -> list[Proposal]:
     """Give the first guesses that are still to be made, at most ``n``."""
     space = evidence.space
     taken = {space.key(config) for config in evidence.known}
-    started = len(evidence.known) - evidence.given
-    guesses = openings(evidence)
-    if started >= len(guesses):
+    if len(taken) >= _OPENING:
         return []
-    due = {space.key(guess.config): guess for guess in guesses}
+    due = {space.key(guess.config): guess for guess in openings(evidence)}
     new = [guess for key, guess in due.items() if key not in taken]
     return [Proposal(guess.config, guess.reason, source="heuristic") for guess in new[:n]]
 
@@ -115,15 +119,15 @@ class _Search:
         pending = evidence.pending
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
-        self._count = len(evidence.known)
         values = told(evidence)
         rows = kept(values, _FITTED)
         self._trials = [evidence.trials[row] for row in rows]
         self._values = np.array([values[row] for row in rows], dtype=np.float64)
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
-        self._weight = _BELIEF / max(1, len(evidence.trials))
         self._model = self._fitted()
+        explained = 1.0 if self._model is None else self._model.explained
+        self._weight = _BELIEF / max(1.0, explained * len(evidence.trials))
 
     def _encoded(self, configs: Iterable[Config]) -> Floats:
         rows = [[axis.unit(config[axis.name]) for axis in self._axes] for config in configs]
@@ -147,7 +151,6 @@ class _Search:
                 break
             found.append(Proposal(chosen.config, self._reason(chosen), source="statistical"))
             self._taken.add(self._space.key(chosen.config))
-            self._count += 1
             self._pending = np.vstack([self._pending, chosen.units])
             if self._model is not None:
                 self._model.expect(chosen.units[None])
@@ -165,7 +168,7 @@ class _Search:
             )
             gains = self._gains(units)
             worth = gains + self._weight * self._prior.log_density(units)
-            if self._model is not None and self._count % _NEAR_EACH:
+            if self._model is not None and self._coarse:
                 worth[self._crowded(units)] -= _LAST
             for row in np.argsort(-worth, kind="stable"):
                 config = self._config(units[row])
@@ -173,6 +176,16 @@ class _Search:
                     gain = None if self._model is None else float(gains[row])
                     return _Chosen(config, units[row], gain)
         return None
+
+    @property
+    def _coarse(self) -> bool:
+        """Whether small steps teach nothing: too few results, or two of them are the very same.
+
+        With fewer results than parameters no model can tell which way is down. Equal scores of
+        different configurations say that what differs between them is not seen.
+        """
+        scores = [trial.score for trial in self._trials if trial.score is not None]
+        return len(scores) < len(self._axes) or len(set(scores)) < len(scores)
 
     def _crowded(self, units: Floats) -> npt.NDArray[np.bool_]:
         """Say which candidates lie too near to a known configuration to tell something new."""
@@ -207,7 +220,7 @@ class _Search:
             text = f"expected improvement {gain:.2g} sd over the best {score}"
         if best is not None:
             text += f"; {self._changes(best, chosen)}"
-        return f"{text}; belief from {self._sources}"
+        return f"{text}; belief from {self._sources}, to the power {self._weight:.2g}"
 
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
@@ -13,6 +15,7 @@ from raymimic.summary import last_line
 
 _RATIONALE_CHARS = 200
 _ERROR_CHARS = 300
+_COPIES_SHOWN = 3
 _TAIL = 3  # epochs that "the end" averages over
 
 
@@ -21,8 +24,18 @@ def config_text(space: SearchSpace, config: Config) -> str:
     return json_line(_brief(space, config))
 
 
-def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: TrialRecord) -> str:
-    """Several lines about an ended trial; ``best`` is the trial to compare it with."""
+def trial_text(
+    evidence: SearchEvidence,
+    trial: TrialRecord,
+    rank: str,
+    *,
+    best: TrialRecord,
+    copies: Sequence[TrialRecord] = (),
+) -> str:
+    """Several lines about an ended trial; ``best`` is the trial to compare it with.
+
+    ``copies`` are later trials with the very same curve.
+    """
     lines = [
         f"## trial {name_text(trial.trial_id)}: {rank}",
         f"config {config_text(evidence.space, trial.config)}",
@@ -36,10 +49,13 @@ def trial_text(evidence: SearchEvidence, trial: TrialRecord, rank: str, best: Tr
         lines.append(f"repaired: {quote('; '.join(trial.repairs), _RATIONALE_CHARS)}")
     if trial.error:
         lines.append(f"error: {quote(last_line(trial.error), _ERROR_CHARS)}")
-    if trial.diagnosis is not None:
+    lines += [_copy(evidence.space, trial, copy) for copy in copies[:_COPIES_SHOWN]]
+    signals = trial.diagnosis.signals if trial.diagnosis else ()
+    if signals:
         names = [evidence.metric, *(trial.curve.columns if trial.curve else ())]
-        said = told_of(names, trial.diagnosis.text)
-        lines.append(f"diagnosis: {said}{_ending(trial, evidence)}")
+        said = told_of(names, "; ".join(signal.text for signal in signals))
+        lines.append(f"diagnosis: {said}")
+    lines += _ending(trial, evidence)
     return "\n".join(lines + curve_lines(trial, evidence.metric))
 
 
@@ -81,12 +97,20 @@ def jitter(trial: TrialRecord, metric: str) -> float | None:
     return float(abs(values[-1] - values[-_TAIL:].mean()))
 
 
-def _ending(trial: TrialRecord, evidence: SearchEvidence) -> str:
+def _copy(space: SearchSpace, trial: TrialRecord, copy: TrialRecord) -> str:
+    """Say that another trial came to the very same, and what therefore did not matter."""
+    said = f"trial {name_text(copy.trial_id)} has the very same curve"
+    changed = _changes(space, trial, copy)
+    return f"{said}; what differs did not matter: {', '.join(changed)}" if changed else said
+
+
+def _ending(trial: TrialRecord, evidence: SearchEvidence) -> list[str]:
     values = _finite(trial, evidence.metric)
     if values is None or values.size < 2 * _TAIL:
-        return ""
+        return []
     best = values.min() if evidence.mode == "min" else values.max()
-    return f"; its best was {number(best)}, the mean of its last 3 {number(values[-_TAIL:].mean())}"
+    mean = number(values[-_TAIL:].mean())
+    return [f"its best epoch had {number(best)}, the mean of its last 3 is {mean}"]
 
 
 def _finite(trial: TrialRecord, metric: str) -> np.ndarray | None:
@@ -106,13 +130,18 @@ def _value_at(best: TrialRecord | None, metric: str, trial: TrialRecord) -> floa
 
 def _difference(space: SearchSpace, best: TrialRecord, trial: TrialRecord) -> str:
     """Each changed setting as "name best -> this"; empty where most changed or none."""
-    before, after = _brief(space, best.config), _brief(space, trial.config)
-    changed = [name for name in after if before[name] != after[name]]
-    if len(changed) > max(3, len(after) // 2):
-        return ""
-    return ", ".join(
-        f"{name_text(n)} {json_line(before[n])} -> {json_line(after[n])}" for n in changed
-    )
+    changed = _changes(space, best, trial)
+    return "" if len(changed) > max(3, len(space.dimensions) // 2) else ", ".join(changed)
+
+
+def _changes(space: SearchSpace, one: TrialRecord, other: TrialRecord) -> list[str]:
+    """Each setting in which two trials differ, as "name one -> other"."""
+    before, after = _brief(space, one.config), _brief(space, other.config)
+    return [
+        f"{name_text(n)} {json_line(before[n])} -> {json_line(after[n])}"
+        for n in after
+        if before[n] != after[n]
+    ]
 
 
 def _brief(space: SearchSpace, config: Config) -> dict[str, object]:

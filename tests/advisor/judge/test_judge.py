@@ -254,7 +254,7 @@ def test_rules_keep_to_bounds_and_rest_for_a_quarter_of_a_training():
     assert by_rule(flat(), redirects=(past(14),)).action == "redirect"
     assert by_rule(flat(), redirects=(past(10, verdict="worse"),)).action == "continue"
     assert by_rule(flat(), knobs=()).reason == "no knob can be turned now"
-    falling = Curve(range(1, 25), {"loss": [1.0 / e for e in range(1, 25)]})
+    falling = Curve(range(1, 25), {"loss": [e**-0.5 for e in range(1, 25)]})
     assert by_rule(falling).action == "continue"
     for redirects, action in (((), "redirect"), ((past(1),), "continue")):  # how long is unknown
         asked = evidence(case(curve=flat(), redirects=redirects), length=0)

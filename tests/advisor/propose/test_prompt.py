@@ -109,9 +109,9 @@ def test_comparisons_a_reader_would_make_by_eye_are_made():
     queued = ({"lr": 0.5, "width": 9, "norm": SPACE.dimensions["norm"].values[2]},)
     running = trial(3, config=good.config, status="running", score=None, curve=partial)
     shown = user([good, noisy], running=(running,), queued=queued)
-    assert 'norm: null 0.6 (1x), "batch" 0.3 (1x), "[1, 2]" on its way' in shown
+    assert 'norm: null 0.6 (1x); "batch" 0.3 (1x); "[1, 2]" on its way' in shown
     assert 'differs from the best in: norm "batch" -> null' in shown
-    assert "its best was 0.3, the mean of its last 3 0.6" in shown
+    assert "its best epoch had 0.3, the mean of its last 3 is 0.6" in shown
     assert "2 of 2 ended worse than you expected (median error 0.35)" in shown
     assert "val_loss 1:0.9 2:0.7 (the best trial had 0.8 at that epoch)" in shown
     assert "at the end: val_acc 0.9" in shown

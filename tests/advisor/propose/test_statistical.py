@@ -122,8 +122,8 @@ def test_a_finite_space_is_used_up_and_no_more_is_proposed() -> None:
 
 
 def test_reasons_say_what_is_expected_what_changes_and_whose_belief_it_is() -> None:
-    (proposal,) = ask(known(9))
-    ranked = known(9).ranked()
+    (proposal,) = ask(known(12))
+    ranked = known(12).ranked()
     assert proposal.source == "statistical"
     assert proposal.rationale.startswith("expected improvement ")
     assert f"sd over the best {ranked[0].score:.4g}; " in proposal.rationale

@@ -1,0 +1,132 @@
+"""All trials at a glance, as a model reads them: copies, luck, and what each choice reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import pairwise
+from statistics import fmean, median
+
+from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.curve_text import number
+from raymimic.advisor.propose.trial_text import config_text, jitter, score_text
+from raymimic.advisor.text import fit
+from raymimic.foreign import json_line, name_text
+from raymimic.space import Choice
+
+_CHOICES_CHARS = 1_500
+_JUMPS_NEEDED = 4  # fewer trials say little about luck
+
+_UNBEATEN = 5
+"""So many trials that did not beat the first one make it likely that it is near the optimum."""
+
+
+class Field:
+    """The ended trials without copies. A copy has the very same curve as an earlier trial.
+
+    ``ranked`` are the scored ones, best first, ``ranks`` their places from 1 by trial id.
+    """
+
+    def __init__(self, evidence: SearchEvidence) -> None:
+        self.evidence = evidence
+        self.copies = _copies(evidence.trials)
+        self._copied = {copy.trial_id for found in self.copies.values() for copy in found}
+        self.ranked = [trial for trial in evidence.ranked() if not self.is_copy(trial)]
+        self.ranks = {trial.trial_id: rank for rank, trial in enumerate(self.ranked, start=1)}
+
+    def is_copy(self, trial: TrialRecord) -> bool:
+        """Whether an earlier trial has the same curve."""
+        return trial.trial_id in self._copied
+
+    @cached_property
+    def has_curves(self) -> bool:
+        """Whether trials report more than once."""
+        trials = (*self.evidence.trials, *self.evidence.running)
+        return any(trial.curve is not None and len(trial.curve) > 1 for trial in trials)
+
+
+def _copies(trials: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """Give the later trials with a trial's very curve by the trial's id.
+
+    A single report may be the same by chance, two and more in all columns are not.
+    """
+    first: dict[tuple[bytes, ...], TrialRecord] = {}
+    found: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        curve = trial.curve
+        if curve is None or len(curve) < 2:
+            continue
+        key = (curve.epochs.tobytes(), *(values.tobytes() for values in curve.columns.values()))
+        original = first.setdefault(key, trial)
+        if original is not trial:
+            found.setdefault(original.trial_id, []).append(trial)
+    return found
+
+
+def best_lines(field: Field) -> list[str]:
+    """The best trial, and how much of a difference between scores is luck."""
+    evidence = field.evidence
+    if not field.ranked:
+        return ["No trial has ended with a score yet."]
+    best = field.ranked[0]
+    settings = config_text(evidence.space, best.config)
+    metric, trial = name_text(evidence.metric), name_text(best.trial_id)
+    lines = [f"{metric} {score_text(evidence, best)} in trial {trial}: {settings}"]
+    if best is evidence.trials[0] and len(evidence.trials) > _UNBEATEN:
+        lines.append(
+            f"It was the first of {len(evidence.trials)}; that none beats it says that it is near "
+            "the optimum, not that the others taught nothing."
+        )
+    jumps = [found for t in field.ranked if (found := jitter(t, evidence.metric)) is not None]
+    if len(jumps) >= _JUMPS_NEEDED:
+        lines.append(
+            f"A last epoch lies {number(median(jumps))} from the mean of its last three (median "
+            "over trials): smaller differences between scores are luck."
+        )
+    return [*lines, *_repeats(evidence)]
+
+
+def _repeats(evidence: SearchEvidence) -> list[str]:
+    """Say how much scores of the same configuration differ, where one was trained twice."""
+    scores: dict[tuple[int, ...], list[float]] = {}
+    for trial in evidence.trials:
+        if trial.score is not None and not trial.stopped:
+            scores.setdefault(evidence.space.key(trial.config), []).append(trial.score)
+    gaps = [abs(a - b) for found in scores.values() for a, b in pairwise(found)]
+    if not gaps:
+        return []
+    return [
+        f"The same configuration trained again differed by {number(fmean(gaps))} (mean of "
+        f"{len(gaps)}): smaller differences between scores are luck."
+    ]
+
+
+def choice_lines(field: Field) -> list[str]:
+    """Best and median score of each value of each choice, and the values that nobody tried."""
+    evidence = field.evidence
+    if not field.ranked:
+        return []
+    pending = evidence.pending
+    lines = []
+    for name, dimension in evidence.space.dimensions.items():
+        if isinstance(dimension, Choice) and len(dimension.values) <= 10:
+            due = {dimension.index(config[name]) for config in pending}
+            lines.append(f"{name_text(name)}: {_reached(field.ranked, name, dimension, due)}")
+    return fit(lines, _CHOICES_CHARS)
+
+
+def _reached(ranked: list[TrialRecord], name: str, choice: Choice, due: set[int]) -> str:
+    scores: dict[int, list[float]] = {index: [] for index in range(len(choice.values))}
+    for trial in ranked:
+        scores[choice.index(trial.config[name])].append(trial.score or 0.0)
+    parts = []
+    for index, value in enumerate(choice.values):
+        found, shown = scores[index], json_line(choice.show(value))
+        if len(found) > 1:
+            best, middle = number(found[0]), number(median(found))
+            parts.append(f"{shown} best {best}, median {middle} ({len(found)}x)")
+        elif found:
+            parts.append(f"{shown} {number(found[0])} (1x)")
+        else:
+            parts.append(f"{shown} {'on its way' if index in due else 'untried'}")
+    return "; ".join(parts)
