@@ -158,8 +158,7 @@ class LLMSearcher(Searcher):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
         samples: int = spec.get("num_samples") or _NO_LIMIT
-        limited = 0 < samples < _NO_LIMIT
-        session.trials_total = session.trials_started + samples if limited else None
+        session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
         self._summarised = False
         session.seconds_total = spec.get("time_budget_s")
         self._space = self._space or offered
@@ -298,8 +297,7 @@ class LLMSearcher(Searcher):
         if self._summarised:
             return self.summary()
         self._summarised = True
-        if session.begun:
-            session.note_unfinished()
+        session.note_unfinished()
         text = self.summary()
         events.summary(session.journal.append, text=text)
         self.ledger.flush()
