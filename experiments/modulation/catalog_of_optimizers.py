@@ -66,7 +66,9 @@ def _of_torch() -> Iterator[Make]:
         yield Make(name, _one(kind, lr=1e-2), model, "closure" if name == "LBFGS" else "")
     yield Make("Adam, foreach", _one(optim.Adam, lr=1e-2, foreach=True), _dense)
     yield Make("AdamW, fused", _one(optim.AdamW, lr=1e-2, fused=True), _dense)
-    yield Make("Adam, rate a tensor", lambda m: [optim.Adam(m.parameters(), torch.tensor(1e-2))], _dense)
+    yield Make(
+        "Adam, rate a tensor", lambda m: [optim.Adam(m.parameters(), torch.tensor(1e-2))], _dense
+    )
     if hasattr(optim, "Muon"):
         yield Make("[Muon, AdamW], a list", _muon_and_adamw, _dense)
 
@@ -83,20 +85,23 @@ _SMALL: dict[str, Callable[[Any], list[Make]]] = {
         Make(f"schedulefree {name}", _one(getattr(library, name), lr=1e-2), _dense)
         for name in ("AdamWScheduleFree", "SGDScheduleFree", "RAdamScheduleFree")
     ],
-    "lion_pytorch": lambda library: [Make("lion_pytorch Lion", _one(library.Lion, lr=1e-3), _dense)],
+    "lion_pytorch": lambda library: [
+        Make("lion_pytorch Lion", _one(library.Lion, lr=1e-3), _dense)
+    ],
 }
 
 
 def _of_pytorch_optimizer() -> Iterator[Make]:
     library = importlib.import_module("pytorch_optimizer")
-    own = set(library.OPTIMIZERS)
-    for name in sorted(own - _NO_FIT):
-        kind = library.OPTIMIZERS[name]
+    for name in sorted(set(library.get_supported_optimizers()) - _NO_FIT):
+        kind = library.load_optimizer(name)
         if kind.__module__.startswith("pytorch_optimizer"):
             graph = name in ("sophiah", "adahessian")
             closure: Literal["", "graph"] = "graph" if graph else ""
             settings = {"num_iterations": 100} if name == "ranger21" else {}
-            yield Make(f"pytorch_optimizer {kind.__name__}", _one(kind, **settings), _dense, closure)
+            yield Make(
+                f"pytorch_optimizer {kind.__name__}", _one(kind, **settings), _dense, closure
+            )
     yield Make(
         "pytorch_optimizer Lookahead(AdamW)",
         lambda m: [library.Lookahead(optim.AdamW(m.parameters(), lr=1e-2), k=3)],

@@ -190,7 +190,10 @@ class Modulator:
         self._judge(bool(broken))
         decided = self._decide(broken) if ranks.leads() else Decision()  # `shared` gives rank 0's
         decision, record.failures = ranks.shared((decided, record.failures))
-        record.losses_undone += 1 if decision.undo and readings.loss else -record.losses_undone
+        if not readings.loss:
+            record.losses_undone = 0
+        elif decision.undo:
+            record.losses_undone += 1
         if decision.undo:
             self._undo(decision)
         elif not decision.wait:

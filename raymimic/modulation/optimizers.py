@@ -40,7 +40,7 @@ class Optimizers:
 
     def __init__(self, given: Optimizer | Sequence[Optimizer]) -> None:
         several = isinstance(given, (list, tuple))
-        self.given: list[Optimizer] = list(given) if several else [given]  # type: ignore[arg-type, list-item]
+        self.given: list[Optimizer] = list(given) if several else [given]
         if not self.given:
             raise ValueError("there must be an optimizer to steer, and the list is empty")
         for optimizer in self.given:

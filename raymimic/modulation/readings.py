@@ -36,7 +36,8 @@ def read(metrics: Mapping[str, Any], metric: str) -> Readings:
     """
     numbers: dict[str, float] = {}
     gaps: dict[str, str] = {}
-    loss, by_class = "", ()
+    by_class: tuple[float, ...] = ()
+    loss = ""
     for name, value in metrics.items():
         if name == CLASS_ACCURACY:
             by_class = _by_class(value)
