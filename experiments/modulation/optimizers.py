@@ -81,6 +81,7 @@ class Training:
             return loss
 
         if self._closure == "closure":
+            closure()  # SAM expects gradients to be there
             take: Callable[..., Any] = (self.modulator or self.optimizers[0]).step
             take(closure)
             return

@@ -44,8 +44,12 @@ def put_back(kept: Any, present: Any = None) -> Any:
         fill(present, kept)
         return present
     if isinstance(kept, dict):
-        now = present if isinstance(present, dict) else {}
-        return {key: put_back(entry, now.get(key)) for key, entry in kept.items()}
+        if not isinstance(present, dict):
+            return copy_of(kept)
+        entries = {key: put_back(entry, present.get(key)) for key, entry in kept.items()}
+        present.clear()  # and not replaced: it may be of a kind of its own
+        present.update(entries)
+        return present
     return copy_of(kept)
 
 

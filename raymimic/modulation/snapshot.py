@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -32,7 +33,8 @@ _SETTINGS = frozenset(
 """What a schedule, the user or a knob sets in a parameter group. The rest is the optimizer's own
 run state (Prodigy's estimate, the counts and the mode of schedule-free ones)."""
 
-_OWN = ("param_groups", "state", "defaults")
+_TORCHS = frozenset(vars(Optimizer([torch.zeros(1)], {})))
+"""Attributes of every optimizer: its groups and state, which are kept as such, and its hooks."""
 
 
 class ModelState:
@@ -124,7 +126,7 @@ class OptimizerState:
         self.counts = {
             key: copy_of(value)
             for key, value in vars(self.optimizer).items()
-            if key not in _OWN and not key.startswith("_") and plain(value)
+            if key not in _TORCHS and plain(value)
         }
 
     def restore(self) -> None:
