@@ -347,12 +347,12 @@ def verdict(
     write("verdict", epoch=epoch, kind=kind, before=before, after=after, noise=noise)
 
 
-def rollback(write: Write, *, epoch: int, unadvised: bool) -> None:
-    """A training was put back to the start of an interval.
+def rollback(write: Write, *, epoch: int, unadvised: bool, reason: str) -> None:
+    """A training was put back to the start of an interval; ``reason`` says in words why.
 
     ``unadvised``: it broke down under no adjustment, and goes on with a lower learning rate.
     """
-    write("rollback", epoch=epoch, unadvised=unadvised)
+    write("rollback", epoch=epoch, unadvised=unadvised, reason=reason)
 
 
 def resumed(write: Write, *, epoch: int) -> None:

@@ -125,21 +125,22 @@ class Verdict:
     noise: float | None
 
 
-def judge(curve: Curve, metric: str, mode: Mode, epoch: int) -> Verdict:
+def judge(curve: Curve, metric: str, mode: Mode, epoch: int, *, broken: bool = False) -> Verdict:
     """Compare the metric at the curve's end with that at ``epoch``, where the interval began.
 
     A change is real beyond two standard deviations of the noise up to ``epoch``; with fewer than
-    three values, beyond twice their spread. Not finite after the interval is worse whatever was
-    before.
+    three values, beyond twice their spread. Broken or infinite after the interval is worse whatever
+    was before; without a value nothing is known.
     """
     after = curve.final(metric)
     known = finite_values(curve, metric, epoch)
     before = float(known[-1]) if known.size else None
     noise = noise_of(known)
-    if after is None:
-        return Verdict("worse", before, None, noise)
-    if before is None or noise is None:
-        return Verdict("unknown", before, after, noise)
+    latest = curve.columns[metric][-1] if metric in curve.columns else math.nan
+    if broken or math.isinf(latest):
+        return Verdict("worse", before, None if broken else after, noise)
+    if math.isnan(latest) or after is None or before is None or noise is None:
+        return Verdict("unknown", before, None if math.isnan(latest) else after, noise)
     gain = before - after if mode == "min" else after - before
     if abs(gain) <= _BAND * noise:
         return Verdict("within noise", before, after, noise)
@@ -148,6 +149,8 @@ def judge(curve: Curve, metric: str, mode: Mode, epoch: int) -> Verdict:
 
 def finite_values(curve: Curve, metric: str, until: int | None = None) -> Floats:
     """The metric's finite values, up to an epoch if given."""
+    if metric not in curve.columns:
+        return np.empty(0)
     values = curve.columns[metric]
     wanted = np.isfinite(values)
     return values[wanted if until is None else wanted & (curve.epochs <= until)]

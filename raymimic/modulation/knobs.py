@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from torch import nn
-from torch.optim import Optimizer
+from torch import Tensor, nn
 
 from raymimic.advisor import KnobState
 from raymimic.modulation.blend import Blend
+from raymimic.modulation.optimizers import Optimizers, is_number
 from raymimic.records import Knob
 
 LR, WEIGHT_DECAY, DROPOUT = "lr", "weight_decay", "dropout"
@@ -46,7 +45,7 @@ class Knobs(Mapping[str, float]):
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizers: Optimizers,
         blend: Blend,
         declared: Mapping[str, Knob],
         *,
@@ -55,9 +54,11 @@ class Knobs(Mapping[str, float]):
     ) -> None:
         self._lr_change = lr_change
         self._own = {name: float(knob.value) for name, knob in declared.items()}
-        self._handles: dict[str, Handle] = {LR: _lr(optimizer, blend)}
-        if any("weight_decay" in group for group in optimizer.param_groups):
-            self._handles[WEIGHT_DECAY] = _weight_decay(optimizer)
+        self._handles: dict[str, Handle] = {}
+        if optimizers.rated:  # not where the optimizer finds its own, or reads it once at the start
+            self._handles[LR] = _lr(optimizers, blend)
+        if any(is_number(group.get("weight_decay")) for group in optimizers.groups):
+            self._handles[WEIGHT_DECAY] = _weight_decay(optimizers)
         rates = _Dropouts(model, most_dropout)
         if rates.places:
             meaning = _MEANINGS[DROPOUT]
@@ -139,9 +140,10 @@ def _mean(rates: list[float]) -> float:
     return rates[0] if len(set(rates)) == 1 else sum(rates) / len(rates)
 
 
-def _lr(optimizer: Optimizer, blend: Blend) -> Handle:
+def _lr(optimizers: Optimizers, blend: Blend) -> Handle:
     def scheduled() -> float:
-        return float(optimizer.param_groups[0]["lr"])
+        rated = optimizers.rated
+        return float(rated[0]["lr"]) if rated else 0.0
 
     def put(value: float) -> None:
         blend.lr_factor = value / scheduled() if scheduled() else 1.0
@@ -149,20 +151,25 @@ def _lr(optimizer: Optimizer, blend: Blend) -> Handle:
     return Handle(0.0, float("inf"), _MEANINGS[LR], lambda: scheduled() * blend.lr_factor, put)
 
 
-def _weight_decay(optimizer: Optimizer) -> Handle:
-    every = optimizer.param_groups
-    places = [place for place, group in enumerate(every) if "weight_decay" in group]
+def _weight_decay(optimizers: Optimizers) -> Handle:
+    every = optimizers.groups
+    places = [p for p, group in enumerate(every) if is_number(group.get("weight_decay"))]
     # Groups without weight decay (biases, norms) stay without, unless none has any.
     places = [place for place in places if every[place]["weight_decay"]] or places
-    first: list[Any] = [every[place]["weight_decay"] for place in places]
+    first = [float(every[place]["weight_decay"]) for place in places]
 
     # Looked up each time: an optimizer that loads its state gets new groups.
     def get() -> float:
-        return float(optimizer.param_groups[places[0]]["weight_decay"])
+        return float(optimizers.groups[places[0]]["weight_decay"])
 
     def put(value: float) -> None:
+        groups = optimizers.groups
         for place, own in zip(places, first, strict=True):
-            group = optimizer.param_groups[place]
-            group["weight_decay"] = value * own / first[0] if first[0] else value
+            wanted = value * own / first[0] if first[0] else value
+            held = groups[place]["weight_decay"]
+            if isinstance(held, Tensor):
+                held.fill_(wanted)
+            else:
+                groups[place]["weight_decay"] = wanted
 
     return Handle(0.0, _MOST_WEIGHT_DECAY, _MEANINGS[WEIGHT_DECAY], get, put)

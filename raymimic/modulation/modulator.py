@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -28,27 +28,37 @@ from raymimic.llm import LLM
 from raymimic.modulation import ranks
 from raymimic.modulation.asking import AdjusterInquiry, Outcome
 from raymimic.modulation.guard import Limits, finite_values, judge
+from raymimic.modulation.harmless import Harmless
 from raymimic.modulation.knobs import Knobs
+from raymimic.modulation.optimizers import Optimizers
+from raymimic.modulation.readings import Readings, read
 from raymimic.modulation.record import Record
 from raymimic.modulation.steering import Steering
+from raymimic.modulation.stepping import Stepping
 from raymimic.records import Knob, Mode
 
 logger = logging.getLogger(__name__)
+
+_LOSSES_UNDONE = 3
+"""Epochs in a row that are undone for a training loss that is not finite while the weights are
+fine; then it is taken for the loop's way of reporting, and not for a breakdown."""
 
 
 @dataclass(frozen=True)
 class Decision:
     """What rank 0 decided at an epoch's end; every rank carries it out alike.
 
-    ``undo``: back to the start of the interval; ``calm``: with a lower learning rate, since it
-    broke without any advice.
+    ``undo``: why the run goes back to the start of the interval, "" if it does not; ``calm``: with
+    a lower learning rate, since it broke without any advice. ``wait``: the interval goes on until
+    there is a metric to judge its adjustment by.
     """
 
     adjustment: Adjustment | None = None
     asked_epoch: int = 0
     dropped: tuple[str, ...] = ()
-    undo: bool = False
+    undo: str = ""
     calm: bool = False
+    wait: bool = False
 
 
 class Modulator:
@@ -68,7 +78,9 @@ class Modulator:
 
     Args:
         model: The model that is trained; DistributedDataParallel and compiled models, too.
-        optimizer: Any `torch.optim` optimizer of its parameters.
+        optimizer: An optimizer of its parameters (`torch.optim`'s, a subclass, a wrapper), or a
+            list of several, all of which `step` steps. What it does not hold, or holds with
+            ``requires_grad=False``, is never moved.
         llm: Who steers: "auto" (a model if there is a key in the environment, else the keyless
             rules), "none" (the keyless rules), "anthropic:MODEL", "openai:MODEL", an `LLM`, or any
             `Adjuster`.
@@ -87,14 +99,15 @@ class Modulator:
         run_id: This training's name in the ledger.
 
     Raises:
-        ValueError: model, optimizer, knobs or limits do not fit together.
+        ValueError: model, optimizer, knobs or limits do not fit together, or weights cannot be
+            steered (sharded, lazy without values, trained in less than 16 bits).
         LLMSetupError: ``llm`` names no model.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         *,
         llm: str | LLM | Adjuster = "auto",
         instruction: str = "",
@@ -112,13 +125,16 @@ class Modulator:
     ) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f'mode must be "min" or "max", got {mode!r}')
-        self._steering = Steering(model, optimizer, knobs or {}, limits or Limits(), ema)
+        optimizers = Optimizers(optimizer)
+        self._steering = Steering(model, optimizers, knobs or {}, limits or Limits(), ema)
         self._record = Record(metric, mode)
         self._instruction, self._epochs, self._seed = instruction, epochs, seed
         self._run_id = run_id
         adjuster = choose_adjuster(llm, seed=seed, timeout=timeout)
         self._inquiry = AdjusterInquiry(adjuster, waits=wait, timeout=timeout)
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
+        self._harmless = Harmless(self._note)
+        self._stepping = Stepping(self._steering, self._harmless, self._stepped)
         if ranks.leads():
             logger.info("raymimic: %s", describe_adjuster(adjuster))
         events.run(
@@ -141,47 +157,21 @@ class Modulator:
     ) -> Any:
         """Take one optimizer step with the adjustment under way; returns what the optimizer does.
 
-        With a ``scaler`` it is ``scaler.step(optimizer)`` (call ``scaler.update()`` yourself).
+        With a ``scaler`` it is ``scaler.step(optimizer)`` (call ``scaler.update()`` yourself). A
+        step that the scaler or a wrapper skips counts for nothing.
         """
-        optimizer, blend = self._steering.optimizer, self._steering.blend
-        if scaler is not None:
-            result = blend.step(lambda: scaler.step(optimizer))
-        elif closure is not None:
-            result = blend.step(lambda: optimizer.step(closure))
-        else:
-            result = blend.step(optimizer.step)
-        self._stepped()
-        return result
+        return self._stepping.step(closure, scaler)
 
     def attach(self) -> Callable[[], None]:
         """Steer every ``optimizer.step()`` from now on, for loops that take the steps themselves.
 
         `step` must not be called meanwhile. Steps that a gradient scaler skips do not count.
-        Returns a function that ends it; call it also where a step broke off with an error.
+        Returns a function that ends it; call it also where a step broke off with an error. Raises
+        ValueError for a list of optimizers.
         """
-        optimizer, blend = self._steering.optimizer, self._steering.blend
-
-        def before(*_: Any) -> None:
-            blend.before_step()
-
-        def after(*_: Any) -> None:
-            if blend.after_step():
-                self._stepped()
-
-        handles = [
-            optimizer.register_step_pre_hook(before),
-            optimizer.register_step_post_hook(after),
-        ]
-
-        def detach() -> None:
-            blend.abandon_step()
-            for handle in handles:
-                handle.remove()
-
-        return detach
+        return self._stepping.attach()
 
     def _stepped(self) -> None:
-        self._steering.anchors.average()
         self._record.steps += 1
 
     def epoch_end(self, metrics: Mapping[str, Any]) -> None:
@@ -189,18 +179,37 @@ class Modulator:
 
         ``metrics`` holds the metric and whatever else an advisor should see ("train_loss",
         "val_accuracy"), a number each; "class_accuracy" is a list, one validation accuracy a class.
-        Raises ValueError where the metric is missing. Under DistributedDataParallel all ranks must
-        call it, and rank 0's metrics decide.
+        A metric that is missing, NaN or no number is a gap: nothing is undone for it, and an
+        adjustment waits for its verdict. An epoch that leaves weights, optimizer or buffers NaN or
+        infinite is undone, and so is one whose training loss ("train_loss", "loss") is. Raises
+        nothing. Under DistributedDataParallel all ranks must call it, and rank 0's metrics decide.
         """
-        metrics, self._record.steps = ranks.shared((dict(metrics), self._record.steps))
-        if self._record.end_epoch(metrics):
+        with self._harmless.within("epoch_end"):
+            self._end_epoch(metrics)
+
+    def _end_epoch(self, metrics: Mapping[str, Any]) -> None:
+        record = self._record
+        readings = read(metrics, record.metric)
+        mine = (readings, self._broken(readings) if ranks.leads() else "", record.steps)
+        readings, broken, record.steps = ranks.shared(mine)
+        if not broken:
+            self._say_gaps(readings)
+        if record.end_epoch(readings, broken=bool(broken)):
             self._steering.anchors.keep_best()
-        self._judge()
-        mine = self._decide() if ranks.leads() else Decision()  # `shared` gives rank 0's
-        decision, self._record.failures = ranks.shared((mine, self._record.failures))
+        self._judge(bool(broken))
+        decided = self._decide(broken) if ranks.leads() else Decision()  # `shared` gives rank 0's
+        decision, record.failures = ranks.shared((decided, record.failures))
+        if not readings.loss:
+            record.losses_undone = 0
+        elif decision.undo:
+            record.losses_undone += 1
         if decision.undo:
             self._undo(decision)
-            return
+        elif not decision.wait:
+            self._go_on(decision)
+
+    def _go_on(self, decision: Decision) -> None:
+        """Begin a new interval, with the adjustment if there is one."""
         record, adjustment = self._record, decision.adjustment
         if adjustment is not None:
             record.reviewed(adjustment.review)
@@ -255,26 +264,65 @@ class Modulator:
 
     # -- at an epoch's end ---------------------------------------------------------------------
 
-    def _judge(self) -> None:
+    def _broken(self, readings: Readings) -> str:
+        """What broke in the epoch, in words; "" if nothing."""
+        found = self._steering.snapshot.broken_since()
+        if found or self._record.losses_undone < _LOSSES_UNDONE:
+            return found or readings.loss
+        self._harmless.say(
+            "loss",
+            "raymimic: %s again after %d epochs were undone for it, and the weights are fine; it "
+            "is taken as a gap from now on",
+            readings.loss,
+            _LOSSES_UNDONE,
+        )
+        return ""
+
+    def _say_gaps(self, readings: Readings) -> None:
+        for name, found in readings.gaps.items():
+            self._harmless.say(
+                f"gap {name}",
+                "raymimic: epoch_end() got no number for %r: %s. It is taken as a gap, this time "
+                "and from now on%s",
+                name,
+                found,
+                "; while there is none nothing is judged or adjusted (another one is named with "
+                "Modulator(..., metric=...))"
+                if name == self._record.metric
+                else "",
+            )
+
+    def _judge(self, broken: bool) -> None:
         """Write the verdict on the adjustment that acted in the interval that ended."""
         record = self._record
-        if record.open is not None:
-            verdict = judge(record.curve, record.metric, record.mode, record.open.epoch)
+        if record.open is not None and (broken or not record.awaited):
+            epoch = record.open.epoch
+            verdict = judge(record.curve, record.metric, record.mode, epoch, broken=broken)
             record.conclude(verdict)
             events.verdict(self._note, epoch=record.epoch, **asdict(verdict))
 
-    def _decide(self) -> Decision:
-        record, answer = self._record, self._inquiry.outcome()
-        broken = record.curve.final(record.metric) is None
+    def _decide(self, broken: str) -> Decision:
+        record = self._record
+        if record.awaited:
+            return Decision(wait=True)
+        answer = self._inquiry.outcome()
         judged = record.history[-1] if record.history else None
         failed = judged is not None and judged.ended == record.epoch and judged.verdict == "worse"
         if (broken or failed) and self._steering.snapshot.finite:
             if answer is not None:
                 self._read(answer)  # its calls were paid and its failure counts all the same
                 events.drop(self._note, reason="stale", text="the run was put back")
-            return Decision(undo=True, calm=broken and not failed)
+            why = broken or f"{record.metric} got worse beyond its noise under an adjustment"
+            return Decision(undo=why, calm=bool(broken) and not failed)
+        if broken:
+            self._harmless.say(
+                "no way back",
+                "raymimic: %s, and they were not finite at the start either: nothing to go back to",
+                broken,
+            )
         over = self._epochs is not None and record.epoch >= self._epochs
-        if answer is None and not over and record.epoch >= record.quiet_until:
+        may_ask = record.reported and record.epoch >= record.quiet_until and not over
+        if answer is None and may_ask:
             answer = self._inquiry.ask(self._evidence())
         return self._read(answer)
 
@@ -297,7 +345,7 @@ class Modulator:
             instruction=self._instruction,
             noise=noise_of(finite_values(curve, record.metric)),
             max_alpha=steering.limits.alpha,
-            optimizer=type(steering.optimizer).__name__,
+            optimizer=steering.optimizers.name,
             run_id=self._run_id,
             seed=self._seed,
         )
@@ -324,7 +372,16 @@ class Modulator:
         if decision.calm:
             steering.calm()
         record.undone(steering.limits.cooldown)
-        events.rollback(self._note, epoch=record.epoch, unadvised=decision.calm)
+        events.rollback(
+            self._note, epoch=record.epoch, unadvised=decision.calm, reason=decision.undo
+        )
+        self._harmless.say(
+            "undone",
+            "raymimic: epoch %d was undone: %s. It is said once; the ledger and "
+            "metrics()['raymimic/rollbacks'] have each",
+            record.epoch,
+            decision.undo,
+        )
 
     def _failed(self, failure: AdvisorError) -> None:
         self._record.failures += 1

@@ -19,23 +19,17 @@ def plain_name(name: str) -> str:
     return name
 
 
-def trained_parameters(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Give the model's floating-point parameters that the optimizer moves, by plain name.
+def trained_parameters(model: nn.Module, moved: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Give the model's parameters among ``moved`` that are trained, by plain name.
 
-    Raises ValueError if there is none: then model and optimizer do not belong together.
+    Those with ``requires_grad=False`` are not, whether an optimizer holds them or not.
     """
-    moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    found = {
+    held = {id(parameter) for parameter in moved}
+    return {
         plain_name(name): parameter
         for name, parameter in model.named_parameters()
-        if id(parameter) in moved and parameter.is_floating_point()
+        if id(parameter) in held and parameter.requires_grad
     }
-    if not found:
-        raise ValueError(
-            "the optimizer must hold parameters of the model, and holds none of them; build it "
-            "from this model's parameters()"
-        )
-    return found
 
 
 def matching(names: Iterable[str], pattern: str) -> list[str]:
@@ -55,9 +49,16 @@ def owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
 
 
 def norms_of(tensors: Sequence[Tensor]) -> list[float]:
-    """Euclidean norm of each tensor. Waits for the device once."""
+    """Euclidean norm of each tensor, dense, sparse or complex. Waits for the device once."""
     if not tensors:
         return []
-    sizes = [torch.linalg.vector_norm(tensor.detach().float()) for tensor in tensors]
+    sizes = [torch.linalg.vector_norm(_wide(tensor.detach())).float() for tensor in tensors]
     found: list[float] = torch.stack([size.to(sizes[0].device) for size in sizes]).tolist()
     return found
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """Dense, and of no less than 32 bits."""
+    if tensor.is_sparse:
+        tensor = tensor.coalesce().values()
+    return torch.view_as_real(tensor).float() if tensor.is_complex() else tensor.float()

@@ -37,14 +37,12 @@ class Compiled:
 class Run:
     """What operations are made from: the model and what is known of its weights.
 
-    ``keys`` are the parameters' names in the model's state, ``starts`` their values at the start of
-    the last interval. ``seed`` fixes what is drawn; ``class_accuracy`` is that of each class on
-    validation.
+    ``starts`` are the parameters' values at the start of the last interval. ``seed`` fixes what is
+    drawn; ``class_accuracy`` is that of each class on validation.
     """
 
     model: nn.Module
     parameters: Mapping[str, Tensor]
-    keys: Mapping[str, str]
     anchors: Anchors
     starts: Mapping[str, Tensor]
     class_accuracy: Sequence[float] = ()
@@ -117,7 +115,7 @@ def _pull(operation: Operation, name: str, run: Run, _: torch.Generator) -> Tens
     if operation.toward not in run.anchors.known:
         known = ", ".join(run.anchors.known)
         raise Refused(f"there are no {operation.toward} weights; there are {known}")
-    target = run.anchors.of(operation.toward, name, run.keys[name])
+    target = run.anchors.of(operation.toward, name)
     return operation.amount * (target - run.parameters[name])
 
 
@@ -135,9 +133,10 @@ def _extrapolate(operation: Operation, name: str, run: Run, _: torch.Generator) 
 
 def _noise(operation: Operation, name: str, run: Run, generator: torch.Generator) -> Tensor:
     parameter = run.parameters[name].detach()
-    rms = parameter.float().square().mean().sqrt()
+    rms = parameter.abs().float().square().mean().sqrt()
     # Drawn on the host: the same on any device.
-    drawn = torch.randn(parameter.shape, generator=generator).to(parameter)
+    kind = torch.complex64 if parameter.is_complex() else torch.float32
+    drawn = torch.randn(parameter.shape, generator=generator, dtype=kind).to(parameter)
     return operation.amount * rms.to(parameter) * drawn
 
 
@@ -145,7 +144,10 @@ def _reinit(_: Operation, name: str, run: Run, generator: torch.Generator) -> Te
     module, leaf = owner(run.model, name)
     if not callable(getattr(module, "reset_parameters", None)):
         raise Refused(f"{type(module).__name__}, which holds {name}, cannot be initialised anew")
-    fresh: Any = copy.deepcopy(module).cpu()
+    try:
+        fresh: Any = copy.deepcopy(module).cpu()
+    except (RuntimeError, TypeError, NotImplementedError):
+        raise Refused(f"{type(module).__name__}, which holds {name}, cannot be copied") from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed())
         fresh.reset_parameters()

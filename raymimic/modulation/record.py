@@ -11,17 +11,22 @@ import numpy as np
 from raymimic.advisor import Adjustment, Operation, PastAdjustment
 from raymimic.curves import Curve, CurveHistory
 from raymimic.modulation.guard import Verdict
+from raymimic.modulation.readings import Readings
 from raymimic.records import Mode
 
 _RUN = "run"
-CLASS_ACCURACY = "class_accuracy"
+
+_LONGEST_INTERVAL = 10
+"""Epochs for which an adjustment waits for a metric to judge it by."""
 
 
 @dataclass
 class Record:
     """Plain data. ``epoch`` counts the epochs that have ended, ``steps`` those since then.
 
-    After a rollback (``undone_at``) nothing is adjusted before ``quiet_until``.
+    After a rollback (``undone_at``) nothing is adjusted before ``quiet_until``. ``reported``:
+    the last epoch had a value of the metric; ``losses_undone`` counts the epochs in a row that were
+    undone for their training loss alone.
     """
 
     metric: str
@@ -32,7 +37,9 @@ class Record:
     quiet_until: int = 0
     undone_at: int = 0
     rollbacks: int = 0
+    losses_undone: int = 0
     failures: int = 0
+    reported: bool = False
     best: float | None = None
     class_accuracy: tuple[float, ...] = ()
     history: list[PastAdjustment] = field(default_factory=list)
@@ -49,32 +56,40 @@ class Record:
         last = self.history[-1] if self.history else None
         return last if last and last.ended is None else None
 
-    def end_epoch(self, metrics: Mapping[str, Any]) -> bool:
+    def end_epoch(self, readings: Readings, *, broken: bool) -> bool:
         """Take in an epoch's metrics; returns whether the metric is the best so far.
 
-        Raises ValueError where the metric is missing or a value is no number.
+        Where the run is ``broken``, what is no number is kept as NaN: it tells of the breakdown.
+        Otherwise it is a gap of the curve.
         """
-        if self.metric not in metrics:
-            raise ValueError(
-                f"epoch_end() needs the metric {self.metric!r}, got {', '.join(metrics) or 'none'};"
-                " report it, or name another one: Modulator(..., metric=...)"
-            )
-        numbers = {
-            name: _number(name, value) for name, value in metrics.items() if name != CLASS_ACCURACY
-        }
-        by_class = metrics.get(CLASS_ACCURACY, ())
-        self.class_accuracy = tuple(float(value) for value in by_class)
+        numbers = dict(readings.numbers)
+        if broken:
+            numbers |= dict.fromkeys(readings.gaps, float("nan"))
+        self.class_accuracy = readings.by_class
         self.epoch += 1
         self.curves.append(_RUN, self.epoch, numbers)
         self.steps_per_epoch, self.steps = self.steps or self.steps_per_epoch, 0
-        value = numbers[self.metric]
-        if not np.isfinite(value):
+        self.reported = self.metric in readings.numbers
+        value = readings.numbers.get(self.metric)
+        if broken or value is None or not np.isfinite(value):
             return False
         sign = 1.0 if self.mode == "min" else -1.0
         if self.best is not None and sign * value >= sign * self.best:
             return False
         self.best = value
         return True
+
+    @property
+    def awaited(self) -> bool:
+        """Whether the interval goes on: its adjustment has no verdict, and no metric came.
+
+        For so long at most: a metric that is never reported again would leave it open for ever.
+        """
+        return (
+            self.open is not None
+            and not self.reported
+            and self.epoch - self.open.epoch < _LONGEST_INTERVAL
+        )
 
     def conclude(self, verdict: Verdict) -> None:
         """Write the verdict on the open adjustment."""
@@ -134,13 +149,3 @@ def _past(data: Mapping[str, Any]) -> PastAdjustment:
     lists: dict[str, Any] = {"applied": tuple(data["applied"]), "dropped": tuple(data["dropped"])}
     lists["changed"] = {name: tuple(pair) for name, pair in data["changed"].items()}
     return PastAdjustment(**{**data, **lists, "adjustment": Adjustment(**adjustment)})
-
-
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"metrics must be numbers, and {name!r} is {str(value)[:60]!r}; give epoch_end() one "
-            f'number a metric (of each class only "{CLASS_ACCURACY}")'
-        ) from None

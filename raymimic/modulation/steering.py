@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from raymimic.advisor import Adjustment, LayerState, PastAdjustment
-from raymimic.modulation import ranks
+from raymimic.modulation import ranks, refusals
 from raymimic.modulation.blend import Blend
 from raymimic.modulation.guard import Limits, bounded_alpha, bounded_knobs, trusted_share
 from raymimic.modulation.knobs import LR, Knobs
 from raymimic.modulation.names import norms_of, trained_parameters
 from raymimic.modulation.operations import Run, compiled
+from raymimic.modulation.optimizers import Optimizers
 from raymimic.modulation.record import Record
-from raymimic.modulation.weights import Anchors, Snapshot
+from raymimic.modulation.snapshot import Snapshot
+from raymimic.modulation.weights import Anchors
 from raymimic.records import Knob
 
 
@@ -30,27 +31,58 @@ class Steering:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer,
+        optimizers: Optimizers,
         declared: Mapping[str, Knob],
         limits: Limits,
         ema: float | None,
     ) -> None:
-        self.model, self.optimizer, self.limits = model, optimizer, limits
-        self.parameters = trained_parameters(model, optimizer)
-        of = {id(parameter): name for name, parameter in self.parameters.items()}
-        self.keys = {of[id(p)]: key for key, p in model.named_parameters() if id(p) in of}
-        self.blend = Blend(optimizer, self.parameters)
+        self.model, self.optimizers, self.limits = model, optimizers, limits
+        moved = optimizers.parameters
+        self.parameters = trained_parameters(model, moved)
+        refusals.check(model, self.parameters, moved)
+        self._trained = optimizers.trained
+        self.blend = Blend(optimizers, self.parameters)
         self.knobs = Knobs(
             model,
-            optimizer,
+            optimizers,
             self.blend,
             declared,
             most_dropout=limits.dropout,
             lr_change=limits.lr_change,
         )
         self.anchors = Anchors(model, self.parameters, ema)
-        self.snapshot = Snapshot(model, optimizer)
+        self.snapshot = Snapshot(model, optimizers, self.parameters)
         self._settings = self._present_settings()
+
+    def before_step(self) -> None:
+        """Get ready for a step; layers that were added or frozen since the last one are noticed."""
+        if self.optimizers.trained != self._trained:
+            self.look_again()
+        self.optimizers.forget_step()
+        self.blend.before_step()
+
+    def after_step(self, *, watched: bool) -> bool:
+        """Make the blend of the step; False, and nothing done, where none was taken."""
+        if watched and not self.optimizers.stepped:
+            self.blend.abandon_step()
+            return False
+        if not self.blend.after_step():
+            return False
+        self.anchors.average()
+        return True
+
+    def look_again(self) -> None:
+        """Find the trained parameters anew: what is new counts as unchanged until now."""
+        self._trained = self.optimizers.trained
+        found = trained_parameters(self.model, self.optimizers.parameters)
+        gone, new = self.parameters.keys() - found.keys(), found.keys() - self.parameters.keys()
+        self.parameters.clear()  # blend, anchors and snapshot look at this one
+        self.parameters.update(found)
+        for name in gone:
+            self.anchors.exclude(name)
+        for name in new:
+            self.anchors.include(name)
+            self.snapshot.include(name)
 
     def go_on(
         self, adjustment: Adjustment | None, asked_epoch: int, record: Record, seed: int
@@ -60,6 +92,7 @@ class Steering:
         What cannot be done is dropped: nothing an advisor says raises an error. All ranks get rank
         0's deltas.
         """
+        self.look_again()
         self.blend.end()
         settings, past = self._present_settings(), None
         if adjustment is not None:
@@ -70,8 +103,11 @@ class Steering:
 
     def roll_back(self) -> None:
         """Put weights, optimizer state and knobs back to the start of the interval that ends."""
+        self.look_again()
         self.blend.end()
         self.snapshot.restore()
+        for parameter in self.optimizers.parameters:
+            parameter.grad = None  # of the steps that are undone; it may be NaN
         self.blend.lr_factor = self._settings["lr_factor"]
         self.blend.gains = dict(self._settings["gains"])
         for name, value in self._settings["knobs"].items():
@@ -79,7 +115,10 @@ class Steering:
         self.anchors.restart_average()
 
     def calm(self) -> None:
-        """Turn the learning rate down as far as one interval may: it broke without any advice."""
+        """Turn the learning rate down as far as one interval may: it broke without any advice.
+
+        An optimizer that finds its own rate has nothing to turn.
+        """
         self.blend.lr_factor /= self.limits.lr_change
         self._settings = self._present_settings()
 
@@ -87,7 +126,8 @@ class Steering:
         """Every trained parameter with its norms. Waits for the device once a list."""
         names = list(self.parameters)
         now = [self.parameters[name].detach() for name in names]
-        starts = [self.snapshot.weights[self.keys[name]] for name in names]
+        at_start = self._starts()
+        starts = [at_start[name] for name in names]
         norms = norms_of(now)
         moves = norms_of([end - start for end, start in zip(now, starts, strict=True)])
         graded = [name for name in names if self.parameters[name].grad is not None]
@@ -104,6 +144,14 @@ class Steering:
             for name, size, move in zip(names, norms, moves, strict=True)
         )
 
+    def _starts(self) -> dict[str, Tensor]:
+        """The trained parameters at the interval's start, in their present precision and place."""
+        kept = self.snapshot.weights
+        return {
+            name: kept[name].to(p) if name in kept and kept[name].shape == p.shape else p.detach()
+            for name, p in self.parameters.items()
+        }
+
     def _gradient(self, name: str) -> Tensor:
         gradient = self.parameters[name].grad
         assert gradient is not None
@@ -113,11 +161,10 @@ class Steering:
         self, adjustment: Adjustment, asked_epoch: int, record: Record, seed: int
     ) -> PastAdjustment:
         change = bounded_knobs(adjustment, self.knobs)
-        starts = {name: self.snapshot.weights[key] for name, key in self.keys.items()}
+        starts = self._starts()
         run = Run(
             self.model,
             self.parameters,
-            self.keys,
             self.anchors,
             starts,
             record.class_accuracy,

@@ -73,14 +73,13 @@ def test_a_skipped_step_leaves_weights_finite_and_rates_alone_under_an_adjustmen
     modulator.epoch_end({"val_loss": 1.0})
     before, state = weights(model), copy.deepcopy(optimizer.state_dict())
     scaled_step(model, optimizer, scaler, take, broken=True)
-    shrunk = [weight - 0.5 * 0.1 * weight / 2 for weight in before]  # half of two steps' delta
-    for got, expected in zip(weights(model), shrunk, strict=True):
-        torch.testing.assert_close(got, expected)
+    assert same(before, weights(model))  # a skipped step is none of the delta's either
     after = optimizer.state_dict()
     assert after["param_groups"] == state["param_groups"]
     for key, kept in state["state"].items():
         assert all(torch.equal(kept[name], after["state"][key][name]) for name in kept)
-    scaled_step(model, optimizer, scaler, take, broken=False)
+    for _ in range(2):
+        scaled_step(model, optimizer, scaler, take, broken=False)
     assert modulator.metrics()["raymimic/alpha"] == 0.0  # all of the delta is in
     assert all(bool(torch.isfinite(weight).all()) for weight in weights(model))
 
@@ -267,5 +266,5 @@ def test_unequal_dropout_rates_come_back_as_they_were():
     resumed.load_state_dict(modulator.state_dict())
     assert [drop.p for drop in others] == rates
     for loss in (0.9, float("nan")):
-        modulator.epoch_end({"val_loss": loss})
+        modulator.epoch_end({"val_loss": 1.0, "train_loss": loss})
     assert [drop.p for drop in drops] == rates

@@ -113,10 +113,13 @@ def test_bounds_that_hold_nothing_are_refused(make):
         make()
 
 
-def test_a_missing_metric_is_said_with_the_cure():
+def test_a_missing_metric_is_said_once_with_the_cure(caplog):
     modulator = begun()[3]
-    with pytest.raises(ValueError, match="needs the metric 'val_loss', got loss"):
+    for _ in range(2):
         modulator.epoch_end({"loss": 1.0})
+    (said,) = [r.getMessage() for r in caplog.records if "no number" in r.getMessage()]
+    assert "'val_loss': nothing (there were loss)" in said
+    assert "Modulator(..., metric=...)" in said
 
 
 # -- the guard -----------------------------------------------------------------------------------
@@ -326,6 +329,6 @@ def test_an_answer_that_comes_with_the_breakdown_is_counted_all_the_same():
     run(modulator, model, optimizer, [1.0])
     slow.may_answer.set()
     modulator._inquiry.wait(10)
-    modulator.epoch_end({"val_loss": float("nan")})
+    modulator.epoch_end({"val_loss": 1.0, "train_loss": float("nan")})
     assert modulator.metrics()["raymimic/rollbacks"] == 1.0
     assert modulator.metrics()["raymimic/failed_answers"] == 1.0

@@ -82,18 +82,24 @@ def _anneals(evidence: RunEvidence) -> Adjustment | None:
     total, lr = evidence.epochs_total, evidence.knob(LR)
     if total is None or lr is None or evidence.epoch < _ANNEAL_FROM * total:
         return None
-    # The next interval's rate on the line from 1 at `_ANNEAL_FROM` to `_LAST_LR` in the last one.
-    span = total - 1 - _ANNEAL_FROM * total
-    share = max(0.0, total - 1 - evidence.epoch) / span
-    before = max(0.0, total - evidence.epoch) / span
-    line = _LAST_LR + (1 - _LAST_LR) * min(share, 1.0)
-    last = _LAST_LR + (1 - _LAST_LR) * min(before, 1.0)
+    # From the rate's place on the line, where it was last asked for, to that of the next interval.
+    # It is asked for after the epochs that have a value of the metric.
+    reported = np.isfinite(evidence.curve.columns[evidence.metric])
+    asked = [int(e) for e in evidence.curve.epochs[reported] if e < evidence.epoch]
+    line = _on_the_line(evidence.epoch, total)
+    last = _on_the_line(asked[-1], total) if asked else 1.0
     average: tuple[Operation, ...] = ()
     late = evidence.epoch >= _AVERAGE_FROM * total
     if "ema" in evidence.anchors and late and "improving" not in evidence.diagnosis:
         average = (Operation("pull", amount=_PULL, toward="ema"),)
     why = f"epoch {evidence.epoch} of {total}: the learning rate falls toward the end"
     return Adjustment({LR: lr.value * line / last}, None, average, why)
+
+
+def _on_the_line(epoch: int, total: int) -> float:
+    """The share of the learning rate for the interval after ``epoch``: 1 up to `_ANNEAL_FROM`."""
+    share = max(0.0, total - 1 - epoch) / max(total - 1 - _ANNEAL_FROM * total, 1.0)
+    return _LAST_LR + (1 - _LAST_LR) * min(share, 1.0)
 
 
 def _short(evidence: RunEvidence) -> Adjustment | None:

@@ -1,0 +1,284 @@
+"""The run at one moment: what is trained, and whatever else model and optimizers keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from raymimic.modulation.copies import (
+    Copies,
+    all_finite,
+    any_nan,
+    copied,
+    copy_of,
+    fill,
+    holds_values,
+    is_broken_since,
+    plain,
+    put_back,
+)
+from raymimic.modulation.names import plain_name
+from raymimic.modulation.optimizers import Group, Optimizers
+
+_SETTINGS = frozenset(
+    (
+        "params", "lr", "initial_lr", "max_lr", "min_lr", "swa_lr", "momentum", "betas",
+        "base_momentum", "max_momentum", "weight_decay",
+    )
+)  # fmt: skip
+"""What a schedule, the user or a knob sets in a parameter group. The rest is the optimizer's own
+run state (Prodigy's estimate, the counts and the mode of schedule-free ones)."""
+
+_TORCHS = frozenset(vars(Optimizer([torch.zeros(1)], {})))
+"""Attributes of every optimizer: its groups and state, which are kept as such, and its hooks."""
+
+
+class ModelState:
+    """What a model keeps beside its parameters: buffers, extra state, tensors as attributes.
+
+    Buffers that no ``state_dict`` holds are among them; frozen parameters are not.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.buffers: Copies = {}
+        self.attributes: Copies = {}
+        self.extra: dict[str, Any] = {}
+
+    def take(self, device: str | None = None) -> None:
+        """Copy it as it is now, to another device if given."""
+        self.buffers = copied(self._buffers(), device)
+        self.attributes = copied(self._attributes(), device)
+        self.extra = {
+            name: copy_of(module.get_extra_state())
+            for name, module in _modules(self.model)
+            if type(module).get_extra_state is not nn.Module.get_extra_state
+        }
+
+    def restore(self) -> None:
+        """Put the model back to the copy; what came into being since stays as it is."""
+        present = self._buffers() | self._attributes()
+        for name, kept in (self.buffers | self.attributes).items():
+            tensor = present.get(name)
+            if tensor is not None and tensor.shape == kept.shape:
+                fill(tensor, kept)
+        for name, module in _modules(self.model):
+            if name in self.extra:
+                module.set_extra_state(copy_of(self.extra[name]))
+
+    def broken_since(self) -> bool:
+        """Whether a buffer is not finite that was finite in the copy (a mask of -inf never was)."""
+        return is_broken_since(self._buffers(), self.buffers)
+
+    def _buffers(self) -> Copies:
+        return {
+            plain_name(name): buffer
+            for name, buffer in self.model.named_buffers()
+            if holds_values(buffer)
+        }
+
+    def _attributes(self) -> Copies:
+        return {
+            f"{name}.{key}": value
+            for name, module in _modules(self.model)
+            for key, value in vars(module).items()
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
+            and value.is_leaf and holds_values(value)
+        }  # fmt: skip
+
+    def state_dict(self) -> dict[str, Any]:
+        """The copies themselves, not copies of them."""
+        return {"buffers": self.buffers, "attributes": self.attributes, "extra": self.extra}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.buffers, self.attributes = dict(state["buffers"]), dict(state["attributes"])
+        self.extra = dict(state["extra"])
+
+
+class OptimizerState:
+    """What one optimizer keeps: its state by parameter, its groups' run state, its own counts."""
+
+    def __init__(self, optimizer: Optimizer, *, owns_state: bool) -> None:
+        self.optimizer, self._owns_state = optimizer, owns_state
+        self.states: dict[int, Any] = {}
+        self.shared: dict[str, Any] = {}
+        self.groups: list[Group] = []
+        self.counts: dict[str, Any] = {}
+
+    def take(self) -> None:
+        """Copy it as it is now."""
+        held = self.optimizer.state if self._owns_state else {}
+        self.states = {
+            place: copy_of(held[parameter])
+            for place, parameter in enumerate(_parameters(self.optimizer))
+            if parameter in held
+        }
+        self.shared = {key: copy_of(value) for key, value in held.items() if isinstance(key, str)}
+        self.groups = [
+            {key: copy_of(value) for key, value in group.items() if key != "params"}
+            for group in self.optimizer.param_groups
+        ]
+        self.counts = {
+            key: copy_of(value)
+            for key, value in vars(self.optimizer).items()
+            if key not in _TORCHS and plain(value)
+        }
+
+    def restore(self) -> None:
+        """Put it back; settings that a schedule or a user makes stay, unless they are NaN."""
+        if self._owns_state:
+            self._restore_state()
+        # Groups that were added since stay as they are.
+        for group, kept in zip(self.optimizer.param_groups, self.groups, strict=False):
+            for key, value in kept.items():
+                if key not in _SETTINGS or any_nan(group.get(key)):
+                    group[key] = put_back(value, group.get(key))
+        for key, value in self.counts.items():
+            setattr(self.optimizer, key, put_back(value, getattr(self.optimizer, key, None)))
+
+    def _restore_state(self) -> None:
+        held: Any = self.optimizer.state
+        for place, parameter in enumerate(_parameters(self.optimizer)):
+            if place in self.states:
+                held[parameter] = put_back(self.states[place], held.get(parameter))
+            else:
+                held.pop(parameter, None)
+        for key in [key for key in held if isinstance(key, str) and key not in self.shared]:
+            del held[key]
+        for key, value in self.shared.items():
+            held[key] = put_back(value, held.get(key))
+
+    @property
+    def training(self) -> bool | None:
+        """The mode of a schedule-free one, which holds other weights for validation."""
+        return self.optimizer.param_groups[0].get("train_mode")
+
+    def go_into(self, training: bool | None) -> None:
+        """Change to that mode if it is in the other; moves the weights."""
+        if training is not None and training is not self.training:
+            optimizer: Any = self.optimizer
+            (optimizer.train if training else optimizer.eval)()
+
+    def broken(self) -> bool:
+        """Whether the optimizer remembers a NaN. Waits for the device."""
+        kept = [value for group in self.optimizer.param_groups for value in _run_state(group)]
+        return any_nan([list(self.optimizer.state.values()), kept])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The copies themselves, not copies of them."""
+        return {
+            "states": self.states,
+            "shared": self.shared,
+            "groups": self.groups,
+            "counts": self.counts,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.states, self.shared = dict(state["states"]), dict(state["shared"])
+        self.groups, self.counts = list(state["groups"]), dict(state["counts"])
+
+
+class Snapshot:
+    """A way back: trained parameters, all else the model keeps, and the optimizers' state.
+
+    One copy on their devices (float32 weights with Adam: 12 bytes a trained parameter); frozen
+    parameters are not in it. Learning rates and other settings of the optimizer stay as they are.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizers: Optimizers, parameters: Mapping[str, Tensor]
+    ) -> None:
+        self.optimizers, self.parameters = optimizers, parameters
+        self.model = ModelState(model)
+        owners = {id(optimizer.state): optimizer for optimizer in optimizers.every}
+        self.states = [
+            OptimizerState(optimizer, owns_state=owners[id(optimizer.state)] is optimizer)
+            for optimizer in optimizers.every
+        ]
+        self.weights: Copies = {}
+        self.others: dict[int, Tensor] = {}
+        self.take()
+
+    def take(self) -> None:
+        """Copy the run as it is now."""
+        self.weights = copied(self.parameters)
+        self.others = {place: copy_of(p) for place, p in self._others().items()}
+        self.model.take()
+        for state in self.states:
+            state.take()
+
+    def include(self, name: str) -> None:
+        """A parameter that is trained from now on is as it was at the interval's start."""
+        self.weights.setdefault(name, copy_of(self.parameters[name]))
+
+    def restore(self) -> None:
+        """Put model and optimizers back to the copy, which stays."""
+        modes = [state.training for state in self.states]
+        for state in self.states:
+            state.restore()
+        present = self._others()
+        for place, values in self.others.items():
+            if place in present:
+                fill(present[place], values)
+        for name, values in self.weights.items():
+            if name in self.parameters:
+                fill(self.parameters[name], values)
+        self.model.restore()
+        for state, training in zip(self.states, modes, strict=True):
+            state.go_into(training)
+
+    @property
+    def finite(self) -> bool:
+        """Whether all trained weights in the copy are finite. Waits for the device."""
+        return all_finite(list(self.weights.values()))
+
+    def broken_since(self) -> str:
+        """What broke since the copy was taken, in words; "" if nothing. Waits for the device."""
+        if not all_finite(list(self.parameters.values())):
+            return "weights are NaN or infinite"
+        if any(state.broken() for state in self.states):
+            return "the optimizer's state is NaN"
+        return "a buffer is NaN or infinite" if self.model.broken_since() else ""
+
+    def _others(self) -> dict[int, Tensor]:
+        """What the optimizers train that is not the model's: a loss's own parameters."""
+        known = {id(parameter) for parameter in self.parameters.values()}
+        return {
+            place: parameter
+            for place, parameter in enumerate(self.optimizers.parameters)
+            if id(parameter) not in known and parameter.requires_grad
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The copies themselves, not copies of them."""
+        return {
+            "weights": self.weights,
+            "others": self.others,
+            "model": self.model.state_dict(),
+            "optimizers": [state.state_dict() for state in self.states],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.weights, self.others = dict(state["weights"]), dict(state["others"])
+        self.model.load_state_dict(state["model"])
+        for mine, kept in zip(self.states, state["optimizers"], strict=True):
+            mine.load_state_dict(kept)
+
+
+def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(plain_name(f"{name}.").rstrip("."), module) for name, module in model.named_modules()]
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _run_state(group: Group) -> list[Any]:
+    return [value for key, value in group.items() if key not in _SETTINGS]
