@@ -1,9 +1,9 @@
 """`LLMSearcher`: a Ray Tune searcher whose proposals come with a reason.
 
 The controller's thread only pops from a queue and notes results; the advisor (a language model or
-the keyless rules, mixed with Optuna's samplers) answers in a background thread. Whatever fails
-there, the search goes on: the samplers stand in for a model that failed, a slot that nobody can
-serve in time gets a random configuration, and the ledger says why.
+the keyless advisor) answers in a background thread. Whatever fails there, the search goes on: a
+statistical proposer stands in for a model that failed, a slot that nobody can serve in time gets a
+random configuration, and the ledger says why.
 """
 
 from __future__ import annotations
