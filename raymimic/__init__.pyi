@@ -26,6 +26,7 @@ from .curves import diagnose as diagnose
 from .errors import AdvisorError as AdvisorError
 from .errors import BadReply as BadReply
 from .errors import BudgetError as BudgetError
+from .errors import CandidateError as CandidateError
 from .errors import ConfigError as ConfigError
 from .errors import LedgerError as LedgerError
 from .errors import LessonsError as LessonsError
@@ -34,8 +35,12 @@ from .errors import LLMError as LLMError
 from .errors import LLMRefusal as LLMRefusal
 from .errors import LLMSetupError as LLMSetupError
 from .errors import MissingExtra as MissingExtra
+from .errors import ProgramError as ProgramError
 from .errors import RaymimicError as RaymimicError
+from .errors import SandboxError as SandboxError
 from .errors import SpaceError as SpaceError
+from .evolution import Shares as Shares
+from .evolution import TrainingTask as TrainingTask
 from .ledger import Ledger as Ledger
 from .ledger import read_events as read_events
 from .llm import LLM as LLM
@@ -50,6 +55,7 @@ from .llm import ScriptedLLM as ScriptedLLM
 from .modulation import Limits as Limits
 from .modulation import Modulator as Modulator
 from .records import Advice as Advice
+from .records import Belief as Belief
 from .records import Budget as Budget
 from .records import Knob as Knob
 from .records import Proposal as Proposal
@@ -60,11 +66,13 @@ from .space import IntRange as IntRange
 from .space import Normal as Normal
 from .space import SearchSpace as SearchSpace
 from .tune import Guide as Guide
+from .tune import GuidedEvolutionSearch as GuidedEvolutionSearch
 from .tune import LiveKnobs as LiveKnobs
 from .tune import LLMScheduler as LLMScheduler
 from .tune import LLMSearcher as LLMSearcher
 from .tune import Raymimic as Raymimic
 from .tune import RaymimicCallback as RaymimicCallback
 from .tune import TrialKnobs as TrialKnobs
+from .tune import program_trainable as program_trainable
 
 __version__: str

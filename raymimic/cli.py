@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
+from raymimic.evolve.command import add_evolve
 from raymimic.report.commands import add_commands
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_prompt(commands)
     _add_lessons(commands)
+    add_evolve(commands)
     add_commands(commands)
     return parser
 

@@ -6,6 +6,9 @@ RaymimicError
 │   └── ConfigError                one configuration that does not fit the space
 ├── LedgerError (ValueError)       a ledger that cannot be read or written
 ├── LessonsError (ValueError)      a file that holds no lessons, or nothing to write into one
+├── ProgramError (ValueError)      a program or its data that cannot be evolved
+├── SandboxError                   this machine cannot confine a candidate program
+├── CandidateError                 one candidate program failed, or returned what it must not
 ├── AdvisorError                   an advisor returned no usable advice
 └── LLMError                       a language model gave no usable reply
     ├── LLMSetupError (ValueError) the setting is wrong: asking again cannot help
@@ -49,6 +52,29 @@ class LedgerError(RaymimicError, ValueError):
 
 class LessonsError(RaymimicError, ValueError):
     """Lessons of an earlier search that cannot be read, or a search that has none to write."""
+
+
+class ProgramError(RaymimicError, ValueError):
+    """A program, or the data to train it on, that cannot be evolved as given."""
+
+
+class SandboxError(RaymimicError):
+    """No mechanism of this machine confines a candidate program, or its runner did not start."""
+
+
+class CandidateError(RaymimicError):
+    """A candidate program failed or returned what it must not; ``reason`` names it for counting."""
+
+    def __init__(self, message: str, *, reason: str = "error") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _candidate_error, (str(self), self.reason)
+
+
+def _candidate_error(message: str, reason: str) -> CandidateError:
+    return CandidateError(message, reason=reason)
 
 
 class AdvisorError(RaymimicError):

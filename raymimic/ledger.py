@@ -91,6 +91,11 @@ class Ledger:
     search: what cannot be written waits in memory and is tried again with each event and `flush`;
     ``lost`` counts the events that are not in the file, and the first failure is logged. Pickles
     as its path.
+
+    >>> import os
+    >>> from raymimic import Ledger
+    >>> Ledger(os.devnull).append("summary", text="nothing yet")["event"]
+    'summary'
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

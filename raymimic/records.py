@@ -21,6 +21,10 @@ class Proposal:
 
     ``expected`` is the metric's predicted final value, where the advisor states one.
     ``repairs`` says in words what had to be mended in the advisor's own configuration.
+
+    >>> from raymimic import Proposal
+    >>> Proposal({"lr": 1e-3}, "Adam's default", "user").expected is None
+    True
     """
 
     config: Config
@@ -41,6 +45,10 @@ class Knob:
 
     ``start`` is its value until the first change (``low`` if not given), ``meaning`` tells an
     advisor what turning it up does. Raises ValueError for bounds that hold no value.
+
+    >>> from raymimic import Knob
+    >>> Knob(0.0, 0.6, "share of units dropped", start=0.1).value
+    0.1
     """
 
     low: float
@@ -138,6 +146,10 @@ class Belief:
 
     (Souza et al. 2021, "Bayesian optimization with a prior for the optimum".) A parameter that is
     not named may be best anywhere. Several places of one parameter are equally likely.
+
+    >>> from raymimic import Belief
+    >>> Belief().over(Belief()).places
+    {}
     """
 
     places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
@@ -158,6 +170,10 @@ class Advice:
 
     ``proposals`` hold raw configurations that the asker still has to check against the space.
     ``belief`` is what a model says of the optimum's place, None if it said nothing.
+
+    >>> from raymimic import Advice, Proposal
+    >>> len(Advice((Proposal({"lr": 1e-3}, "Adam's default", "user"),)).proposals)
+    1
     """
 
     proposals: tuple[Proposal, ...]
@@ -168,7 +184,12 @@ class Advice:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of the search is left. None where the user set no limit; times in seconds."""
+    """How much of the search is left. None where the user set no limit; times in seconds.
+
+    >>> from raymimic import Budget
+    >>> Budget(trials_total=20, trials_started=18).cap(4)
+    2
+    """
 
     trials_total: int | None = None
     trials_started: int = 0

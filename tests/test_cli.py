@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -46,7 +47,7 @@ def test_prompt_of_a_script_is_shown_without_running_it(entry, tmp_path, capsys)
     shown = capsys.readouterr().out
     assert "- lr: " in shown
     assert 'The user says: "be bold"' in shown
-    assert "Propose exactly 3 new configurations." in shown
+    assert re.search(r"Propose exactly \d new configuration", shown)
     assert "at most $0.00" in shown
     assert "Nothing was sent." in shown
     assert not list(tmp_path.rglob("*.jsonl"))
@@ -126,7 +127,7 @@ def test_the_demo_searches_prints_and_leaves_its_results(tmp_path, capsys, caplo
     shown = capsys.readouterr().out
     assert "no key found: keyless heuristic advisor" in caplog.text
     assert shown.count("  trial ") == 3
-    assert shown.count("      heuristic: ") == 3
+    assert len(re.findall(r"^      (?:heuristic|statistical|random): ", shown, re.MULTILINE)) == 3
     assert "3 trials ended (done 3)" in caplog.text
     assert f"Results: {out}" in shown
     result = json.loads((out / "result.json").read_text())

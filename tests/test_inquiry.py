@@ -102,6 +102,20 @@ def test_whatever_is_raised_is_a_crash_and_quotes_no_key(clock, monkeypatch):
     assert (error.reason, str(error)) == ("crash", "KeyError: '[key]'")
 
 
+def test_the_thread_of_an_answer_that_came_too_late_ends(clock):
+    before, inquiry = set(threading.enumerate()), Inquiry(60.0)
+    too_late(inquiry, clock)
+    assert answer_of(inquiry, lambda: "the next one") == "the next one"
+    for own in set(threading.enumerate()) - before - {inquiry_thread(inquiry)}:
+        own.join(timeout=10)
+        assert not own.is_alive()
+
+
+def inquiry_thread(inquiry):
+    """The thread that serves it now."""
+    return answer_of(inquiry, threading.current_thread)
+
+
 def test_a_thread_ends_with_the_one_it_served():
     before = set(threading.enumerate())
     inquiry = Inquiry(60.0)

@@ -15,16 +15,20 @@ PACKAGE = Path(raymimic.__file__).parent
 
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
-    "cli", "testing", "report", "demo", "tune", "modulation", "search", "scheduling", "advisor",
-    "llm", "curves", "summary", "events", "ledger", "inquiry", "space", "records", "foreign",
-    "errors",
+    "cli", "testing", "report", "evolve", "demo", "tune", "modulation", "search", "scheduling",
+    "evolution", "advisor", "llm", "curves", "summary", "events", "ledger", "inquiry", "space",
+    "records", "foreign", "errors",
 ]  # fmt: skip
 
 # The engines: they know nothing of Ray, and nothing of each other.
-NO_RAY = ["search", "scheduling"]
+NO_RAY = ["search", "scheduling", "evolution"]
 
 # Who alone may import what at module level.
-HEAVY = {"ray": {"tune", "demo"}, "torch": {"demo", "modulation"}, "sklearn": {"demo"}}
+HEAVY = {
+    "ray": {"tune", "demo", "evolve"},
+    "torch": {"demo", "modulation", "evolution"},
+    "sklearn": {"demo"},
+}
 HEAVY["plotly"] = set()
 HEAVY |= {"optuna": set(), "anthropic": set(), "openai": set(), "torchvision": set()}
 

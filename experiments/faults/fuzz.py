@@ -2,7 +2,7 @@
 
     python -m experiments.faults.fuzz [--replies 60000] [--seed 0] [--out DIR]
 
-Half of the replies answer `LLMAdvisor.propose` and go on through the searcher's intake (checked,
+Half of the replies answer `LLMAdvisor.propose` and go on through a search's admission (checked,
 mended, deduplicated, written to the ledger); half answer `LLMAdvisor.adjust` and are applied to a
 small torch model as `Modulator` does it. A reply that is no JSON object is followed by another,
 since it is asked for once more. What may come out is checked here anew, with none of the code under

@@ -61,6 +61,10 @@ class TrialRecord:
     ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
     epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: from outside
     (by a scheduler or a stop criterion), so its training may not have been a full one.
+
+    >>> from raymimic import Proposal, TrialRecord
+    >>> TrialRecord.begun("t1", Proposal({"lr": 1e-3}, "Adam's default", "user")).status
+    'running'
     """
 
     trial_id: str
@@ -102,6 +106,10 @@ class SearchEvidence:
     place, ``model_belief`` what the model last said of it. ``to_run`` says how many of the
     proposals asked for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the
     user's points.
+
+    >>> from raymimic import FloatRange, SearchEvidence, SearchSpace
+    >>> SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min").ranked()
+    []
     """
 
     space: SearchSpace
@@ -193,6 +201,16 @@ class Advisor(Protocol):
 
     Implementations are picklable. An answer that cannot be given raises `AdvisorError`; whatever
     else is raised counts as a crash of the advisor.
+
+    >>> from raymimic import Advice, Advisor, Proposal
+    >>> class Middle:
+    ...     name, remote = "middle", False
+    ...     def propose(self, evidence, n):
+    ...         dimensions = evidence.space.dimensions.items()
+    ...         config = {name: dimension.from_unit(0.5) for name, dimension in dimensions}
+    ...         return Advice((Proposal(config, "the middle", "user"),))
+    >>> isinstance(Middle(), Advisor)
+    True
     """
 
     @property

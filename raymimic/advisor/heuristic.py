@@ -13,6 +13,12 @@ class HeuristicAdvisor:
     """No language model: a search with published practice as its belief, and rules by diagnosis.
 
     Stateless: answers depend on ``seed`` and the evidence alone.
+
+    >>> from raymimic import FloatRange, HeuristicAdvisor, SearchEvidence, SearchSpace
+    >>> space = SearchSpace({"lr": FloatRange(1e-5, 1.0, log=True)})
+    >>> (first,) = HeuristicAdvisor().propose(SearchEvidence(space, "loss", "min"), 1).proposals
+    >>> first.config
+    {'lr': 0.001}
     """
 
     name = "heuristic"

@@ -52,7 +52,14 @@ def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> R
 
 
 class LLMAdvisor:
-    """Asks a language model. ``timeout`` (seconds) bounds one answer, second attempt included."""
+    """Asks a language model. ``timeout`` (seconds) bounds one answer, second attempt included.
+
+    >>> from raymimic import FloatRange, LLMAdvisor, ScriptedLLM, SearchEvidence, SearchSpace
+    >>> reply = '{"proposals": [{"config": {"x": 0.5}, "rationale": "the middle"}]}'
+    >>> evidence = SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min")
+    >>> LLMAdvisor(ScriptedLLM([reply])).propose(evidence, 1).proposals[0].rationale
+    'the middle'
+    """
 
     remote = True
 

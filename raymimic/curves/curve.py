@@ -23,6 +23,11 @@ class Curve:
     the column holds NaN too and the epoch is listed in ``nan_epochs[metric]``, so that a diverged
     loss can be told from a validation run every five epochs. +-inf is always a reported value.
     Epochs rise strictly; the arrays are copies and read-only. Equal curves hold equal data.
+
+    >>> from raymimic import Curve
+    >>> curve = Curve.from_json({"epochs": [1, 2], "columns": {"loss": [0.9, 0.5]}})
+    >>> curve.final("loss")
+    0.5
     """
 
     epochs: Ints

@@ -27,6 +27,13 @@ class CurveHistory:
     ``trial_id``, ``epoch``, then one per metric; a gap is null and a value reported as NaN is NaN,
     so every export comes back exactly. (A metric that is itself called ``epoch`` or ``trial_id``
     gets an underscore appended in tables, and loses it on the way back.)
+
+    >>> from raymimic import CurveHistory
+    >>> history = CurveHistory()
+    >>> history.append("t1", 1, {"loss": 0.9})
+    >>> history.append("t1", 2, {"loss": 0.5})
+    >>> history.curve("t1").epochs.tolist()
+    [1, 2]
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,12 @@ SignalKind = Literal[
 
 @dataclass(frozen=True)
 class Signal:
-    """One finding; ``onset`` is the epoch since which it holds, None where it has none."""
+    """One finding; ``onset`` is the epoch since which it holds, None where it has none.
+
+    >>> from raymimic import Diagnosis, Signal
+    >>> "plateau" in Diagnosis((Signal("plateau", 12, "flat since epoch 12"),))
+    True
+    """
 
     kind: SignalKind
     onset: int | None
@@ -29,7 +34,12 @@ class Signal:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The signals of one curve, most important first; empty if nothing is clear."""
+    """The signals of one curve, most important first; empty if nothing is clear.
+
+    >>> from raymimic import Diagnosis
+    >>> Diagnosis().text
+    'no clear signal'
+    """
 
     signals: tuple[Signal, ...] = ()
 

@@ -25,6 +25,10 @@ class AnthropicLLM(SdkLLM):
     ``effort`` bounds how much the model thinks. No temperature and no seed exist at this provider:
     only record and replay makes a run repeatable. ``prices`` override the table in `prices`.
     Raises `LLMSetupError` for an empty model name or a base_url that is none.
+
+    >>> from raymimic import AnthropicLLM
+    >>> AnthropicLLM("claude-haiku-5-5").model
+    'claude-haiku-5-5'
     """
 
     provider = Provider(

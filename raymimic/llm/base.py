@@ -35,6 +35,10 @@ class Request:
 
     ``schema`` is the JSON schema (a plain dict) of the wanted reply object; ``max_tokens`` bounds
     the reply; ``deadline`` is the total wall time in seconds for the decision, retries included.
+
+    >>> from raymimic import Request
+    >>> Request("You tune.", "Propose.", schema={}).user
+    'Propose.'
     """
 
     system: str
@@ -46,7 +50,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. ``text`` is unparsed; ``cost`` in US dollars, None if unknown."""
+    """What came back. ``text`` is unparsed; ``cost`` in US dollars, None if unknown.
+
+    >>> from raymimic import Reply
+    >>> Reply("{}", "some-model").text
+    '{}'
+    """
 
     text: str
     model: str
@@ -60,7 +69,16 @@ class Reply:
 
 @runtime_checkable
 class LLM(Protocol):
-    """A language model. Implementations pickle without key and live client."""
+    """A language model. Implementations pickle without key and live client.
+
+    >>> from raymimic import LLM, Reply
+    >>> class Parrot:
+    ...     model = "parrot"
+    ...     def complete(self, request):
+    ...         return Reply(request.user, self.model)
+    >>> isinstance(Parrot(), LLM)
+    True
+    """
 
     @property
     def model(self) -> str:

@@ -35,6 +35,10 @@ class Gateway:
     what it took is settled, so calls that run side by side spend no more than one after the other.
     Equal requests under way share one call; only the asker that made it sees tokens and cost.
 
+    >>> from raymimic import Gateway, ScriptedLLM
+    >>> Gateway(ScriptedLLM([]), calls=100, tokens=500_000).spent.calls
+    0
+
     Args:
         llm: Who answers.
         calls, tokens, usd: The budget: number of calls, tokens in and out, US dollars. Spent, every

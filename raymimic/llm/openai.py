@@ -21,6 +21,10 @@ class OpenAILLM(SdkLLM):
     ``base_url`` (or OPENAI_BASE_URL) none is needed. ``prices`` override the table in `prices`; a
     model that neither knows has cost None. Raises `LLMSetupError` for an empty model name or a
     base_url that is none.
+
+    >>> from raymimic import OpenAILLM
+    >>> OpenAILLM("qwen3:8b", base_url="http://localhost:11434/v1").model
+    'qwen3:8b'
     """
 
     provider = Provider(

@@ -15,7 +15,12 @@ PRICES_DATE = "2026-11-21"
 
 @dataclass(frozen=True)
 class Price:
-    """Dollars per million tokens; above ``long_above`` prompt tokens ``long_*`` hold for all."""
+    """Dollars per million tokens; above ``long_above`` prompt tokens ``long_*`` hold for all.
+
+    >>> from raymimic import Price
+    >>> Price(1.0, 5.0).output
+    5.0
+    """
 
     input: float
     output: float

@@ -37,6 +37,10 @@ class ReplayLLM:
     longer) in the record raises `LLMCallError` (status "not_recorded"). With ``in_order`` replies
     come one after the other, whatever is asked: a search that is run again has other trial ids and
     times, so its requests are never quite the same. Costs nothing. Picklable.
+
+    >>> from raymimic import ReplayLLM
+    >>> ReplayLLM([]).model
+    'replay'
     """
 
     def __init__(

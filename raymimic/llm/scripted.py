@@ -20,6 +20,10 @@ class ScriptedLLM:
     the text. Each reply takes ``latency`` seconds, at most the request's deadline. When the script
     has run out, `LLMCallError` (status "exhausted"). Token counts are estimates, the cost is 0.
     Picklable if the replies are. ``replies`` must be finite.
+
+    >>> from raymimic import Request, ScriptedLLM
+    >>> ScriptedLLM(["{}"]).complete(Request("You tune.", "Propose.", schema={})).text
+    '{}'
     """
 
     def __init__(

@@ -26,6 +26,10 @@ _BAND = 2.0
 class Limits:
     """How far advice may go.
 
+    >>> from raymimic import Limits
+    >>> Limits(alpha=0.3).alpha
+    0.3
+
     Args:
         alpha: Largest weight of the operations against the optimizer's update.
         dropout: Largest dropout rate.

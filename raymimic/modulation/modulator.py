@@ -57,6 +57,15 @@ class Modulator:
     Call `step` in place of ``optimizer.step()`` and `epoch_end` once an epoch. Without advice, with
     a failing model or a spent budget, training is the optimizer's own, bit for bit.
 
+    >>> import torch
+    >>> from raymimic import Modulator
+    >>> model = torch.nn.Linear(2, 1)
+    >>> optimizer = torch.optim.Adam(model.parameters())
+    >>> modulator = Modulator(model, optimizer, llm="none", epochs=3)
+    >>> model(torch.ones(1, 2)).sum().backward()
+    >>> modulator.step()
+    >>> advice = modulator.epoch_end({"val_loss": 0.7})
+
     Args:
         model: The model that is trained; DistributedDataParallel and compiled models, too.
         optimizer: Any `torch.optim` optimizer of its parameters.

@@ -17,7 +17,12 @@ _REMARK = " | "  # between a verdict's numbers and what a judge said
 
 @dataclass(frozen=True)
 class Verdict:
-    """A decision on one trial at one epoch; ``reading`` holds the numbers where there are any."""
+    """A decision on one trial at one epoch; ``reading`` holds the numbers where there are any.
+
+    >>> from raymimic import Verdict
+    >>> Verdict("hopeless", 12, "hopeless: place 9 of 27").stop
+    True
+    """
 
     kind: VerdictKind
     epoch: int

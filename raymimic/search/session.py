@@ -307,7 +307,7 @@ class Session:
 
     def note_unfinished(self) -> None:
         """The run ends: write the curve so far of each trial that is under way."""
-        for record in self.evidence().running:
+        for record in self.evidence().running if self.begun else ():
             curve = None if record.curve is None else record.curve.to_json()
             events.unfinished(self.journal.append, trial_id=record.trial_id, curve=curve)
 

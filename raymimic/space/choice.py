@@ -25,6 +25,10 @@ class Choice:
 
     A config holds the very objects given here. In JSON a value stands for itself where that is
     unambiguous (null, booleans, strings, numbers), otherwise its label does: a unique string.
+
+    >>> from raymimic import Choice
+    >>> Choice(("relu", "gelu")).index("gelu")
+    1
     """
 
     values: tuple[Any, ...]

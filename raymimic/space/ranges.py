@@ -35,6 +35,10 @@ class FloatRange:
 
     Bounds that are no multiples of ``step`` are rounded inwards. ``log`` says that ratios matter,
     not differences. Raises `SpaceError` for bounds that leave nothing to choose from.
+
+    >>> from raymimic import FloatRange
+    >>> round(FloatRange(1e-4, 1.0, log=True).from_unit(0.5), 6)
+    0.01
     """
 
     low: float
@@ -106,6 +110,10 @@ class IntRange:
 
     Bounds that are no multiples of ``step`` are rounded inwards. ``log`` says that ratios matter,
     not differences. Raises `SpaceError` for bounds that leave nothing to choose from.
+
+    >>> from raymimic import IntRange
+    >>> IntRange(1, 8).from_unit(1.0)
+    8
     """
 
     low: int
@@ -178,6 +186,10 @@ class Normal:
     """Floats around ``mean`` with standard deviation ``sd``, without bounds.
 
     With ``step``, only multiples of it. Raises `SpaceError`.
+
+    >>> from raymimic import Normal
+    >>> Normal(0.0, 1.0).from_unit(0.5)
+    0.0
     """
 
     mean: float

@@ -37,6 +37,10 @@ class SearchSpace:
     Raises `SpaceError` for names that are no text and values that are no dimensions. Methods that
     take a configuration expect one that `check` or `sample` returned, and raise `ConfigError` for
     a missing key or an unknown category.
+
+    >>> from raymimic import FloatRange, SearchSpace
+    >>> SearchSpace({"x": FloatRange(0.0, 1.0)}).check({"x": "0.5"})[0]
+    {'x': 0.5}
     """
 
     def __init__(self, dimensions: Mapping[str, Dimension]) -> None:

@@ -1,6 +1,8 @@
 """The room that knows Ray Tune: searcher, scheduler, callback, guide, and live knobs."""
 
 from raymimic.tune.callback import RaymimicCallback
+from raymimic.tune.evolution_search import GuidedEvolutionSearch
+from raymimic.tune.evolution_trainable import program_trainable
 from raymimic.tune.guide import Guide
 from raymimic.tune.live import LiveKnobs, TrialKnobs
 from raymimic.tune.scheduler import LLMScheduler
@@ -9,10 +11,12 @@ from raymimic.tune.wiring import Raymimic
 
 __all__ = [
     "Guide",
+    "GuidedEvolutionSearch",
     "LLMScheduler",
     "LLMSearcher",
     "LiveKnobs",
     "Raymimic",
     "RaymimicCallback",
     "TrialKnobs",
+    "program_trainable",
 ]

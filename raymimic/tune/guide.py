@@ -45,6 +45,12 @@ class Guide:
     The actor ends with the driver's job or with `stop`. A dead one is not started again by itself;
     start it under the same name, and handles find it. With the same ``transcript`` it goes on with
     what is left of the budget (`Gateway`), without one its budget begins anew.
+
+    >>> from raymimic import Guide, ScriptedLLM
+    >>> guide = Guide.start(ScriptedLLM([]), calls=100)
+    >>> guide.spent().calls
+    0
+    >>> guide.stop()
     """
 
     def __init__(self, name: str, model: str, described: str) -> None:
@@ -78,7 +84,7 @@ class Guide:
             raise LLMSetupError(
                 f"a guide needs a language model, got llm={llm!r} and found none: set "
                 "ANTHROPIC_API_KEY, OPENAI_API_KEY or OPENAI_BASE_URL, or do without a guide: "
-                'llm="none" (in Modulator advisor="none") is the keyless adviser and needs none',
+                'llm="none" is the keyless adviser and needs none',
                 status="no_model",
             )
         require_key(found)

@@ -64,7 +64,13 @@ class LiveKnobs:
 
 
 class TrialKnobs(Mapping[str, float]):
-    """The knobs of one trial with their present values; they change in `update` alone."""
+    """The knobs of one trial with their present values; they change in `update` alone.
+
+    >>> from raymimic import Knob, LiveKnobs
+    >>> knobs = LiveKnobs({"lr": Knob(1e-5, 1.0)}).start({"lr": 0.1})
+    >>> knobs["lr"]
+    0.1
+    """
 
     def __init__(self, live: LiveKnobs, values: Mapping[str, float], trial_id: str | None) -> None:
         self._declared = live.declared

@@ -1,9 +1,7 @@
 """`LLMSearcher`: a Ray Tune searcher whose proposals come with a reason.
 
-The controller's thread only pops from a queue and notes results; the advisor (a language model or
-the keyless advisor) answers in a background thread. Whatever fails there, the search goes on: a
-statistical proposer stands in for a model that failed, a slot that nobody can serve in time gets a
-random configuration, and the ledger says why.
+The controller's thread only pops from a queue and notes results; whoever proposes answers in a
+background thread. Whatever fails there, the search goes on, and the ledger says why.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
-from raymimic.records import Config, EpochReport, Mode, Proposal
+from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
@@ -44,6 +42,7 @@ from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
 from raymimic.tune.arguments import check_arguments
 from raymimic.tune.domains import RaySpace
+from raymimic.tune.given import Given
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import (
     ANONYMOUS_METRIC,
@@ -65,34 +64,41 @@ class LLMSearcher(Searcher):
     ``tune.run(search_alg=LLMSearcher())``. Set ``max_concurrent_trials`` so that Tune asks for
     that many configurations at once.
 
+    >>> from ray import tune
+    >>> from raymimic import LLMSearcher
+    >>> space = {"lr": tune.loguniform(1e-5, 1.0)}
+    >>> searcher = LLMSearcher(space, "loss", "min", llm="none", seed=0)
+    >>> searcher.suggest("t1")
+    {'lr': 0.001}
+
     Args:
         space: Search space as Tune's ``param_space``; usually left to Tune.
         metric: Name of the metric; usually left to Tune.
         mode: "min" or "max"; usually left to Tune.
         points_to_evaluate: Configurations to run first, in this order.
         llm: "auto" (a key in ANTHROPIC_API_KEY or OPENAI_API_KEY, a server in OPENAI_BASE_URL,
-            else the keyless heuristic), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM`
-            object: each shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor`
-            object is used as it is.
+            else keyless), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM` object, which
+            shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
+            used as it is.
         instruction: What the advisor should know about the task, in your words.
+        belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
+            centre and standard deviation of a number (in decades on a logarithmic scale) and the
+            favourite, or a weight each, of categories. It guides all proposals until results
+            overrule it; of other parameters published practice, lessons or the model say it.
         lessons: What an earlier search learnt: the file that `write_lessons` (or ``raymimic
-            lessons``) wrote, or its text. On a similar space its best configurations are tried
-            first by the keyless advisor; a model reads all of it.
-        belief: Where you think that the optimum lies, ``{"lr": (3e-4, 1.0), "opt": "adamw"}``: a
-            number's centre and width (decades where the scale is logarithmic), a favourite.
+            lessons``) wrote, or its text. On a similar space its best ones are tried first.
         batch_size: Configurations a question to a model wants; by default as many as run at once.
         timeout: Longest a question may take, in seconds.
-        patience: How long a free slot waits for an answer, in seconds since the question; after
-            that the statistical proposer stands in. (While no trial runs, Tune hears neither Ctrl-C
-            nor its time budget.) By default a twentieth of what the search is expected to take and
-            30 s at most, and the first trial of a search waits for no model: a model that hangs
-            costs no more than that.
-        seed: Makes fallbacks and the heuristic repeatable.
+        patience: How long a free slot waits for an answer, in seconds since the question, before
+            the statistical proposer stands in. By default a twentieth of what the search is
+            expected to take and 30 s at most; the first trial waits for no model.
+        seed: Makes the keyless part repeatable.
         ledger: File for the record of all decisions; by default a new one in
             ``~/ray_results/raymimic/``.
 
     Raises:
-        SpaceError, ConfigError: the space, a point or a belief in it cannot be searched.
+        SpaceError, ConfigError: the space, one of ``points_to_evaluate`` or ``belief`` cannot be
+            searched.
         LessonsError: ``lessons`` is no such file.
         LLMSetupError: ``llm`` names no model.
     """
@@ -106,8 +112,8 @@ class LLMSearcher(Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
-        lessons: str | os.PathLike[str] | None = None,
         belief: Mapping[str, Any] | None = None,
+        lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
         timeout: float = 60.0,
         patience: float | None = None,
@@ -121,19 +127,19 @@ class LLMSearcher(Searcher):
         seed = random.SystemRandom().randrange(2**31) if seed is None else seed
         proposer = choose_advisor(llm, seed=seed, timeout=timeout)
         self._advised_by = describe_advisor(proposer)
-        stand_in = ProposalInquiry(StatisticalAdvisor(seed), timeout)
         self._queue = ProposalQueue(
-            ProposalInquiry(proposer, timeout), stand_in, batch_size=batch_size, patience=patience
+            ProposalInquiry(proposer, timeout),
+            ProposalInquiry(StatisticalAdvisor(seed), timeout),
+            batch_size=batch_size,
+            patience=patience,
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
         journal = Journal(Ledger(ledger or default_ledger_path()))
         learnt = None if lessons is None else read_lessons(lessons)
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, searched)
-        # As the user gave them, until the space is known: configurations to run first, and trials
-        # that were evaluated elsewhere.
-        self._points = [dict(point) for point in points_to_evaluate or ()]
-        self._given: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        points = [dict(point) for point in points_to_evaluate or ()]
+        self._given = Given(points)
         self.reports = Reports(self._keep, self._epochs)
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
@@ -152,15 +158,12 @@ class LLMSearcher(Searcher):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
         samples: int = spec.get("num_samples") or _NO_LIMIT
-        limited = 0 < samples < _NO_LIMIT
-        session.trials_total = session.trials_started + samples if limited else None
+        session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
         self._summarised = False
         session.seconds_total = spec.get("time_budget_s")
         self._space = self._space or offered
         session.space = self._space.space
-        session.read_belief()
-        for point in [*self._points, *(parameters for parameters, _ in self._given)]:
-            session.check(self._flat(point))  # a bad point is said before the first trial runs
+        self._given.check(session, self._flat)  # what is bad is said before the first trial runs
         if dry_run.is_on():
             session.journal = Journal(Ledger(os.devnull))
             raise dry_run.Reached(self)
@@ -186,13 +189,9 @@ class LLMSearcher(Searcher):
         self._metric = self._metric or ANONYMOUS_METRIC
         mode: Mode = "min" if self._mode == "min" else "max"
         logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.path)
+        self._given.check(session, self._flat)
         session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
-        for point in self._points:
-            config = session.check(self._flat(point))
-            session.enqueue(Proposal(config, "given in points_to_evaluate", "user"), 0)
-        for parameters, outcome in self._given:
-            session.add_evaluated(self._flat(parameters), **outcome)
-        self._points, self._given = [], []
+        self._given.hand_over(session, self._flat)
         return session
 
     def _flat(self, nested: Mapping[str, Any]) -> Config:
@@ -298,8 +297,7 @@ class LLMSearcher(Searcher):
         if self._summarised:
             return self.summary()
         self._summarised = True
-        if session.begun:
-            session.note_unfinished()
+        session.note_unfinished()
         text = self.summary()
         events.summary(session.journal.append, text=text)
         self.ledger.flush()
@@ -335,7 +333,7 @@ class LLMSearcher(Searcher):
             "intermediate_values": intermediate_values,
         }
         if self._space is None or self._mode is None:
-            self._given.append((dict(parameters), outcome))  # the space comes with the run
+            self._given.trials.append((dict(parameters), outcome))  # the space comes with the run
         else:
             self._ready().add_evaluated(self._flat(parameters), **outcome)
 
@@ -378,7 +376,7 @@ class LLMSearcher(Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Write everything known to ``checkpoint_path``; called by Tune while it runs."""
-        own = (self._metric, self._mode, self._space, self._points, self._given)
+        own = (self._metric, self._mode, self._space, self._given)
         checkpoint.save(checkpoint_path, self._session, own, dumps=cloudpickle.dumps)
 
     @guarded
@@ -392,7 +390,7 @@ class LLMSearcher(Searcher):
         Raises ValueError for a file that is no checkpoint, or one of another layout.
         """
         saved = checkpoint.load(checkpoint_path)
-        metric, mode, space, self._points, self._given = saved.adapter
+        metric, mode, space, self._given = saved.adapter
         self._metric, self._mode = self._metric or metric, self._mode or mode
         self._space = self._space or space
         self._session = checkpoint.resume(saved, offered=self._session)

@@ -19,21 +19,21 @@ from raymimic.tune.searcher import LLMSearcher
 class Raymimic:
     """A whole run: it searches, stops what cannot win, and writes every reason into the results.
 
-    ::
-
-        from ray import tune
-        from raymimic import Raymimic
-
-        def train(config):
-            for epoch in range(1, 6):
-                tune.report({"loss": abs(config["lr"] - 0.1) + 1 / epoch})
-
-        tuner = Raymimic(llm="none", seed=0).tuner(
-            train,
-            param_space={"lr": tune.loguniform(1e-4, 1.0)},
-            tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=2),
-        )
-        tuner.fit()
+    >>> from ray import tune
+    >>> from raymimic import Raymimic
+    >>> def train(config):
+    ...     from ray import tune
+    ...     for epoch in range(1, 6):
+    ...         tune.report({"loss": abs(config["lr"] - 0.1) + 1 / epoch})
+    >>> results = Raymimic(llm="none", seed=0).tuner(
+    ...     train,
+    ...     param_space={"lr": tune.loguniform(1e-4, 1.0)},
+    ...     tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=2),
+    ...     run_config=tune.RunConfig(verbose=0),
+    ... ).fit()  # doctest: +ELLIPSIS
+    [1/2 ...
+    >>> "raymimic/reason" in results.get_best_result().metrics
+    True
 
     `tuner` takes what ``tune.Tuner`` takes, `run` what ``tune.run`` takes. The parts are
     ``searcher``, ``scheduler`` and ``callback``, and each can be used alone instead. One object

@@ -8,7 +8,7 @@ import pytest
 
 from raymimic import HeuristicAdvisor, SearchEvidence, TrialRecord
 from raymimic.advisor import KnobState, build_adjust_request, build_judge_request, build_request
-from raymimic.advisor.cures import CURES, Turn, cures_for
+from raymimic.advisor.cures import CURES, REGULARISER, Turn, cures_for, turned
 from raymimic.curves import Curve, Diagnosis, Signal
 from raymimic.space import FloatRange, SearchSpace
 from raymimic.testing.runs import evidence as run_evidence
@@ -145,11 +145,27 @@ def test_only_what_the_space_has_is_told_and_the_usual_where_a_name_tells_nothin
     assert line_for(told("lr"), "overfitting") == "a lower learning rate."
     assert line_for(told("num_leaves"), "ceiling") == "more leaves."
     assert "leave" not in told("lr", "dropout")
+    assert line_for(told("lr", "optimizer"), "diverged") == "a much lower learning rate."
+    stuck = ("Stuck from the first epoch", "with a learning rate low in its range")
+    assert (
+        f"- {stuck[0]}: another optimizer, a much lower learning rate.\n"
+        f"- {stuck[0]} {stuck[1]}: a much higher learning rate, another optimizer.\n"
+    ) in told("lr", "optimizer")
+    assert stuck[1] not in told("optimizer")
     assert "Oscillating" not in told("dropout")
     assert "dropout" not in told("lr")
     assert line_for(told("lr", "foo"), "plateau") == (
         "more width, less dropout, a lower learning rate."
     )
+
+
+def test_the_role_that_a_name_tells_goes_before_a_word_in_it():
+    turns = (Turn("dropout", step=0.1), Turn(REGULARISER, share=0.5))
+    knobs = (
+        KnobState("augment_dropout", 0.1, 0.0, 1.0), KnobState("cutmix", 0.1, 0.0, 1.0),
+        KnobState("temperature", 0.1, 0.0, 1.0),
+    )  # fmt: skip
+    assert turned(knobs, turns) == pytest.approx({"augment_dropout": 0.2, "cutmix": 0.6})
 
 
 @pytest.mark.parametrize(
@@ -161,6 +177,10 @@ def test_only_what_the_space_has_is_told_and_the_usual_where_a_name_tells_nothin
         (Turn("wd", factor=3.0, most=0.1), KnobState("wd", 0.05, 0.0, 1.0), 0.1),
         (Turn("wd", factor=3.0, most=0.1), KnobState("wd", 0.5, 0.0, 1.0), 0.5),
         (Turn("dropout", step=-0.1, least=0.5), KnobState("dropout", 0.2, 0.0, 1.0), 0.1),
+        (Turn("dropout", step=0.1, most=0.5), KnobState("dropout", 0.45, 0.0, 0.9), 0.5),
+        (Turn("dropout", step=0.1, most=0.5), KnobState("dropout", 0.6, 0.0, 0.9), 0.6),
+        (Turn("wd", factor=1.5, most=0.1), KnobState("wd", 0.2, 0.0, 1.0), 0.2),
+        (Turn("mixup", share=0.5, most=0.5), KnobState("mixup", 0.4, 0.0, 1.0), 0.5),
         (Turn("mixup", share=0.25), KnobState("mixup", 1.0, 0.0, 4.0), 2.0),
     ],
 )

@@ -162,7 +162,9 @@ def test_a_reply_becomes_values_of_the_space_and_nothing_else(value):
 
 
 def test_nothing_in_the_package_evaluates_text():
-    for path in Path(raymimic.__file__).parent.rglob("*.py"):
+    package = Path(raymimic.__file__).parent
+    confined = package / "evolution" / "sandbox" / "training.py"  # runs candidates, once confined
+    for path in {*package.rglob("*.py")} - {confined}:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec", "compile", "__import__"), path

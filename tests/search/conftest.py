@@ -24,11 +24,17 @@ def make(tmp_path: Path) -> Callable[..., Engine]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """With no trial running, whoever answers at all is waited for, however busy the machine."""
     monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 60.0)
     monkeypatch.setattr("raymimic.search.queue._IDLE_WAIT_S", 60.0)
+
+
+@pytest.fixture
+def hangs(answers: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model does not answer: nobody waits for it."""
+    monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 0.0)
 
 
 @pytest.fixture

@@ -133,8 +133,8 @@ def test_queue_trials_and_counters_come_back(make, path, tmp_path):
     assert again.state.seen({"x": 0.03})  # it is not proposed again
     assert again.journal.tally.started == {"llm": 2}
     assert (again.trials_total, again.concurrency) == (9, 3)
-    today = restored(path, tmp_path, trials_total=20, concurrency=5)
-    assert (today.trials_total, today.concurrency) == (20, 5)
+    today = restored(path, tmp_path, trials_total=20, concurrency=5, seconds_total=60.0)
+    assert (today.trials_total, today.concurrency, today.seconds_total) == (20, 5, 60.0)
 
 
 def test_an_ended_trial_that_tune_runs_on_keeps_the_epochs_before(make, path, tmp_path):
@@ -209,6 +209,40 @@ def test_what_the_checkpoint_missed_comes_back_from_the_ledger(make, path, tmp_p
     assert lost["trial_id"] == "c"
     assert again.journal.tally.started == {"llm": 2}
     assert len({row["id"] for row in engine.events("proposal")}) == len(engine.events("proposal"))
+
+
+def test_what_died_with_the_driver_is_tried_again_in_its_order(make, path, tmp_path):
+    engine = make(CountingAdvisor(), batch_size=4)
+    engine.suggest("a")
+    save(path, engine.session)
+    for name in "bc":
+        engine.suggest(name)
+    engine.session.journal.ledger.flush()
+    again = restored(path, tmp_path)
+    assert [one.proposal.config["x"] for one in again.state.queue][:2] == [0.02, 0.03]
+    assert again.state.drops[-1] == "trial b died with its driver; tried again"
+
+
+def test_a_line_that_cannot_be_read_shifts_no_number(make, path, tmp_path):
+    engine = make(CountingAdvisor(), batch_size=2)
+    save(path, engine.session)
+    engine.suggest("a")
+    engine.session.journal.ledger.flush()
+    ledger = tmp_path / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('{"event": "proposal"', '{"torn', 1))
+    (waiting,) = restored(path, tmp_path).state.queue
+    assert (waiting.id, waiting.proposal.config) == (1, {"x": 0.02})
+
+
+def test_proposals_after_the_checkpoint_that_do_not_fit_are_forgotten(make, path, tmp_path):
+    engine = make(CountingAdvisor(), batch_size=2)
+    save(path, engine.session)
+    engine.suggest("a")  # 0.01 started, 0.02 waits
+    engine.session.journal.ledger.flush()
+    again = restored(path, tmp_path, SearchSpace({"x": FloatRange(0.5, 0.6)}))
+    assert not again.state.queue
+    assert not again.state.knows("a")
+    assert again.state.next_id == 2  # their numbers stay taken
 
 
 def test_what_was_dropped_after_the_checkpoint_stays_dropped(make, path, tmp_path):

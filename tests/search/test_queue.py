@@ -89,7 +89,7 @@ def test_what_was_proposed_from_too_old_a_view_is_dropped_unless_a_user_did(make
 # -- an empty queue ------------------------------------------------------------------------------
 
 
-def test_a_slot_waits_while_a_model_thinks_and_no_longer_than_its_patience(make, clock):
+def test_a_slot_waits_while_a_model_thinks_and_no_longer_than_its_patience(make, hangs, clock):
     advisor = HeldAdvisor()
     engine = make(advisor, patience=10.0)
     assert engine.ask("a") is None
@@ -126,7 +126,7 @@ def test_a_failing_advisor_never_stops_a_search_and_is_asked_with_pauses(
     assert engine.tally.started == {"random": 6}
 
 
-def test_who_says_that_asking_again_cannot_help_is_not_asked_again(make, answers, clock):
+def test_who_says_that_asking_again_cannot_help_is_not_asked_again(make, clock):
     advisor = Failing(WRONG_MODEL)
     engine = make(advisor)
     for i in range(3):
@@ -135,7 +135,7 @@ def test_who_says_that_asking_again_cannot_help_is_not_asked_again(make, answers
     assert len(advisor.asked) == 1
 
 
-def test_where_the_stand_in_fails_too_it_is_random_and_counted(make, answers):
+def test_where_the_stand_in_fails_too_it_is_random_and_counted(make):
     engine = make(Failing(NO_ROUTE), stand_in=Failing(ZeroDivisionError("singular")))
     xs = [engine.suggest(f"t{i}")["x"] for i in range(4)]
     assert len(set(xs)) == 4
@@ -174,7 +174,7 @@ def test_after_a_failure_no_slot_waits_until_the_model_has_answered_again(
     assert engine.suggest("c") == {"x": 0.5}
 
 
-def test_a_failure_is_said_once(make, answers, clock, caplog):
+def test_a_failure_is_said_once(make, clock, caplog):
     engine = make(Failing(NO_ROUTE))
     for i in range(4):
         engine.suggest(f"t{i}")
@@ -185,7 +185,7 @@ def test_a_failure_is_said_once(make, answers, clock, caplog):
     assert caplog.text.count("the advisor failed") == 1
 
 
-def test_samplers_that_fill_in_for_a_model_do_not_say_that_it_is_well_again(make, answers, clock):
+def test_samplers_that_fill_in_for_a_model_do_not_say_that_it_is_well_again(make, clock):
     class Mixture(CountingAdvisor):
         def propose(self, evidence, n):
             self.asked.append((evidence, n))
@@ -217,7 +217,7 @@ def test_the_stand_in_is_waited_for_but_not_for_ever(make, clock):
     held.gate.set()
 
 
-def test_an_advisor_with_nothing_to_propose_leaves_its_slot_to_chance(make, answers):
+def test_an_advisor_with_nothing_to_propose_leaves_its_slot_to_chance(make):
     class Silent(CountingAdvisor):
         def propose(self, evidence, n):
             return Advice(())
@@ -227,7 +227,7 @@ def test_an_advisor_with_nothing_to_propose_leaves_its_slot_to_chance(make, answ
     assert engine.tally.fallbacks == {"no_proposal": 1}
 
 
-def test_a_finite_space_may_be_exhausted(make, answers):
+def test_a_finite_space_may_be_exhausted(make):
     engine = make(Failing(NO_ROUTE), space=SearchSpace({"x": Choice((1, 2))}))
     xs = [engine.suggest(f"t{i}")["x"] for i in range(5)]
     assert set(xs[:2]) == {1, 2}
@@ -239,7 +239,7 @@ SLOTS = 100
 
 
 @pytest.mark.parametrize("slots", [16, SLOTS])
-def test_while_a_model_thinks_all_but_a_few_of_many_slots_are_filled(make, slots):
+def test_while_a_model_thinks_all_but_a_few_of_many_slots_are_filled(make, hangs, slots):
     advisor = HeldAdvisor()
     engine = make(advisor, slots=slots)
     first = engine.fill(slots)
@@ -284,7 +284,7 @@ def test_slots_that_end_quickly_make_questions_come_ahead_of_need(make):
     assert max(wanted for _, wanted in advisor.asked) <= 128
 
 
-def test_with_many_slots_the_stand_in_works_ahead(make):
+def test_with_many_slots_the_stand_in_works_ahead(make, hangs):
     advisor = HeldAdvisor()
     engine = make(advisor, slots=SLOTS)
     engine.fill(SLOTS)

@@ -148,5 +148,7 @@ def test_the_budget_counts_what_was_started(make):
     assert session.trials_left == 2
     session.start("a", session.number(Proposal({"x": 0.1}, "", "user"), 0))
     assert (session.trials_left, session.budget().trials_left) == (1, 1)
+    session.trials_total = 0  # a trial that Tune restarted under a new id is one more
+    assert session.trials_left == 0
     session.trials_total = None
     assert session.trials_left == math.inf

@@ -20,11 +20,6 @@ def quick(answers: None) -> None:
 
 
 @pytest.fixture
-def hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raymimic.search.queue._MODEL_WAIT_S", 0.0)
-
-
-@pytest.fixture
 def search(tmp_path):
     """Build a search with a statistical stand-in."""
 

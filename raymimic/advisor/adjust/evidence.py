@@ -21,6 +21,10 @@ class Operation:
     ``kind`` is a key of `OPERATIONS`, which says what ``amount`` means and within which bounds it
     lies. ``toward`` is of a "pull", ``values`` (nested lists in the parameter's shape) of a
     "delta".
+
+    >>> from raymimic import Operation
+    >>> Operation("pull", "fc.*", amount=0.2, toward="best").kind
+    'pull'
     """
 
     kind: str
@@ -37,6 +41,10 @@ class Adjustment:
     ``knobs`` are absolute new values by name ("lr" is that of the first parameter group);
     ``alpha`` is the weight of the operations against the optimizer's update. ``review`` is the
     advisor's own sentence on its last move.
+
+    >>> from raymimic import Adjustment, Operation
+    >>> Adjustment(knobs={"lr": 1e-3}, operations=(Operation("shrink", amount=0.1),)).empty
+    False
     """
 
     knobs: Mapping[str, float] = field(default_factory=dict)
@@ -54,7 +62,12 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class AdjustmentAdvice:
-    """What came of asking for an adjustment: it, what had to be dropped, and the calls made."""
+    """What came of asking for an adjustment: it, what had to be dropped, and the calls made.
+
+    >>> from raymimic import Adjustment, AdjustmentAdvice
+    >>> AdjustmentAdvice(Adjustment()).adjustment.empty
+    True
+    """
 
     adjustment: Adjustment
     drops: tuple[str, ...] = ()
@@ -119,6 +132,10 @@ class RunEvidence:
     while unknown. ``anchors`` are the weights that a pull may name, ``class_accuracy`` is that of
     each class on validation, if the loop reports it. ``max_alpha`` bounds alpha. ``seed`` is for
     advisors that draw.
+
+    >>> from raymimic.testing.runs import evidence
+    >>> evidence(epochs=8).epoch
+    8
     """
 
     metric: str
@@ -150,6 +167,15 @@ class Adjuster(Protocol):
     """Answers "what should change in this training?".
 
     An answer that cannot be given raises `AdvisorError`; training then goes on unchanged.
+
+    >>> from raymimic import Adjuster, Adjustment, AdjustmentAdvice
+    >>> class Halver:
+    ...     name, remote = "halver", False
+    ...     def adjust(self, evidence):
+    ...         lr = evidence.knob("lr")
+    ...         return AdjustmentAdvice(Adjustment({"lr": lr.value / 2} if lr else {}))
+    >>> isinstance(Halver(), Adjuster)
+    True
     """
 
     @property

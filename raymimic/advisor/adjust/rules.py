@@ -83,7 +83,7 @@ def _anneals(evidence: RunEvidence) -> Adjustment | None:
     if total is None or lr is None or evidence.epoch < _ANNEAL_FROM * total:
         return None
     # The next interval's rate on the line from 1 at `_ANNEAL_FROM` to `_LAST_LR` in the last one.
-    span = max(total - 1 - _ANNEAL_FROM * total, 1.0)
+    span = total - 1 - _ANNEAL_FROM * total
     share = max(0.0, total - 1 - evidence.epoch) / span
     before = max(0.0, total - evidence.epoch) / span
     line = _LAST_LR + (1 - _LAST_LR) * min(share, 1.0)
@@ -116,14 +116,14 @@ def _short(evidence: RunEvidence) -> Adjustment | None:
 def _improves(evidence: RunEvidence) -> bool:
     values = evidence.curve.columns[evidence.metric]
     values = values[np.isfinite(values)] * (1.0 if evidence.mode == "min" else -1.0)
-    return values.size < 2 or bool(values[-1] <= values.min())
+    return not values.size or bool(values[-1] <= values.min())
 
 
 def _raised_so_far(evidence: RunEvidence) -> float:
     """Product of the raises that stand."""
     raised = 1.0
     for past in evidence.history:
-        if not past.rolled_back and LR in past.changed:
+        if not past.rolled_back:
             raised *= past.factor(LR)
     return max(raised, 1e-9)
 

@@ -60,6 +60,12 @@ class Case:
     none where a redirect is still acting or none was declared. ``config`` holds what the search
     chose for it. With a ``leader`` the rules find it hopeless or diverged: they stop it unless it
     is told to "clone" or "redirect".
+
+    >>> from raymimic import Case, diagnose
+    >>> from raymimic.testing.trials import overfitting
+    >>> curve = overfitting()
+    >>> "overfitting" in Case("t1", 24, curve, diagnose(curve, "val_loss", "min")).diagnosis
+    True
     """
 
     trial_id: str
@@ -85,6 +91,10 @@ class JudgeEvidence:
     ``length`` is the epochs of a full training, 0 while unknown; ``finals`` the last values of the
     finished ones, best first. ``live`` names every knob that the user declared. ``population``:
     hopeless trials may be cloned.
+
+    >>> from raymimic import JudgeEvidence
+    >>> JudgeEvidence("loss", "min", cases=()).case("t1") is None
+    True
     """
 
     metric: str
@@ -107,6 +117,10 @@ class Judgement:
 
     ``knobs`` are new absolute values of a redirect or a clone, which takes the leader's values for
     those that are not named.
+
+    >>> from raymimic import Judgement
+    >>> Judgement("t1", "redirect", "oscillates", {"lr": 1e-4}).knobs["lr"]
+    0.0001
     """
 
     trial_id: str
@@ -118,7 +132,12 @@ class Judgement:
 
 @dataclass(frozen=True)
 class JudgeAdvice:
-    """What came of asking: judgements, what was dropped or rejected in words, the calls made."""
+    """What came of asking: judgements, what was dropped or rejected in words, the calls made.
+
+    >>> from raymimic import JudgeAdvice, Judgement
+    >>> len(JudgeAdvice((Judgement("t1", "stop", "flat since epoch 9"),)).judgements)
+    1
+    """
 
     judgements: tuple[Judgement, ...]
     drops: tuple[str, ...] = ()
@@ -130,6 +149,15 @@ class Judge(Protocol):
     """Answers "which of these running trials should stop, go on, or be turned?".
 
     An answer that cannot be given raises `AdvisorError`; the trials then go on.
+
+    >>> from raymimic import Judge, JudgeAdvice, Judgement
+    >>> class Lenient:
+    ...     name, remote = "lenient", False
+    ...     def judge(self, evidence):
+    ...         said = (Judgement(case.trial_id, "continue", "why not") for case in evidence.cases)
+    ...         return JudgeAdvice(tuple(said))
+    >>> isinstance(Lenient(), Judge)
+    True
     """
 
     @property

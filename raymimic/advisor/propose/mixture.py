@@ -27,6 +27,10 @@ class MixtureAdvisor:
     The first batch holds the keyless first guesses and proposals of the model; after it every slot
     goes to one of the two by `earned_share`. A model that cannot answer raises `AdvisorError`, as
     always. Stateless: depends on ``seed`` and the evidence.
+
+    >>> from raymimic import LLMAdvisor, MixtureAdvisor, ScriptedLLM
+    >>> MixtureAdvisor(LLMAdvisor(ScriptedLLM([])), seed=0).remote
+    True
     """
 
     def __init__(self, guide: Advisor, seed: int = 0) -> None:

@@ -12,6 +12,11 @@ class RandomAdvisor:
     """Draws configurations; deterministic given ``seed`` and how many trials there are.
 
     Draws may repeat what was tried: that is random search. The asker drops duplicates.
+
+    >>> from raymimic import FloatRange, RandomAdvisor, SearchEvidence, SearchSpace
+    >>> evidence = SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min")
+    >>> len(RandomAdvisor(seed=0).propose(evidence, 3).proposals)
+    3
     """
 
     name = "random"

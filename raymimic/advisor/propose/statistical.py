@@ -64,6 +64,11 @@ class StatisticalAdvisor:
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
     forecast, running ones as pending. Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
+
+    >>> from raymimic import FloatRange, SearchEvidence, SearchSpace, StatisticalAdvisor
+    >>> evidence = SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min")
+    >>> len(StatisticalAdvisor(seed=0).propose(evidence, 2).proposals)
+    2
     """
 
     name = "statistical"

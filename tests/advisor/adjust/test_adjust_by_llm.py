@@ -69,6 +69,7 @@ BAD_OPERATIONS = [
     (operation({}), "kind must be"),
     (operation("pull", params=None, amount=0.1), "params"),
     (operation("pull", params="fc\u202e", amount=0.1), "params"),
+    (operation("pull", params="", amount=0.1), "params"),
     (operation("shrink"), "finite number, got null"),
     (operation("shrink", amount=True), "got true"),
     (operation("noise", amount=0.6), "0 to 0.5, got 0.6"),
@@ -89,6 +90,22 @@ def test_a_bad_operation_costs_only_itself(bad, reason):
     (drop,) = advice.drops
     assert drop.startswith("operation 1: ")
     assert reason in drop
+
+
+def test_only_a_pull_needs_an_anchor_and_takes_the_best_where_it_names_none():
+    items = [operation("pull", amount=0.1), operation("shrink", amount=0.1)]
+    pull, _ = ask({"operations": items}).adjustment.operations
+    assert pull.toward == "best"
+    advice = ask({"operations": items}, evidence(anchors=()))
+    assert [found.kind for found in advice.adjustment.operations] == ["shrink"]
+    assert "there is (no anchor)" in advice.drops[0]
+
+
+def test_as_many_operations_as_are_read_and_a_single_value_are_fine():
+    one = operation("delta", "fc.4.bias", values=[0.5])
+    advice = ask({"operations": [operation("freeze")] * 31 + [one]})
+    assert len(advice.adjustment.operations) == 32
+    assert advice.drops == ()
 
 
 def test_bad_knobs_alpha_and_shapes_are_dropped_in_words():

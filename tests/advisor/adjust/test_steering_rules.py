@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -35,11 +36,31 @@ def test_few_steps_that_still_improve_get_a_larger_rate_up_to_what_the_shortfall
     assert advised([2.3, 2.0, 1.7], history=(raised(20**0.5),)).empty
     assert advised([2.3], steps_per_epoch=1000).empty
     assert advised([2.3], epochs_total=None).empty
+    assert advised([2.3], steps_per_epoch=None).empty
+    tiny = advised([2.3, 2.0], steps_per_epoch=1, history=(raised(9.0),))
+    assert tiny.knobs["lr"] == pytest.approx(0.001 * 10 / 9)  # never more than ten times
+
+
+def test_what_was_lowered_may_be_raised_again_and_what_was_undone_does_not_count():
+    few = {"steps_per_epoch": 90}  # 900 steps: up to x1.49
+    assert advised([2.3], **few).knobs["lr"] == pytest.approx(0.001 * (20 / 9) ** 0.5)
+    stands, undone = raised(0.8), raised(0.8, verdict="worse", rolled_back=True)
+    again = advised([2.3, 2.0], history=(stands,), **few)
+    assert again.knobs["lr"] == pytest.approx(0.001 * (20 / 9) ** 0.5 / 0.8)
+    still = advised([2.3, 2.0], history=(undone,), **few)
+    assert still.knobs["lr"] == pytest.approx(0.001 * (20 / 9) ** 0.5)
+    assert advised([2.3, 2.0], history=(raised(0.0),)).knobs["lr"] == pytest.approx(0.003)
+
+
+def test_before_the_first_finite_value_nothing_speaks_against_a_larger_rate():
+    assert advised([math.nan], diagnosis=Diagnosis(())).knobs["lr"] == pytest.approx(0.003)
 
 
 def test_a_raise_that_was_undone_is_not_made_again():
     assert advised([2.3, 2.0], history=(raised(3.0, verdict="worse", rolled_back=True),)).empty
     assert advised([2.3, 2.0, 2.2]).empty  # and none is made where it does not improve
+    assert not advised([0.1, 0.3], mode="max").empty
+    assert advised([0.1, 0.3, 0.2], mode="max").empty
 
 
 def test_toward_the_end_the_rate_falls_to_a_twentieth_by_the_last_epoch():
@@ -57,6 +78,16 @@ def test_late_weights_are_averaged_once_the_curve_is_flat():
     found = advised(flat, anchors=("best", "ema"), steps_per_epoch=500)
     assert found.operations == (Operation("pull", amount=0.5, toward="ema"),)
     assert advised(flat, anchors=("best",), steps_per_epoch=500).operations == ()
+    assert advised(flat[:7], anchors=("ema",), steps_per_epoch=500).operations == ()  # early
+    improving = Diagnosis((Signal("improving", None, "still improving"),))
+    late = advised(flat, anchors=("ema",), steps_per_epoch=500, diagnosis=improving)
+    assert late.operations == ()
+
+
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_the_shortest_trainings_end_with_a_finite_rate(total):
+    found = advised([1.0] * total, epochs_total=total, steps_per_epoch=9000)
+    assert 0.0 < found.knobs["lr"] <= 0.001
 
 
 def test_overfitting_regularises_and_goes_back_toward_the_best():
@@ -73,6 +104,31 @@ def test_overfitting_regularises_and_goes_back_toward_the_best():
     )
     assert found.operations == (Operation("pull", amount=0.5, toward="best"),)
     assert "overfitting since epoch 4" in found.rationale
+    assert "back toward the best weights" in found.rationale
+
+
+OVERFITS = Diagnosis((Signal("overfitting", 2, "overfitting since epoch 2"),))
+
+
+def test_what_has_reached_its_bound_is_not_turned_further():
+    knobs = (KnobState("dropout", 0.45, 0.0, 0.9), KnobState("weight_decay", 0.05, 0.0, 1.0))
+    found = advised([1.0, 0.9], diagnosis=OVERFITS, knobs=knobs)
+    assert found.knobs == pytest.approx({"dropout": 0.5, "weight_decay": 0.1})
+    knobs = (KnobState("dropout", 0.6, 0.0, 0.9), KnobState("weight_decay", 0.2, 0.0, 1.0))
+    assert advised([1.0, 0.9], diagnosis=OVERFITS, knobs=knobs, anchors=()).empty
+
+
+def test_overfitting_without_a_knob_still_goes_back_if_the_best_weights_are_known():
+    knobs = (KnobState("entropy", 0.1, 0.0, 1.0),)
+    found = advised([1.0, 0.9], diagnosis=OVERFITS, knobs=knobs)
+    assert (found.knobs, [one.toward for one in found.operations]) == ({}, ["best"])
+
+
+def test_where_a_cure_cannot_be_done_the_next_rule_is_asked():
+    lowest = (KnobState("lr", 0.001, 0.001, 0.003),)
+    losses = [1.0 - 0.1 * epoch for epoch in range(7)]
+    found = advised(losses, diagnosis=OVERFITS, knobs=lowest, anchors=(), steps_per_epoch=500)
+    assert "falls toward the end" in found.rationale
 
 
 @pytest.mark.parametrize(("kind", "factor"), [("diverged", 1 / 3), ("oscillating", 0.5)])
@@ -85,3 +141,4 @@ def test_divergence_and_oscillation_lower_the_rate(kind, factor):
 
 def test_with_no_knob_there_is_nothing_to_say():
     assert advised([2.3], knobs=()).empty
+    assert advised([2.3 - 0.1 * epoch for epoch in range(9)], knobs=(), anchors=()).empty

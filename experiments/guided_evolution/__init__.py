@@ -1,0 +1,1 @@
+"""Guided Evolution on small data."""

@@ -1,0 +1,121 @@
+"""Evolutions without Tune: one process trains one candidate after the other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from raymimic.errors import CandidateError
+from raymimic.evolution import Evolution, Objective, Settings, TrainingTask, events, seed_program
+from raymimic.evolution.edits import RuleMutator
+from raymimic.evolution.gates import check
+from raymimic.evolution.individuals import Individual
+from raymimic.evolution.operators import RULE
+from raymimic.evolution.sandbox.client import Runner
+from raymimic.evolution.sealed import seal
+from raymimic.evolution.smoke import SmokeTest
+from raymimic.llm import LLM
+
+OBJECTIVES = (Objective("accuracy", "max"), Objective("parameters", "min"))
+_MOST_EDITS = 8  # of the seed in a random candidate
+
+
+def evolve(
+    program: str,
+    task: TrainingTask,
+    ledger: Path,
+    evaluations: int,
+    *,
+    llm: LLM | None = None,
+    settings: Settings | None = None,
+    say: Callable[[str], None] = print,
+) -> Evolution:
+    """Evaluate until ``evaluations`` programs have ended; a ledger that is there goes on."""
+    made = Evolution(
+        seed_program(program), OBJECTIVES, llm=llm, task=task, settings=settings, ledger=ledger
+    )
+    made.release_running()
+    runner = Runner(task)
+    while len(made.state.of_status("done", "failed")) < evaluations and made.why_over is None:
+        trial = f"t{len(made.state.individuals)}_{len(made.state.by_trial)}"
+        found = made.ask(trial)
+        if found is None:
+            made.wait(5)
+            continue
+        say(_told(_train(made, runner, found, trial)))
+    runner.close()
+    made.close()
+    return made
+
+
+def random_search(
+    program: str,
+    task: TrainingTask,
+    ledger: Path,
+    evaluations: int,
+    *,
+    seed: int,
+    say: Callable[[str], None] = print,
+) -> Evolution:
+    """The control: each candidate is the seed with one to eight random edits; no selection."""
+    made = Evolution(seed_program(program), OBJECTIVES, settings=Settings(seed=seed), ledger=ledger)
+    made.begin()
+    made.release_running()
+    smoke, runner = SmokeTest(task), Runner(task)
+    number = sum(one.children + one.rejected.total() for one in made.state.tally.values())
+    while len(made.state.of_status("done", "failed")) < evaluations:
+        if not made.state.of_status("waiting"):
+            _add_random(made, smoke, random.Random(f"{seed}/{number}"), number)
+            number += 1
+            continue
+        found = made.state.of_status("waiting")[0]
+        trial = f"t{found.id}"
+        made.note(events.individual_start(found.id, trial))
+        say(_told(_train(made, runner, found, trial)))
+    smoke.close()
+    runner.close()
+    made.close()
+    return made
+
+
+def _add_random(made: Evolution, smoke: SmokeTest, rng: random.Random, number: int) -> None:
+    child, said = made.state.seed, []
+    for _ in range(rng.randint(1, _MOST_EDITS)):
+        edited = RuleMutator().mutate(child, rng)
+        assert edited is not None
+        child = edited[0]
+        said.append(edited[2])
+    refused = check(child, made.state.seed, made.state.identities) or smoke.check(child.source)
+    if refused is None:
+        one = Individual(-1, child.source, RULE, (0,), (), "; ".join(said))
+        made.note(events.child(one, number))
+    else:
+        made.note(
+            events.reject(number, RULE, refused.gate, refused.reason, block="", repaired=False)
+        )
+
+
+def _train(made: Evolution, runner: Runner, found: Individual, trial: str) -> Individual:
+    curve: list[float] = []
+    metrics: dict[str, float] = {}
+    error, tested = "", None
+    try:
+        for epoch in runner.evaluate(found.source):
+            metrics = epoch.metrics
+            curve.append(metrics["accuracy"])
+            if epoch.test_predictions is not None:
+                tested = seal(epoch.test_predictions)
+    except CandidateError as failure:
+        error = f"{failure.reason}: {failure}"
+    status = "failed" if error else "done"
+    ended = made.tell(trial, metrics, curve, status=status, error=error, test_predictions=tested)
+    assert ended is not None
+    return ended
+
+
+def _told(one: Individual) -> str:
+    if one.status == "failed":
+        return f"{one.id} failed: {one.error.splitlines()[-1]}"
+    values = f"{one.values['accuracy']:.3f} @ {one.values['parameters']:,.0f}"
+    return f"{one.id} {values} ({one.operator} of {one.parents}) {one.rationale[:70]}"

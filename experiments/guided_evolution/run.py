@@ -1,0 +1,88 @@
+"""Guided Evolution on small data: ``python -m experiments.guided_evolution.run --help``.
+
+Arms: "rules" (keyless edits, NSGA-II), "random" (random edits of the seed, no selection), "llm"
+(all operators), "plain" (the same model without Evolution of Thought and role play).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from experiments.guided_evolution.data import cifar10, mnist1d
+from experiments.guided_evolution.loop import evolve, random_search
+from experiments.guided_evolution.report import row_of, table
+from raymimic.evolution import Evolution, Settings, Shares, TrainingTask, test_front, write_results
+from raymimic.evolution.operators import PLAIN
+from raymimic.llm import ReplayLLM, resolve_llm
+
+ARMS = ("rules", "random", "llm", "plain")
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    options = _options()
+    rows = []
+    for repeat in range(options.first, options.first + options.repeats):
+        task, labels = (
+            mnist1d(repeat) if options.data == "mnist1d" else cifar10(repeat, options.folder)
+        )
+        for arm in options.arms:
+            print(f"--- {arm}, repeat {repeat}", flush=True)
+            made = _run(options, arm, repeat, task)
+            test_front(made, labels)
+            out = options.out / options.data / f"{arm}_{repeat}"
+            write_results(made.state, out)
+            rows.append(row_of(made.state, arm, repeat, options.data))
+            (out / "row.json").write_text(json.dumps(rows[-1], indent=1) + "\n")
+            print(rows[-1], flush=True)
+    _report(options.out / options.data)
+
+
+def _run(options: argparse.Namespace, arm: str, repeat: int, task: TrainingTask) -> Evolution:
+    program = "conv1d" if options.data == "mnist1d" else "exquisite-net-v2"
+    ledger = options.work / options.data / f"{arm}_{repeat}.jsonl"
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    if arm == "random":
+        return random_search(program, task, ledger, options.evaluations, seed=repeat, say=say)
+    shares = Shares() if arm != "plain" else Shares(thought=0.0, voices={PLAIN: 1.0})
+    llm = None
+    if arm != "rules":
+        llm = (
+            ReplayLLM.from_ledger(options.cassette)
+            if options.cassette
+            else resolve_llm(options.llm)
+        )
+    settings = Settings(seed=repeat, shares=shares, timeout=options.timeout)
+    return evolve(program, task, ledger, options.evaluations, llm=llm, settings=settings, say=say)
+
+
+def _report(folder: Path) -> None:
+    """The table over all evolutions whose rows lie in the folder."""
+    rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*/row.json"))]
+    (folder / "report.md").write_text(table(rows))
+    print(table(rows))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", choices=["mnist1d", "cifar10"], default="mnist1d")
+    parser.add_argument("--folder", type=Path, help="where CIFAR-10's parquet files lie")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=["rules", "random"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="number of the first repeat")
+    parser.add_argument("--evaluations", type=int, default=60)
+    parser.add_argument("--llm", default="auto", help="who mutates in the arms llm and plain")
+    parser.add_argument("--cassette", type=Path, help="a ledger whose replies are given again")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds a reply may take")
+    parser.add_argument("--work", type=Path, default=Path("guided_evolution_ledgers"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

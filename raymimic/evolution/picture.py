@@ -1,0 +1,115 @@
+"""The front and the lineage of its points as an SVG file, which any browser shows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from raymimic.evolution.individuals import Individual
+from raymimic.evolution.state import State
+from raymimic.evolution.table import lineage
+
+_WIDTH, _HEIGHT, _MARGIN = 900, 560, 70
+_GREY, _BLUE, _RED = "#b8b8b8", "#1f5fa8", "#c0392b"
+_TICKS = 5
+
+
+def front_picture(state: State) -> str:
+    """The second objective across, the first up; lines go from each child to its parent.
+
+    An axis whose values span more than a factor of ten is logarithmic. Hovering over a point shows
+    what it is. Raises ValueError before anything was evaluated.
+    """
+    known, front = state.scored(), state.front()
+    if not known:
+        raise ValueError("a picture needs at least one evaluated program")
+    up, across = state.objectives[0].name, state.objectives[-1].name
+    x = _Axis([one.values[across] for one in known], _MARGIN, _WIDTH - 20)
+    y = _Axis([one.values[up] for one in known], _HEIGHT - _MARGIN, 30)
+
+    def place(one: Individual) -> tuple[float, float]:
+        return x.at(one.values[across]), y.at(one.values[up])
+
+    parts = [*_axes(x, y, across, up)]
+    family = {number for one in front for number in lineage(state, one)}
+    shown = {one.id: one for one in known}
+    for number in sorted(family):
+        one = state.individuals[number]
+        if number in shown and one.parents and one.parents[0] in shown:
+            parts.append(_line(place(shown[one.parents[0]]), place(one)))
+    for one in known:
+        parts.append(_point(one, place(one), state, on_front=one in front))
+    steps = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, front))
+    parts.append(f'<polyline points="{steps}" fill="none" stroke="{_BLUE}" stroke-width="1.5"/>')
+    body = "\n".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'font-family="sans-serif" font-size="13">\n'
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>\n{body}\n</svg>\n'
+    )
+
+
+class _Axis:
+    """Turns values into places between ``start`` and ``end``."""
+
+    def __init__(self, values: Sequence[float], start: float, end: float) -> None:
+        low, high = min(values), max(values)
+        self.log = low > 0 and high / low > 10
+        self._low, self._high = self._scale(low), self._scale(high)
+        if self._low == self._high:
+            self._low, self._high = self._low - 0.5, self._high + 0.5
+        self._start, self._end = start, end
+
+    def _scale(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+    def at(self, value: float) -> float:
+        share = (self._scale(value) - self._low) / (self._high - self._low)
+        return self._start + share * (self._end - self._start)
+
+    def ticks(self) -> list[float]:
+        step = (self._high - self._low) / (_TICKS - 1)
+        values = [self._low + number * step for number in range(_TICKS)]
+        return [10**value if self.log else value for value in values]
+
+
+def _axes(x: _Axis, y: _Axis, across: str, up: str) -> list[str]:
+    bottom = _HEIGHT - _MARGIN
+    parts = [
+        f'<text x="{x.at(value):.1f}" y="{bottom + 30}" text-anchor="middle">{value:,.4g}</text>'
+        for value in x.ticks()
+    ]
+    parts += [
+        f'<text x="{_MARGIN - 12}" y="{y.at(value) + 4:.1f}" text-anchor="end">{value:,.4g}</text>'
+        for value in y.ticks()
+    ]
+    middle = (_WIDTH + _MARGIN) / 2
+    return [
+        *parts,
+        f'<text x="{middle}" y="{_HEIGHT - 15}" text-anchor="middle">{escape(across)}</text>',
+        f'<text x="{_MARGIN - 50}" y="18">{escape(up)}: front (blue), its ancestors (red lines), '
+        f"all others (grey)</text>",
+    ]
+
+
+def _line(start: tuple[float, float], end: tuple[float, float]) -> str:
+    return (
+        f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
+        f'stroke="{_RED}" stroke-width="1" opacity="0.5"/>'
+    )
+
+
+def _point(one: Individual, at: tuple[float, float], state: State, *, on_front: bool) -> str:
+    colour, radius = (_BLUE, 6) if on_front else (_GREY, 3.5)
+    values = ", ".join(f"{goal.name} {one.values[goal.name]:.6g}" for goal in state.objectives)
+    said = escape(f"{one.id}: {values}; {one.operator}; {one.rationale}")
+    label = (
+        f'<text x="{at[0] + 8:.1f}" y="{at[1] - 8:.1f}" fill="{_BLUE}">{one.id}</text>'
+        if on_front
+        else ""
+    )
+    return (
+        f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="{radius}" fill="{colour}">'
+        f"<title>{said}</title></circle>{label}"
+    )

@@ -1,0 +1,1 @@
+"""Runs candidate programs where they can do no harm, and scores what they return."""

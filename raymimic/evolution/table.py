@@ -1,0 +1,95 @@
+"""What an evolution found and which operator earned what, in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from raymimic.evolution.individuals import Individual
+from raymimic.evolution.objectives import Objective, losses
+from raymimic.evolution.operators.text import number
+from raymimic.evolution.selection.pareto import dominance
+from raymimic.evolution.state import State
+
+Row = Sequence[object]
+
+
+def markdown(head: Row, rows: Iterable[Row]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def front_table(state: State) -> str:
+    """The front: number, objectives, test accuracy where it was read, operator and lineage."""
+    objectives = state.objectives
+    head = ["program", *(one.name for one in objectives)]
+    head += ["test accuracy"] if state.test else []
+    rows = []
+    for one in state.front():
+        row: list[object] = [one.id, *(number(one.values[goal.name]) for goal in objectives)]
+        if state.test:
+            row.append(number(state.test[one.id]) if one.id in state.test else "not read")
+        rows.append([*row, one.operator, " < ".join(map(str, lineage(state, one)[1:]))])
+    return markdown([*head, "made by", "from"], rows)
+
+
+def operator_table(state: State) -> str:
+    """For each operator: plans, replies, children, what was refused, what its children earned."""
+    members = {one.id for one in state.front()}
+    rows = []
+    for name, tally in sorted(state.tally.items()):
+        made = [one for one in state.individuals.values() if one.operator == name]
+        refused = ", ".join(f"{gate} {count}" for gate, count in tally.rejected.most_common())
+        better, gains = _earned(state, made)
+        rows.append(
+            [
+                name, tally.plans, tally.replies, tally.children, tally.repaired, refused or "-",
+                better, f"{gains:+.4f}" if made else "-",
+                sum(one.id in members for one in made),
+            ]
+        )  # fmt: skip
+    first = state.objectives[0].name
+    head = [
+        "operator", "plans", "replies", "children", "repaired", "refused",
+        "not dominated by its parent", f"mean change of {first}", "on the front",
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def _earned(state: State, made: Sequence[Individual]) -> tuple[int, float]:
+    """Children that their parent does not dominate, and the mean change of the first objective."""
+    scored = {one.id for one in state.scored()}
+    better, changes = 0, []
+    goal: Objective = state.objectives[0]
+    for one in made:
+        if one.id not in scored or not one.parents or one.parents[0] not in scored:
+            continue
+        parent = state.individuals[one.parents[0]]
+        better += not dominance(losses([parent, one], state.objectives))[0, 1]
+        changes.append(one.values[goal.name] - parent.values[goal.name])
+    return better, sum(changes) / len(changes) if changes else 0.0
+
+
+def lineage(state: State, individual: Individual) -> list[int]:
+    """The numbers from an individual back to the seed, along first parents."""
+    line = [individual.id]
+    while individual.parents:
+        individual = state.individuals[individual.parents[0]]
+        line.append(individual.id)
+    return line
+
+
+def summary(state: State) -> str:
+    """The evolution in a few lines."""
+    count = {status: len(state.of_status(status)) for status in ("done", "stopped", "failed")}
+    spent = state.spent
+    refused = sum(sum(tally.rejected.values()) for tally in state.tally.values())
+    money = "of unknown price" if spent.usd is None else f"${spent.usd:.4f}"
+    lines = [
+        f"{count['done']} programs evaluated, {count['stopped']} stopped early, {count['failed']} "
+        f"failed; {refused} children refused before a trial.",
+        f"{spent.calls} calls to a model, {spent.tokens:,} tokens, {money}; "
+        f"{sum(state.keyless.values())} times the keyless mutator stood in.",
+        front_table(state),
+    ]
+    return "\n".join(lines)

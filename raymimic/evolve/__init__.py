@@ -1,0 +1,1 @@
+"""The command ``raymimic evolve``: an evolution with a live front, and its results as files."""
