@@ -9,6 +9,7 @@ import json
 import random
 import re
 from abc import ABC, abstractmethod
+from typing import Any
 
 from experiments.common.task import Task
 from raymimic import Reply, Request, SearchSpace
@@ -21,6 +22,7 @@ from raymimic.tune.domains import RaySpace
 _WANTED = re.compile(r"Propose exactly (\d+)")  # as `advisor/prompt.py` and `neuropt_text.py` ask
 _WORST_KNOWN = 1000
 _STEP = 0.1  # of a range
+_SURE = 0.1  # of a range: the width of a belief
 
 
 class Mind(ABC):
@@ -35,6 +37,10 @@ class Mind(ABC):
     def configs(self, n: int) -> list[Config]:
         """The next ``n`` configurations."""
 
+    def belief(self) -> dict[str, Any] | None:
+        """What it says of the optimum's place, as JSON; None for nothing."""
+        return None
+
     def complete(self, request: Request) -> Reply:
         """Propose as many configurations as the request asks for."""
         found = _WANTED.search(request.user)
@@ -44,13 +50,14 @@ class Mind(ABC):
             text = json.dumps({"configs": configs})
         else:
             about = {"rationale": "trust me", "expected": None}
-            text = json.dumps({"proposals": [{"config": config, **about} for config in configs]})
+            proposals = [{"config": config, **about} for config in configs]
+            text = json.dumps({"proposals": proposals, "belief": self.belief()})
         asked = estimate_tokens(request.system + request.user)
         return Reply(text, self.model, tokens_in=asked, tokens_out=estimate_tokens(text))
 
 
 class Hostile(Mind):
-    """Always the worst corner: the worst configurations of the task, then the next worst."""
+    """Always the worst corner: the worst configurations of the task, and sure of the very worst."""
 
     def __init__(self, task: Task, seed: int) -> None:
         super().__init__(task, seed)
@@ -61,6 +68,23 @@ class Hostile(Mind):
         self._next += n
         places = range(self._next - n, self._next)
         return [self._worst[place % len(self._worst)] for place in places]
+
+    def belief(self) -> dict[str, Any]:
+        return wrong_belief(self.space, self._worst[0])
+
+
+def wrong_belief(space: SearchSpace, worst: Config) -> dict[str, Any]:
+    """A narrow belief, in a model's form, around the values of a bad configuration."""
+    said: dict[str, Any] = {}
+    for name, dimension in space.dimensions.items():
+        if dimension.ordered:
+            place = dimension.to_unit(worst[name])
+            numbers = [dimension.from_unit(place + way * _SURE) for way in (-1, 0, 1)]
+            said[name] = dict(zip(("low", "best", "high"), map(float, numbers), strict=True))
+        elif isinstance(dimension, Choice):
+            shown = dimension.index(worst[name])
+            said[name] = {label: float(i == shown) for i, label in enumerate(dimension.labels)}
+    return said
 
 
 class Lazy(Mind):

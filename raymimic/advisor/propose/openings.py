@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.propose.axes import Axis, axes_of
 from raymimic.advisor.propose.belief import belief_from_practice
+from raymimic.advisor.propose.belief_reading import MODEL, USER
 from raymimic.advisor.propose.lesson_guesses import Guess, belief_from_lessons, lesson_guesses
-from raymimic.advisor.propose.objective_values import told
 from raymimic.advisor.propose.prior import Prior
-from raymimic.advisor.propose.share import earned_share
 from raymimic.records import Belief, Config, Place
 
 PRACTICE = "published practice"
@@ -22,32 +21,29 @@ _LISTED = 3
 
 @dataclass(frozen=True)
 class Opinion:
-    """A belief, whose it is, and the weight it has beside the others."""
+    """A belief, and whose it is."""
 
     belief: Belief
     who: str
-    weight: float
 
 
 def opinions(evidence: SearchEvidence) -> list[Opinion]:
     """Give what is believed of the optimum: by published practice, by lessons, by the model.
 
-    The model's weight is the share of the trials that it has earned. What the user says is in each.
+    What the user says is in each.
     """
     practice = belief_from_practice(evidence.space)
     says = bool(practice.places or practice.leanings)
-    found = [Opinion(practice, PRACTICE if says else "no name", 1.0)]
+    found = [Opinion(practice, PRACTICE if says else "no name")]
     learnt = belief_from_lessons(evidence)
     if learnt is not None and evidence.lessons is not None:
-        found.append(Opinion(learnt.over(practice), evidence.lessons.name, 1.0))
+        found.append(Opinion(learnt.over(practice), evidence.lessons.name))
     if evidence.model_belief is not None:
-        share = earned_share(evidence.trials, told(evidence))
-        weight = len(found) * share / (1.0 - share)
-        found.append(Opinion(evidence.model_belief.over(practice), "the model", weight))
+        found.append(Opinion(evidence.model_belief.over(practice), MODEL))
     if evidence.belief is None:
         return found
     said = evidence.belief
-    return [replace(o, belief=said.over(o.belief), who=f"you and {o.who}") for o in found]
+    return [replace(o, belief=said.over(o.belief), who=f"{USER} and {o.who}") for o in found]
 
 
 def openings(evidence: SearchEvidence) -> list[Guess]:

@@ -17,6 +17,9 @@ from raymimic.space import FloatRange
 _ANYWHERE = 0.05
 """Of each parameter's density so much is spread evenly: whoever believes may be wrong."""
 
+_NONE = 1 / 3
+"""The weight beside the beliefs of the case that none of them is right."""
+
 _INWARD = 0.15
 """How far inside the range the likeliest value is put where the belief's centre lies outside it."""
 
@@ -147,15 +150,27 @@ class Prior:
 
 
 class Priors:
-    """Several beliefs of which one is right, with the probability of each.
+    """Several beliefs of which one is right, or none: then the optimum may be anywhere.
 
     A belief that is wrong in every parameter leaves the others' places where they are.
     """
 
-    def __init__(self, parts: Sequence[tuple[float, Prior]]) -> None:
-        total = sum(weight for weight, _ in parts)
-        self._weights = np.array([weight / total for weight, _ in parts])
-        self._parts = [prior for _, prior in parts]
+    def __init__(self, axes: Sequence[Axis], beliefs: Sequence[Belief]) -> None:
+        self._parts = [Prior(axes, belief) for belief in (*beliefs, Belief())]
+        weights = np.array([1.0] * len(beliefs) + [_NONE * max(1, len(beliefs))])
+        self._weights = weights / weights.sum()
+
+    def learn(self, units: Floats, values: Floats) -> None:
+        """Weigh the beliefs anew by results, lower values being better.
+
+        A belief gains as far as the best third of the trials lies in likelier places of it than
+        the trials on the whole: by that difference of the mean logarithms of its density.
+        """
+        best = np.argsort(values, kind="stable")[: max(1, len(values) // 3)]
+        logs = np.array([prior.log_density(units) for prior in self._parts])
+        gains = logs[:, best].mean(axis=1) - logs.mean(axis=1)
+        weights = self._weights * np.exp(gains - gains.max())
+        self._weights = weights / weights.sum()
 
     def log_density(self, units: Floats) -> Floats:
         """Give the logarithm of the density at each row of coordinates."""

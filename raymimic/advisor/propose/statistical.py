@@ -19,7 +19,7 @@ from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.gp import GaussianProcess, matern
 from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.advisor.propose.openings import openings, opinions
-from raymimic.advisor.propose.prior import Prior, Priors
+from raymimic.advisor.propose.prior import Priors
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -114,8 +114,8 @@ class _Search:
         self._evidence, self._space = evidence, evidence.space
         self._axes = axes_of(evidence.space)
         found = opinions(evidence)
-        self._prior = Priors([(o.weight, Prior(self._axes, o.belief)) for o in found])
-        self._sources = " and ".join(o.who for o in found)
+        self._prior = Priors(self._axes, [opinion.belief for opinion in found])
+        self._sources = " and ".join(opinion.who for opinion in found)
         pending = evidence.pending
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
@@ -126,8 +126,7 @@ class _Search:
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
         self._model = self._fitted()
-        explained = 1.0 if self._model is None else self._model.explained
-        self._weight = _BELIEF / max(1.0, explained * len(evidence.trials))
+        self._weight = self._believed()
 
     def _encoded(self, configs: Iterable[Config]) -> Floats:
         rows = [[axis.unit(config[axis.name]) for axis in self._axes] for config in configs]
@@ -141,6 +140,16 @@ class _Search:
         model = GaussianProcess(self._ended, self._values, unordered)
         model.expect(self._pending)
         return model
+
+    def _believed(self) -> float:
+        """Weigh the beliefs by the results; give the exponent of what is believed then.
+
+        Where all results are the same, nothing is: what was believed in leads nowhere.
+        """
+        if self._model is None:
+            return _BELIEF if len(self._values) < 2 else 0.0
+        self._prior.learn(self._ended, self._values)
+        return _BELIEF / max(1.0, self._model.explained * len(self._evidence.trials))
 
     def choose(self, n: int) -> list[Proposal]:
         """Choose ``n`` configurations one after the other, each as if those before it ran."""
