@@ -164,12 +164,16 @@ def asked(ledger: Ledger, *, tokens: int, usd: float | None) -> int:
 
 
 def call(write: Write, call: Call, *, asked: int | None = None) -> None:
-    """One call to a language model, paid or failed; ``asked`` is the number of its start."""
+    """One call to a language model, paid or failed; ``asked`` is the number of its start.
+
+    ``repairs`` and ``server`` (as in `Call`) are written where there are any.
+    """
     write(
         "call", **_known(asked=asked), model=call.model, status=call.status,
         seconds=round(call.seconds, 3), tokens_in=call.tokens_in, tokens_out=call.tokens_out,
         cost=call.cost, tries=call.tries, failed_tries=call.failed_tries, error=call.error,
         request=call.request, reply=call.reply,
+        **_known(repairs=call.repairs or None, server=call.server or None),
     )  # fmt: skip
 
 
