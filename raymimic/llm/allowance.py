@@ -15,6 +15,7 @@ from raymimic.errors import BudgetError, LLMError, LLMSetupError
 from raymimic.ledger import to_float
 from raymimic.llm.base import LLM, Reply, Request
 from raymimic.llm.prices import cost, estimate_tokens, find_price
+from raymimic.rows import is_sound
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class Allowance:
         """
         self.spent, under_way = Spent(), dict[int, Mapping[str, Any]]()
         for row in rows:
+            if not is_sound(row):
+                continue
             if row["event"] == "asked":
                 under_way[row["n"]] = row
             elif row["event"] == "call":
