@@ -20,6 +20,8 @@ RaymimicError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -105,6 +107,7 @@ class LLMError(RaymimicError):
     ``retryable`` says whether the same call may succeed later. ``failed_tries`` are the statuses of
     all requests that failed, this one last; a reply that came and cannot be used (refused, cut off)
     was paid for all the same: ``tokens_in``, ``tokens_out`` and ``cost`` (as in `Reply`) say what.
+    ``server`` as in `Reply`.
     """
 
     retryable = False
@@ -112,6 +115,7 @@ class LLMError(RaymimicError):
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float | None = 0.0
+    server: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, message: str, *, status: str = "error") -> None:
         super().__init__(message)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from raymimic.ledger import Later, Ledger
+from raymimic.foreign import error_text
+from raymimic.ledger import LAYOUT, Later, Ledger
 from raymimic.records import Call, Mode, Proposal, TrialStatus
 
 
@@ -41,11 +42,14 @@ def search(
     instruction: str,
     seed: int,
 ) -> None:
-    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model."""
+    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model.
+
+    ``layout`` is that of the ledger. Each event of a search ends with the search's id, "search".
+    """
     write(
         "search", metric=metric, mode=mode, advisor=advisor, space=space,
         trials_total=trials_total, seconds_total=seconds_total, concurrency=concurrency,
-        batch=batch, instruction=instruction, seed=seed,
+        batch=batch, instruction=instruction, seed=seed, layout=LAYOUT,
     )  # fmt: skip
 
 
@@ -151,7 +155,7 @@ def error(write: Write, *, trial_id: str, text: str) -> None:
 
 def fault(write: Write, *, hook: str, error: Exception) -> None:
     """Raymimic itself failed in one of Tune's hooks."""
-    write("fault", hook=hook, text=f"{type(error).__name__}: {error}")
+    write("fault", hook=hook, text=error_text(error))
 
 
 def summary(write: Write, *, text: str) -> None:
@@ -169,12 +173,16 @@ def asked(ledger: Ledger, *, tokens: int, usd: float | None) -> int:
 
 
 def call(write: Write, call: Call, *, asked: int | None = None) -> None:
-    """One call to a language model, paid or failed; ``asked`` is the number of its start."""
+    """One call to a language model, paid or failed; ``asked`` is the number of its start.
+
+    ``repairs`` and ``server`` (as in `Call`) are written where there are any.
+    """
     write(
         "call", **_known(asked=asked), model=call.model, status=call.status,
         seconds=round(call.seconds, 3), tokens_in=call.tokens_in, tokens_out=call.tokens_out,
         cost=call.cost, tries=call.tries, failed_tries=call.failed_tries, error=call.error,
         request=call.request, reply=call.reply,
+        **_known(repairs=call.repairs or None, server=call.server or None),
     )  # fmt: skip
 
 

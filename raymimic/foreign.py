@@ -17,8 +17,20 @@ _PLAIN_NAME = re.compile(r"\w[\w./@+%*\[\]-]{0,79}")
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
-_SECRET = re.compile(r"\b(?:sk-|Bearer\s+)[^\s'\",}]+", re.IGNORECASE)
-_SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+# Keys by their providers' signs: OpenAI and Anthropic, Google, GitHub, GitLab, Hugging Face, Slack,
+# AWS; bearer tokens and JSON web tokens.
+_SECRET = re.compile(
+    r"\b(?:sk-|Bearer\s+)[^\s'\",}]+"
+    r"|\bAIza[\w-]{20,}|\b(?:gh[pousr]_|github_pat_|glpat-|hf_|xox[a-z]-)[\w-]{10,}"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*",
+    re.IGNORECASE,
+)
+_URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
+_ASSIGNED = re.compile(
+    r"(\b[A-Za-z]\w*_(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)\b['\"]?\s*[=:]\s*['\"]?)"
+    r"[^\s'\",}]{4,}"
+)
+_SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_PASSWD", "_CREDENTIALS")
 _SHORTEST_SECRET = 8  # shorter ones would blot out ordinary words
 
 
@@ -65,6 +77,7 @@ def without_secrets(text: str) -> str:
         secret = value.strip()
         if name.upper().endswith(_SECRET_NAMES) and len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "[key]")
+    text = _ASSIGNED.sub(r"\1[key]", _URL_PASSWORD.sub(r"\1[key]", text))
     return _SECRET.sub("[key]", text)
 
 

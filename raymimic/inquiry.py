@@ -2,16 +2,22 @@
 
 A `Background` runs any job so that its caller never waits; an `Inquiry` is one whose jobs are
 questions: an answer may take so long, and after failures there is a growing pause.
+
+A daemon thread that is inside C++ code (torch, a linear-algebra library) when the interpreter ends
+takes the whole process down ("terminate called without an active exception", exit status 134). So
+at the end of the program all threads made here are told to stop, and waited for.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import ctypes
 import queue
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, Generic, TypeVar
@@ -28,8 +34,40 @@ Job = tuple[Callable[[], Any], "Future[Any]"]
 _BACKOFF_S = 2.0
 _BACKOFF_MAX_S = 60.0
 
+# At the end of the program: longer than a step of native code, shorter than anybody minds.
+_END_S = 1.5
+
+_at_work: set[threading.Thread] = set()
+_ending = threading.Event()
+
 # A language model's call ends by itself at its deadline; only then may it be given up from here.
 _GRACE_S = 5.0
+
+
+@contextlib.contextmanager
+def at_work() -> Iterator[None]:
+    """While the block runs, this daemon thread is one to be stopped before the interpreter ends."""
+    thread = threading.current_thread()
+    if not _at_work:
+        atexit.unregister(_end_threads)  # anew, so that it runs before what was registered so far
+        atexit.register(_end_threads)
+    _at_work.add(thread)
+    try:
+        yield
+    finally:
+        _at_work.discard(thread)
+
+
+def _end_threads() -> None:
+    """Raise SystemExit in each thread at its next step of Python, and wait `_END_S` in all."""
+    _ending.set()
+    until = time.monotonic() + _END_S
+    running = [thread for thread in tuple(_at_work) if thread.is_alive()]
+    for thread in running:
+        identity = ctypes.c_ulong(thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(SystemExit))
+    for thread in running:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 class Background(Generic[T]):
@@ -89,9 +127,13 @@ class Background(Generic[T]):
 def _serve(jobs: queue.SimpleQueue[Job | None]) -> None:
     for job, outcome in iter(jobs.get, None):
         try:
-            outcome.set_result(job())
+            with at_work():
+                result = job()
+            outcome.set_result(result)
         except BaseException as error:  # noqa: BLE001 - handed to whoever takes the outcome
             outcome.set_exception(error)
+            if _ending.is_set():
+                return
 
 
 class Inquiry(Background[T]):

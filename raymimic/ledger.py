@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from raymimic.errors import LedgerError
+from raymimic.rows import is_sound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,13 @@ T = TypeVar("T")
 
 # JSON has no words for these; `float` reads all three back.
 _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+_LARGEST = 10**400  # Python writes no integer of more than 4,300 digits
+
+_LOOKS, _LOOK_S = 2, 0.05
+
+LAYOUT = 1
+"""Of a ledger's events, in each search event. Whoever changes what a field means counts it up."""
 
 _MOST_WAITING = 10_000  # events kept in memory while the disk takes none
 
@@ -59,7 +67,7 @@ def _made(value: Later) -> Any:
 def jsonable(value: Any) -> Any:
     """Return ``value`` as plain JSON data; what JSON cannot say is written as its repr."""
     if value is None or isinstance(value, (bool, int, str, Later)):
-        return value
+        return _short(value) if isinstance(value, int) and abs(value) > _LARGEST else value
     if isinstance(value, float):
         return value if math.isfinite(value) else _NON_FINITE[str(value)]
     if isinstance(value, Mapping):
@@ -69,6 +77,37 @@ def jsonable(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return jsonable(value.tolist())
     return repr(value)
+
+
+def _short(value: Any) -> str:
+    """A value that cannot be written, in a few words."""
+    try:
+        return repr(value)[:200]
+    except Exception:  # noqa: BLE001 - the user's own class, or an integer too long to print
+        return f"a {type(value).__name__} that cannot be written"
+
+
+def _plain(value: Any) -> Any:
+    try:
+        return jsonable(value)
+    except Exception:  # noqa: BLE001 - the user's own object, or one nested too deep
+        return _short(value)
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    """The event as a line; a field that JSON cannot hold is said in a few words in its place."""
+    try:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False, default=_made)
+    except Exception:  # noqa: BLE001 - whatever it is, the writer must outlive it
+        text = json.dumps({name: _written(value) for name, value in row.items()})
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def _written(value: Any) -> Any:
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=_made))
+    except Exception:  # noqa: BLE001 - as above, of one field
+        return _short(value)
 
 
 def to_float(value: Any) -> float | None:
@@ -90,7 +129,8 @@ class Ledger:
     Events are numbered from 0 ("n"), across restarts, too. A disk that fails must not stop a
     search: what cannot be written waits in memory and is tried again with each event and `flush`;
     ``lost`` counts the events that are not in the file, and the first failure is logged. Pickles
-    as its path.
+    as its path. With a ``search`` (its id) every event carries that: several searches in one file
+    are told apart by it.
 
     >>> import os
     >>> from raymimic import Ledger
@@ -98,8 +138,9 @@ class Ledger:
     'summary'
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], search: str = "") -> None:
         self.path = Path(path).expanduser().absolute()
+        self.search = search
         self.lost = 0
         self._open()
 
@@ -110,7 +151,7 @@ class Ledger:
         self._queue: queue.SimpleQueue[dict[str, Any] | threading.Event] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "lost": self.lost}
+        return {"path": self.path, "lost": self.lost, "search": self.search}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -126,7 +167,10 @@ class Ledger:
     def append(self, event: str, /, **fields: Any) -> dict[str, Any]:
         """Write one event and return it as written; never raises."""
         with self._lock:
-            row = {"event": event, "n": self.next, "t": round(time.time(), 3), **jsonable(fields)}
+            plain = {name: _plain(value) for name, value in fields.items()}
+            row = {"event": event, "n": self.next, "t": round(time.time(), 3), **plain}
+            if self.search:
+                row["search"] = self.search
             self._next = row["n"] + 1
             if self._queue is None:
                 self._queue = queue.SimpleQueue()
@@ -149,12 +193,11 @@ class Ledger:
         while True:
             row = rows.get()
             if not isinstance(row, threading.Event):
-                line = json.dumps(row, ensure_ascii=False, allow_nan=False, default=_made) + "\n"
                 if len(waiting) < _MOST_WAITING:
-                    waiting.append(line.encode("utf-8", "replace"))
+                    waiting.append(_line(row))
                 else:
                     dropped += 1
-            file = self._opened(file) if waiting else file
+            file = self._guard(partial(self._opened, file)) if waiting else file
             while file is not None and waiting:
                 written = self._guard(partial(file.write, waiting[0]))
                 if written is None:
@@ -183,7 +226,7 @@ class Ledger:
         """Do something with the file; None if the disk does not let us."""
         try:
             return work()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             if not self._failed:
                 logger.warning(
                     "raymimic cannot write its ledger %s (%s); the search goes on, and what was to "
@@ -205,6 +248,15 @@ class Events:
     def of(self, event: str) -> list[dict[str, Any]]:
         """Return the events of one kind."""
         return [row for row in self.rows if row["event"] == event]
+
+    def of_search(self, search: str) -> Events:
+        """The events of the search with this id (of all where it is empty) that can be used.
+
+        Events without an id are anybody's; what lacks a field is counted as unreadable.
+        """
+        mine = [row for row in self.rows if row.get("search", search) == search or not search]
+        sound = tuple(row for row in mine if is_sound(row))
+        return Events(sound, self.unreadable + len(mine) - len(sound))
 
     def to_pandas(self) -> pd.DataFrame:
         """One row an event; nested fields become "a.b" columns. ``.to_parquet`` works on it."""
@@ -251,7 +303,7 @@ def _number(line: bytes) -> float:
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
 
@@ -266,7 +318,7 @@ def _mend(path: Path) -> int:
     """End an earlier process's file with a whole line; return the number of the next event."""
     if not path.exists() or path.stat().st_size == 0:
         return 0
-    data = path.read_bytes()
+    data = _at_rest(path)
     count, kept = data.count(b"\n"), data.rfind(b"\n") + 1
     following = max(count, _number_of(data[:kept]) + 1)
     if kept == len(data):
@@ -283,6 +335,17 @@ def _mend(path: Path) -> int:
         file.write(tail)
         file.truncate()
     return max(following, _number_of(tail)) + 1
+
+
+def _at_rest(path: Path) -> bytes:
+    """The file's bytes; a last line that another process is just writing is waited for."""
+    data = path.read_bytes()
+    for _ in range(_LOOKS):
+        if data.endswith(b"\n"):
+            break
+        time.sleep(_LOOK_S)
+        data = path.read_bytes()
+    return data
 
 
 def _number_of(lines: bytes) -> int:

@@ -97,6 +97,8 @@ class Call:
 
     ``status`` is "ok" or the failing error's one-word status; ``cost`` is in US dollars,
     None where the model's price is unknown; ``seconds`` is wall time including retries.
+    ``repairs`` say what had to be mended in the reply, ``server`` what is known of the server that
+    is not as usual (`llm.learnt.Learnt`).
     """
 
     model: str
@@ -110,6 +112,8 @@ class Call:
     failed_tries: tuple[str, ...] = ()
     request: Mapping[str, Any] = field(default_factory=dict)
     reply: str = ""
+    repairs: tuple[str, ...] = ()
+    server: Mapping[str, Any] = field(default_factory=dict)
 
 
 Scale = Literal["linear", "log", "log distance to 1"]

@@ -6,6 +6,7 @@ same story.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -177,6 +178,8 @@ class Tally:
 
     def text(self) -> str:
         """Say in plain words: best, how many by whom, faults, calls, money."""
+        if not self.metric and not self.trials and not self.outcomes:
+            return f"raymimic: no search began, so no trial ended.{self._faults()}"
         lines = [self._trials_line()]
         if self.best is None:
             lines.append(f"Best: none, no trial ended with a finite {self.metric}.")
@@ -252,10 +255,11 @@ class Journal:
 
 
 def tally_of(events: Iterable[Mapping[str, Any]]) -> Tally:
-    """Count a whole ledger."""
+    """Count a whole ledger; events that lack what they should have are left out."""
     tally = Tally()
     for row in events:
-        tally.add(row["event"], row)
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+            tally.add(row["event"], row)
     return tally
 
 

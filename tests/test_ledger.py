@@ -5,6 +5,7 @@ import math
 import pickle
 import resource
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,44 @@ def test_what_is_made_later_is_written_as_its_data(tmp_path: Path):
     ledger.append("outcome", curve=Later(lambda: {"epochs": [1, 2]}))
     ledger.flush()
     assert read_events(ledger.path).rows[0]["curve"] == {"epochs": [1, 2]}
+
+
+class BadRepr:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    "value", [10**5000, {"a": [-(10**5000)]}, BadRepr(), Later(lambda: 10**5000), Later(lambda: 1j)]
+)
+def test_the_writer_outlives_whatever_it_is_given(tmp_path, value):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.append("drop", reason="odd", text=value)
+    ledger.append("drop", reason="after", text="")
+    ledger.flush()
+    assert [row["reason"] for row in read_events(ledger.path).rows] == ["odd", "after"]
+    assert ledger.lost == 0
+
+
+def test_a_path_that_none_can_be_is_a_disk_that_fails(tmp_path):
+    ledger = Ledger(tmp_path / "a\0b.jsonl")
+    ledger.append("drop", reason="r", text="")
+    begun = time.monotonic()
+    ledger.flush()
+    assert ledger.lost == 1
+    assert time.monotonic() - begun < 4
+
+
+def test_events_of_two_searches_in_one_file_are_told_apart(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    for search in ("one", "two"):
+        ledger = pickle.loads(pickle.dumps(Ledger(path, search)))
+        ledger.append("drop", reason=search, text="")
+        ledger.flush()
+    Ledger(path).append("drop", reason="anybody", text="")
+    with open(path, "a") as file:
+        file.write('{"event": "outcome", "trial_id": 7}\n')
+    events = read_events(path).of_search("two")
+    assert "two" in [row["reason"] for row in events.rows]
+    assert "one" not in [row["reason"] for row in events.rows]
+    assert events.unreadable == 1

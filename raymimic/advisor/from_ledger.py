@@ -11,9 +11,11 @@ from raymimic.advisor.lessons import parse_lessons
 from raymimic.advisor.propose.belief import belief_from_json
 from raymimic.advisor.propose.belief_reading import MODEL, USER
 from raymimic.curves import Curve, diagnose
-from raymimic.errors import LedgerError
-from raymimic.ledger import Events, to_float
+from raymimic.errors import LedgerError, SpaceError
+from raymimic.foreign import error_text
+from raymimic.ledger import LAYOUT, Events, to_float
 from raymimic.records import Belief, Budget, Mode, Proposal
+from raymimic.rows import is_sound
 from raymimic.space import SearchSpace
 
 
@@ -23,16 +25,30 @@ def evidence_from_ledger(events: Events) -> SearchEvidence:
     Of running trials a ledger holds the curve only if the run was ended under them. Raises
     `LedgerError` for a file that records no search.
     """
-    searches = events.of("search")
+    searches = [row for row in events.of("search") if is_sound(row)]
     if not searches:
         raise LedgerError(
             f"a ledger must begin with a search event, got {len(events.rows)} events without one; "
             "give the file that LLMSearcher named at its start"
         )
-    reader = _Reader(searches[0])
-    for row in events.rows:
-        reader.read(row)
-    return reader.evidence(events.rows[-1]["t"])
+    first = searches[0]
+    if first.get("layout", LAYOUT) != LAYOUT or first["mode"] not in ("min", "max"):
+        raise LedgerError(
+            f"a ledger must have layout {LAYOUT} and a mode of min or max, got layout "
+            f"{first.get('layout')!r} and mode {first['mode']!r}; read it with the raymimic that "
+            "wrote it"
+        )
+    rows = events.of_search(first.get("search", "")).rows
+    try:
+        reader = _Reader(first)
+        for row in rows:
+            reader.read(row)
+    except (SpaceError, KeyError, TypeError, ValueError) as error:
+        raise LedgerError(
+            f"a ledger's events must fit its search, and one does not ({error_text(error)[:300]}); "
+            "it was edited, or another version of raymimic wrote it"
+        ) from None
+    return reader.evidence(float(rows[-1].get("t", 0.0)))
 
 
 def proposal_of(row: Mapping[str, Any], space: SearchSpace) -> Proposal:
@@ -48,7 +64,7 @@ def proposal_of(row: Mapping[str, Any], space: SearchSpace) -> Proposal:
 
 def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: Mode) -> TrialRecord:
     """Read an outcome (or evaluated) event of a trial that began with ``proposal``."""
-    curve = Curve.from_json(row["curve"]) if row["curve"] else None
+    curve = curve_of(row)
     return replace(
         TrialRecord.begun(row["trial_id"], proposal),
         status=row["status"],
@@ -59,6 +75,14 @@ def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: M
         curve=curve,
         diagnosis=diagnose(curve, metric, mode) if curve is not None else None,
     )
+
+
+def curve_of(row: Mapping[str, Any]) -> Curve | None:
+    """The curve in an event; None where it has none that can be read."""
+    try:
+        return Curve.from_json(row["curve"]) if row["curve"] else None
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 class _Reader:
@@ -96,8 +120,8 @@ class _Reader:
             self._lessons = parse_lessons(row["text"], row["name"])
         elif event in ("outcome", "evaluated"):
             self._end(row)
-        elif event == "unfinished" and row["curve"] is not None:
-            self._partial[row["trial_id"]] = Curve.from_json(row["curve"])
+        elif event == "unfinished" and (curve := curve_of(row)) is not None:
+            self._partial[row["trial_id"]] = curve
         elif event == "error" and row["trial_id"] in self._ended:
             record = self._ended[row["trial_id"]]
             self._ended[row["trial_id"]] = replace(record, error=row["text"])

@@ -36,6 +36,7 @@ _Read = TypeVar("_Read")
 
 # A reply that is not the JSON asked for is asked for once more with the fault named.
 _ATTEMPTS = 2
+_LARGER = 4  # times the tokens, after a reply that was cut off
 
 
 def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> Request:
@@ -75,14 +76,16 @@ class LLMAdvisor:
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` configurations; raises `AdvisorError` with the calls made."""
         request = build_request(evidence, n, self.timeout)
-        advice, calls = self._ask(request, lambda text: read_proposals(text, n, evidence.space))
+        advice, calls = self._ask(
+            request, lambda text, repairs: read_proposals(text, n, evidence.space, repairs)
+        )
         return replace(advice, calls=calls)
 
     def adjust(self, evidence: RunEvidence) -> AdjustmentAdvice:
         """Say what changes for the next epoch; raises `AdvisorError` with the calls made."""
         request = build_adjust_request(evidence, self.timeout)
         (adjustment, drops), calls = self._ask(
-            request, lambda text: read_adjustment(text, evidence)
+            request, lambda text, repairs: read_adjustment(text, evidence, repairs)
         )
         return AdjustmentAdvice(adjustment, drops, calls)
 
@@ -94,22 +97,29 @@ class LLMAdvisor:
         evidence = replace(evidence, cases=evidence.cases[:MOST_CASES])
         request = build_judge_request(evidence, self.timeout)
         (judgements, drops), calls = self._ask(
-            request, lambda text: read_judgements(text, evidence)
+            request, lambda text, repairs: read_judgements(text, evidence, repairs)
         )
         return JudgeAdvice(judgements, drops, calls)
 
     def _ask(
-        self, request: Request, read: Callable[[str], _Read]
+        self, request: Request, read: Callable[[str, list[str]], _Read]
     ) -> tuple[_Read, tuple[Call, ...]]:
-        """Give what ``read`` makes of the reply; a `BadReply` of it has a second attempt."""
+        """Give what ``read`` makes of the reply; a `BadReply` of it has a second attempt.
+
+        ``read`` gets the text and a list to which it adds what it had to mend.
+        """
         end = time.monotonic() + self.timeout
         calls: list[Call] = []
         attempt = 1
         while True:
             try:
-                found = read(self._complete(request, calls).text)
+                repairs: list[str] = []
+                found = read(self._complete(request, calls).text, repairs)
+                calls[-1] = replace(calls[-1], repairs=(*calls[-1].repairs, *repairs))
             except BadReply as error:
                 calls[-1] = replace(calls[-1], status=error.status, error=str(error))
+                if error.status == "truncated":
+                    request = replace(request, max_tokens=_LARGER * request.max_tokens)
                 left = end - time.monotonic()
                 if attempt == _ATTEMPTS or left < 1.0:
                     raise _failed(error, calls) from None

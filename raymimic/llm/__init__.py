@@ -9,6 +9,7 @@ from raymimic.llm.gateway import Gateway
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.prices import PRICES, Price, cost, estimate_tokens
 from raymimic.llm.replay import ReplayLLM, request_json, request_key
+from raymimic.llm.reply_json import read_reply, unquoted
 from raymimic.llm.scripted import ScriptedLLM
 from raymimic.llm.strict_json import read_object
 
@@ -32,8 +33,10 @@ __all__ = [
     "describe",
     "estimate_tokens",
     "read_object",
+    "read_reply",
     "request_json",
     "request_key",
     "require_key",
     "resolve_llm",
+    "unquoted",
 ]

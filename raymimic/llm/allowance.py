@@ -15,6 +15,7 @@ from raymimic.errors import BudgetError, LLMError, LLMSetupError
 from raymimic.ledger import to_float
 from raymimic.llm.base import LLM, Reply, Request
 from raymimic.llm.prices import cost, estimate_tokens, find_price
+from raymimic.rows import is_sound
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Need:
 class Allowance:
     """Limits on calls, tokens (in and out together) and US dollars; None is no limit.
 
-    A call that needs more prompt tokens than `estimate_tokens` says, passes a limit by that much.
+    A call that needs more prompt tokens than `estimate_tokens` says, passes a limit by that much;
+    so does the first reply that reasoning cuts off, which is asked for again with a larger cap.
     Raises ValueError for a limit that is none, `LLMSetupError` for dollars without a price.
     """
 
@@ -61,6 +63,7 @@ class Allowance:
         self.spent = Spent()
         self._model = llm.model
         self._prices = getattr(llm, "prices", None)  # what the user told the adapter
+        self._reply_cap = getattr(llm, "reply_cap", None)  # an adapter may allow more than is asked
         self._reserved: list[Need] = []
         if usd is not None and find_price(self._model, self._prices) is None:
             raise LLMSetupError(
@@ -88,8 +91,9 @@ class Allowance:
         """Estimate from above what a request takes: its prompt, and the longest reply allowed."""
         schema = json.dumps(request.schema, default=str)
         tokens_in = estimate_tokens(request.system + request.user + schema)
-        price = cost(self._model, tokens_in, request.max_tokens, prices=self._prices)
-        return Need(tokens_in + request.max_tokens, price or 0.0)
+        cap = request.max_tokens if self._reply_cap is None else self._reply_cap(request)
+        price = cost(self._model, tokens_in, cap, prices=self._prices)
+        return Need(tokens_in + cap, price or 0.0)
 
     def check(self, need: Need) -> None:
         """Raise `BudgetError` if what is left cannot pay for it, whatever calls under way take."""
@@ -128,6 +132,8 @@ class Allowance:
         """
         self.spent, under_way = Spent(), dict[int, Mapping[str, Any]]()
         for row in rows:
+            if not is_sound(row):
+                continue
             if row["event"] == "asked":
                 under_way[row["n"]] = row
             elif row["event"] == "call":

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from raymimic.errors import BadReply, LLMError, LLMRefusal
+from raymimic.errors import LLMError, LLMRefusal
 from raymimic.llm.base import Provider, Request
+from raymimic.llm.message import content_text, field_of, turns
 from raymimic.llm.prices import Price
-from raymimic.llm.sdk import Answer, SdkLLM, count_of, not_a_reply, user_text
+from raymimic.llm.sdk import Answer, SdkLLM, count_of, empty, truncated
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
@@ -23,7 +24,8 @@ class AnthropicLLM(SdkLLM):
     (ANTHROPIC_API_KEY).
 
     ``effort`` bounds how much the model thinks. No temperature and no seed exist at this provider:
-    only record and replay makes a run repeatable. ``prices`` override the table in `prices`.
+    only record and replay makes a run repeatable. ``prices`` override the table in `prices`;
+    ``max_tokens`` as in `SdkLLM`.
     Raises `LLMSetupError` for an empty model name or a base_url that is none.
 
     >>> from raymimic import AnthropicLLM
@@ -50,37 +52,48 @@ class AnthropicLLM(SdkLLM):
         api_key_env: str | None = None,
         effort: Effort = "low",
         prices: Mapping[str, Price] | None = None,
+        max_tokens: int | None = None,
     ) -> None:
-        super().__init__(model, base_url=base_url, api_key_env=api_key_env, prices=prices)
+        super().__init__(
+            model, base_url=base_url, api_key_env=api_key_env, prices=prices, max_tokens=max_tokens
+        )
         self.effort = effort
 
     def _send(self, client: Any, request: Request, timeout: Any, dropped: frozenset[str]) -> Any:
-        system: dict[str, Any] = {"type": "text", "text": request.system}
-        if "cache_control" not in dropped:
-            system["cache_control"] = {"type": "ephemeral"}
-        no_schema = not dropped.isdisjoint(("schema", "output_config"))
+        *system, user = turns(request, dropped, no_schema={"schema", "output_config"})
+        fields: dict[str, Any] = {}
+        if system:
+            block = {"type": "text", "text": request.system}
+            cached = {} if "cache_control" in dropped else {"cache_control": {"type": "ephemeral"}}
+            fields["system"] = [{**block, **cached}]
         output: dict[str, Any] = {}
-        if not no_schema:
+        if dropped.isdisjoint(("schema", "output_config")):
             output["format"] = {"type": "json_schema", "schema": claude_schema(request.schema)}
         if dropped.isdisjoint(("effort", "output_config")):
             output["effort"] = self.effort
-        text = user_text(request, with_schema=no_schema)
+        if output:
+            fields["output_config"] = output
         return client.messages.create(
             model=self.model,
             max_tokens=request.max_tokens,
-            system=[system],
-            messages=[{"role": "user", "content": text}],
+            messages=[user],
             timeout=timeout,
-            **({"output_config": output} if output else {}),
+            **fields,
         )
 
     def _read(self, raw: Any) -> Answer:
         blocks = getattr(raw, "content", None)
         if not isinstance(blocks, list):
-            raise not_a_reply("content")
+            raise self.no_reply(raw, "content")
         usage = getattr(raw, "usage", None)
-        texts = [b.text for b in blocks if getattr(b, "type", None) == "text"]
-        text = "".join(part for part in texts if isinstance(part, str))
+        text = content_text(blocks)
+        repairs: tuple[str, ...] = ()
+        called = [b for b in blocks if field_of(b, "type") == "tool_use"]
+        if not text.strip() and called:
+            text, repairs = (
+                content_text(field_of(called[0], "input")),
+                ("the answer stood in a tool call",),
+            )
         return Answer(
             text=text,
             model=self._model_of(raw),
@@ -89,6 +102,7 @@ class AnthropicLLM(SdkLLM):
             ),
             tokens_out=count_of(usage, "output_tokens"),
             failure=self._failure(raw, text),
+            repairs=repairs,
         )
 
     def _failure(self, raw: Any, text: str) -> LLMError | None:
@@ -100,13 +114,8 @@ class AnthropicLLM(SdkLLM):
                 f"{self.model} declined to answer (category: {category})", status="refusal"
             )
         if reason in ("max_tokens", "model_context_window_exceeded"):
-            return BadReply(
-                f"the reply was cut off ({reason}); ask for less or raise max_tokens",
-                status="truncated",
-            )
-        if not text:
-            return BadReply("the reply holds no text", status="empty")
-        return None
+            return truncated(reason)
+        return None if text.strip() else empty()
 
 
 def claude_schema(schema: Mapping[str, Any]) -> dict[str, Any]:

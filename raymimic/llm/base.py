@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -52,6 +52,9 @@ class Request:
 class Reply:
     """What came back. ``text`` is unparsed; ``cost`` in US dollars, None if unknown.
 
+    ``repairs`` say where the text stood if not in its place, ``server`` what was learnt of the
+    server (`Learnt.to_json`).
+
     >>> from raymimic import Reply
     >>> Reply("{}", "some-model").text
     '{}'
@@ -65,6 +68,8 @@ class Reply:
     cost: float | None = 0.0
     tries: int = 1
     failed_tries: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    server: Mapping[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable

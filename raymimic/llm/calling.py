@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from raymimic.errors import LLMCallError, LLMError
+from raymimic.inquiry import at_work
 
 T = TypeVar("T")
 
@@ -81,7 +82,8 @@ def _ask_until(
     answers: queue.SimpleQueue[T | LLMError] = queue.SimpleQueue()
 
     def work() -> None:
-        answers.put(contained(lambda: ask(left), translate))
+        with at_work():  # an SDK is not far from native code: TLS, its JSON, its import
+            answers.put(contained(lambda: ask(left), translate))
 
     threading.Thread(target=work, name="raymimic-llm-call", daemon=True).start()
     try:

@@ -22,6 +22,7 @@ def call_record(model: str, request: Request, outcome: Reply | LLMError, seconds
             error=str(outcome),
             failed_tries=outcome.failed_tries,
             request=request_json(request),
+            server=dict(outcome.server),
         )
     return Call(
         model=outcome.model,
@@ -34,4 +35,6 @@ def call_record(model: str, request: Request, outcome: Reply | LLMError, seconds
         failed_tries=outcome.failed_tries,
         request=request_json(request),
         reply=outcome.text,
+        repairs=outcome.repairs,
+        server=outcome.server,
     )

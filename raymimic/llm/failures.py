@@ -16,19 +16,48 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raymimic.errors import LLMCallError, LLMError, LLMSetupError
+from raymimic.errors import LLMCallError, LLMError, LLMRefusal, LLMSetupError
 from raymimic.foreign import without_secrets
 
 MAX_WORDS = 300  # characters of the server's message that an error quotes
 _RETRYABLE = {408, 409, 429}  # and every 5xx
+_FILTERED = re.compile(
+    r"content[ _-]?(filter|policy|management)|responsible ?ai|moderation|flagged", re.IGNORECASE
+)
+# What an error inside HTTP 200 means, by its words; the first that fits.
+_MEANINGS = tuple(
+    (re.compile(words, re.IGNORECASE), code)
+    for words, code in (
+        (r"insufficient_quota|spend_limit|billing|payment", 402),
+        (r"content[ _-]?(filter|policy|management)|moderation|flagged|safety", 400),
+        (r"rate[ _-]?limit|too many requests|quota", 429),
+        (r"overload|capacity|unavailable|busy|try again|loading", 503),
+        (r"time[ _-]?d? ?out", 504),
+        (r"api[ _-]?key|authentication|unauthorized", 401),
+        (r"model.{0,40}(not found|does not exist)|no such model", 404),
+        (r"context|too long|invalid|bad ?request|not supported|unsupported", 400),
+    )
+)
 _SPEND_LIMIT = re.compile(r"insufficient_quota|spend_limit_reached$|^ramp_limit_exceeded$")
 
 
 class RequestRefused(LLMCallError):
-    """The server refused a field or a value of the request (400, 422); ``said`` are its words."""
+    """The server refused a field or a value of the request; ``said`` are its words.
 
-    def __init__(self, message: str, *, status: str = "400", said: str = "") -> None:
-        super().__init__(message, status=status, retryable=False)
+    Usually 400 or 422; with a 5xx it may be that (a chat template that failed), and is
+    ``retryable``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: str = "400",
+        said: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, status=status, retryable=retryable, retry_after=retry_after)
         self.said = said
 
 
@@ -62,10 +91,18 @@ def translate(error: Exception, context: Context) -> LLMError:
     names = {base.__name__ for base in type(error).__mro__}
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and "APIStatusError" in names:
-        return _from_status(status, error, context)
+        headers = getattr(getattr(error, "response", None), "headers", {})
+        return from_status(status, getattr(error, "body", None), context, headers)
     if "APITimeoutError" in names:
         return LLMCallError(f"{context.host} did not answer in time", status="timeout")
     if "APIConnectionError" in names:
+        if "CERTIFICATE_VERIFY_FAILED" in _chain(error):
+            return LLMSetupError(
+                f"the certificate of {context.host} is not one that this machine trusts (it may be "
+                "self-signed); name the authority's file in the environment variable "
+                "SSL_CERT_FILE, or use http:// for a server of your own network",
+                status="certificate",
+            )
         reason = type(error.__cause__).__name__ if error.__cause__ else "no reason given"
         return LLMCallError(
             f"no connection to {context.host}, or it broke ({reason}); check base_url",
@@ -79,11 +116,32 @@ def translate(error: Exception, context: Context) -> LLMError:
     )
 
 
-def _from_status(code: int, error: Exception, context: Context) -> LLMError:
-    body = getattr(error, "body", None)
+def _chain(error: BaseException) -> str:
+    """The texts of an error and its causes, to look for words in; never shown."""
+    texts: list[str] = []
+    cause = error.__cause__
+    while cause is not None and len(texts) < 8:
+        texts.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(texts)
+
+
+def inside_200(body: Mapping[str, Any], context: Context) -> LLMError:
+    """Return our error for one that a server reports in a reply of HTTP 200."""
+    said = f"{_message_of(body)} {' '.join(_codes_of(body))}"
+    code = next((int(item) for item in _codes_of(body) if item.isdigit()), 0)
+    if not 400 <= code < 600:
+        code = next((code for words, code in _MEANINGS if words.search(said)), 500)
+    return from_status(code, body, context, {})
+
+
+def from_status(code: int, body: object, context: Context, headers: Any) -> LLMError:
+    """Return our error for an HTTP status with this body."""
     status = str(code)
     words = context.clean(_message_of(body))
     said = f": {words}" if words else ""
+    if 400 <= code < 500 and _FILTERED.search(f"{words} {' '.join(_codes_of(body))}"):
+        return LLMRefusal(f"{context.model} declined to answer{said}", status="refusal")
     if code in (401, 403):  # the server's words may quote the key, so they are left out
         return LLMSetupError(
             f"{context.host} refused the key ({status}); "
@@ -103,13 +161,16 @@ def _from_status(code: int, error: Exception, context: Context) -> LLMError:
             f'set llm="{context.setting}" to one it serves',
             status=status,
         )
-    if code in (400, 422):
+    if code in (400, 413, 422):
         text = f"{context.host} refused the request ({status}){said}"
         return RequestRefused(text, status=status, said=context.clean(_message_of(body), 4000))
     if code in _RETRYABLE or code >= 500:
-        wait = _retry_after(getattr(getattr(error, "response", None), "headers", {}))
+        wait = _retry_after(headers)
         asked = f", asking for a wait of {wait:.0f} s" if wait else ""
         text = f"{context.host} answered {status}{asked}{said}"
+        if code == 500 and words:  # a chat template that fails answers so
+            said = context.clean(_message_of(body), 4000)
+            return RequestRefused(text, status=status, said=said, retryable=True, retry_after=wait)
         return LLMCallError(text, status=status, retry_after=wait)
     cure = "; set base_url to the address it redirects to" if 300 <= code < 400 else ""
     text = f"{context.host} answered {status}{said}{cure}"
@@ -121,6 +182,7 @@ def _message_of(body: object) -> str:
     if isinstance(body, Mapping):
         inner = body.get("error", body)
         message = inner.get("message") if isinstance(inner, Mapping) else inner
+        message = message or body.get("detail") or body.get("message")
         if isinstance(message, str):
             return message
     if body is None or isinstance(body, str):
@@ -133,8 +195,9 @@ def _codes_of(body: object, depth: int = 0) -> Iterator[str]:
     if not isinstance(body, Mapping) or depth > 3:
         return
     for name, value in body.items():
-        if name in ("type", "code", "error_code") and isinstance(value, str):
-            yield value
+        named = name in ("type", "code", "error_code", "error_type", "status", "status_code")
+        if named and isinstance(value, (str, int)) and not isinstance(value, bool):
+            yield str(value)
         yield from _codes_of(value, depth + 1)
 
 

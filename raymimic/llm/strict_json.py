@@ -32,6 +32,17 @@ def read_object(text: str) -> dict[str, Any]:
     Raises `BadReply` (status "bad_json") for anything else and for an object beyond the limits
     above. Values are dict, list, str, bool, None, int of at most 20 digits and finite float.
     """
+    value = read_value(text)
+    if not isinstance(value, dict):
+        _refuse(f"it is a JSON {type(value).__name__}")
+    return value
+
+
+def read_value(text: str, *, control_characters: bool = False) -> Any:
+    """Return the one JSON value that ``text`` is, as `read_object`.
+
+    ``control_characters`` allows them inside strings, where JSON wants them escaped.
+    """
     if not isinstance(text, str):
         _refuse(f"it is a {type(text).__name__}")
     if len(text) > MAX_CHARS:
@@ -41,6 +52,7 @@ def read_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(
             body,
+            strict=not control_characters,
             parse_int=_read_int,
             parse_float=_read_float,
             parse_constant=_refuse_constant,
@@ -49,8 +61,6 @@ def read_object(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         reason = f"line {error.lineno} column {error.colno}: {error.msg}"
         raise _bad_reply(reason) from None
-    if not isinstance(value, dict):
-        _refuse(f"it is a JSON {type(value).__name__}")
     _check_values(value)
     return value
 
@@ -111,7 +121,7 @@ def _read_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def _check_values(value: dict[str, Any]) -> None:
+def _check_values(value: Any) -> None:
     count = 0
     waiting: list[Any] = [value]
     while waiting:
@@ -120,7 +130,10 @@ def _check_values(value: dict[str, Any]) -> None:
         if count > MAX_VALUES:
             _refuse(f"it has more than {MAX_VALUES} values")
         if isinstance(item, str):
-            _check_string(item)
+            if not item.lstrip().startswith(("{", "[")):  # JSON in a string is bounded by the text
+                _check_string(item)
+            elif _SURROGATE.search(item):
+                _refuse_surrogate()
         elif isinstance(item, dict):
             _check_keys(item)
             waiting.extend(item.values())
@@ -137,4 +150,8 @@ def _check_string(text: str) -> None:
     if len(text) > MAX_STRING:
         _refuse(f"a string has {len(text)} characters, the limit is {MAX_STRING}")
     if _SURROGATE.search(text):
-        _refuse("a string holds half of a surrogate pair")
+        _refuse_surrogate()
+
+
+def _refuse_surrogate() -> NoReturn:
+    _refuse("a string holds half of a surrogate pair")

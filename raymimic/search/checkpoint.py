@@ -114,10 +114,18 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
 
 def _read_on(session: Session, first: int) -> None:
     """Apply the ledger's events from number ``first`` on."""
+    ledger = session.journal.ledger
     try:
-        rows = read_events(session.journal.ledger.path, first).rows
+        found = read_events(ledger.path, first).of_search(ledger.search)
     except LedgerError:
         return  # restored on another machine: the checkpoint is all there is
+    if found.unreadable:
+        logger.warning(
+            "raymimic: %d events of the ledger %s could not be read and are left out.",
+            found.unreadable,
+            ledger.path,
+        )
+    rows = found.rows
     for row in rows:
         session.journal.tally.add(row["event"], row)
     _Replay(session).replay(rows)

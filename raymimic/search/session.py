@@ -31,11 +31,36 @@ from raymimic.foreign import without_secrets
 from raymimic.records import Belief, Budget, Config, Mode, Proposal
 from raymimic.search.state import Queued, SearchState
 from raymimic.space import SearchSpace
+from raymimic.space.reading import brief
 from raymimic.summary import Journal
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 8  # parameters of a belief in a line of the log
+
+
+def _numbers(value: Any, intermediate_values: Any) -> tuple[float | None, list[float] | None]:
+    """What a user says of a trial, as floats; raises `ConfigError` for what is no number.
+
+    NaN and infinities stay, and an integer beyond the largest float is one.
+    """
+    try:
+        floats = [_float(number) for number in intermediate_values or ()]
+        return None if value is None else _float(value), floats or None
+    except (TypeError, ValueError):
+        raise ConfigError(
+            [f"value and intermediate_values must be numbers, got {brief(value)} and "
+             f"{brief(intermediate_values)}"]
+        ) from None  # fmt: skip
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, str):
+        raise TypeError
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 @dataclass
@@ -277,6 +302,7 @@ class Session:
         the rationale says that it was stopped early.
         """
         state, config = self.state, self.check(config)
+        value, intermediate_values = _numbers(value, intermediate_values)
         trial_id = f"given_{len(state.ended):04d}"
         for epoch, metric in enumerate(intermediate_values or (), start=1):
             state.history.append(trial_id, epoch, {state.metric: metric})

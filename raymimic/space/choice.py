@@ -6,6 +6,7 @@ import math
 import numbers
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,12 +68,12 @@ class Choice:
     @cached_property
     def shown(self) -> tuple[Any, ...]:
         """What stands for each value in JSON."""
-        numbers_in = [value for value in self.values if _is_number(value)]
+        numbers_in = Counter(float(value) for value in self.values if _is_number(value))
         return tuple(
             _plain(value)
             if value is None
             or isinstance(value, bool)
-            or (_is_number(value) and numbers_in.count(value) == 1)
+            or (_is_number(value) and numbers_in[float(value)] == 1)
             else label
             for value, label in zip(self.values, self.labels, strict=True)
         )
@@ -138,11 +139,24 @@ class Choice:
             for value, shown in zip(self.values, self.shown, strict=True)
         ]
 
+    @cached_property
+    def _places(self) -> dict[tuple[type, Any], int]:
+        """Where each value of a simple type stands; the others are looked for one by one."""
+        handles = ((_handle(value), place) for place, value in enumerate(self.values))
+        return {handle: place for handle, place in handles if handle is not None}
+
+    @cached_property
+    def _labelled(self) -> dict[str, int]:
+        return {label: place for place, label in enumerate(self.labels)}
+
     def _by_content(self, value: Any) -> int | None:
+        handle = _handle(value)
+        if handle is not None:
+            return self._places.get(handle)
         return next((i for i, mine in enumerate(self.values) if _same(mine, value)), None)
 
     def _by_label(self, raw: Any) -> int | None:
-        return self.labels.index(raw) if isinstance(raw, str) and raw in self.labels else None
+        return self._labelled.get(raw) if isinstance(raw, str) else None
 
     def _by_number(self, raw: Any) -> int | None:
         try:
@@ -160,8 +174,15 @@ class Choice:
 def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     """The values without repetitions, in order. ``1``, ``1.0``, ``True`` and ``"1"`` differ."""
     kept: list[Any] = []
+    handles: set[tuple[type, Any]] = set()
+    others: list[Any] = []  # of no simple type: each is compared with each
     for value in values:
-        if not any(_same(value, other) for other in kept):
+        handle = _handle(value)
+        if handle is None and not any(_same(value, other) for other in others):
+            others.append(value)
+            kept.append(value)
+        elif handle is not None and handle not in handles:
+            handles.add(handle)
             kept.append(value)
     return tuple(kept)
 
@@ -180,8 +201,14 @@ def _same(a: Any, b: Any) -> bool:
         return True
     try:
         return bool(a == b)
-    except (TypeError, ValueError, RuntimeError):  # arrays and tensors have no single truth
+    except Exception:  # noqa: BLE001 - arrays have no single truth, and a class may be the user's
         return False
+
+
+def _handle(value: Any) -> tuple[type, Any] | None:
+    """A hashable stand-in: equal exactly for values that are `_same`; None where there is none."""
+    simple = value is None or type(value) in (bool, int, float, str)
+    return (type(value), value) if simple and value == value else None
 
 
 def _is_number(value: Any) -> bool:

@@ -15,8 +15,8 @@ def brief(value: Any, limit: int = 80) -> str:
     """``repr(value)`` cut to ``limit`` characters, for messages."""
     try:
         text = repr(value)
-    except ValueError:  # Python refuses to print integers of more than 4300 digits
-        return f"a {type(value).__name__} too long to print"
+    except Exception:  # noqa: BLE001 - the user's own class, or an integer of 4,300 digits
+        return f"a {type(value).__name__} that cannot be printed"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
@@ -72,14 +72,16 @@ class _Server(ThreadingHTTPServer):
 class StubServer:
     """Answers every question with `reply`, which is ``text``; ``seen`` keeps the requests.
 
-    ``faults`` are served first, one a request; ``unknown_fields`` of a request answer 400. A reply
-    costs `TOKENS_IN` and `TOKENS_OUT`.
+    ``faults`` are served first, one a request; ``unknown_fields`` of a request answer 400;
+    a ``rule`` gives the fault that a request's body meets. A reply costs `TOKENS_IN` and
+    `TOKENS_OUT`.
     """
 
     def __init__(self) -> None:
         self.text = '{"a": 1}'
         self.faults: deque[Fault] = deque()
         self.unknown_fields: set[str] = set()
+        self.rule: Callable[[Mapping[str, Any]], Fault] | None = None
         self.seen: list[Seen] = []
         self.drip_s = 0.05  # a byte
         self.closing = threading.Event()
@@ -114,7 +116,8 @@ class StubServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 stub.seen.append(Seen(self.path, dict(self.headers.items()), body))
-                fault = stub.faults.popleft() if stub.faults else "none"
+                fault: Fault = stub.rule(body) if stub.rule else "none"
+                fault = stub.faults.popleft() if stub.faults else fault
                 with contextlib.suppress(OSError):
                     _answer(stub, self, body, fault)
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+MOST_INSTRUCTION = 100_000
+
 
 def check_arguments(
-    metric: Any, mode: Any, batch_size: int | None, timeout: float, patience: float | None
+    metric: Any,
+    mode: Any,
+    batch_size: int | None,
+    timeout: float,
+    patience: float | None,
+    instruction: str,
 ) -> None:
     """Raise ValueError for arguments that cannot work."""
     for name, value in (("metric", metric), ("mode", mode)):
@@ -15,6 +22,12 @@ def check_arguments(
                 f"LLMSearcher optimises one metric, got {name}={value!r}; "
                 "combine several into one number in the trainable"
             )
+    if not isinstance(instruction, str) or len(instruction) > MOST_INSTRUCTION:
+        came = f"{len(instruction):,}" if isinstance(instruction, str) else type(instruction)
+        raise ValueError(
+            f"instruction must be text of at most {MOST_INSTRUCTION:,} characters, got {came}: it "
+            "goes into every question and checkpoint"
+        )
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
     if batch_size is not None and batch_size < 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray.tune import Callback
 
 from raymimic.curves import CurveHistory, Diagnosis, diagnose
+from raymimic.foreign import without_secrets
 from raymimic.records import EpochReport, Mode
 from raymimic.summary import duration, last_line, show
 from raymimic.tune.faults import Faults
@@ -119,7 +120,7 @@ class RaymimicCallback(Callback):
         ended = [trial for trial in trials if trial.is_finished()]
         self._ended = len(ended)
         for trial in ended:
-            score = metrics_of(trial.last_result or {}).get(metric)
+            score = metrics_of(trial.last_result or {}, metric).get(metric)
             if score is not None and math.isfinite(score):
                 self._keep_best(score, mode)
 
@@ -242,7 +243,7 @@ def _error_text(trial: Any) -> str:
         text = Path(trial.error_file or "").read_text(errors="replace")
     except OSError:
         return "no error text"
-    return text[-_ERROR_KEPT:].strip()
+    return without_secrets(text)[-_ERROR_KEPT:].strip()
 
 
 def _cut(text: str, limit: int) -> str:

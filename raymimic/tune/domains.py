@@ -65,7 +65,12 @@ class RaySpace:
         """
         if not isinstance(param_space, dict):
             raise SpaceError(f"param_space must be a dict, got {type(param_space).__name__}")
-        _, domains, grids = parse_spec_vars(param_space)
+        try:
+            _, domains, grids = parse_spec_vars(param_space)
+        except RecursionError:
+            raise SpaceError(
+                "param_space must not be nested hundreds of levels deep; make it flatter"
+            ) from None
         for path, grid in grids:
             raise SpaceError(
                 f"{_name(path)}: must not be a grid_search, got {brief(grid.categories)}; "

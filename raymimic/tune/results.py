@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
 
@@ -24,8 +26,8 @@ TIME_ATTR = "training_iteration"
 
 Listener = Literal["searcher", "scheduler", "callback"]
 
-# What Tune adds to every result by itself: no learning curves.
-_BOOKKEEPING = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
+BOOKKEEPING = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
+"""What Tune adds to every result by itself: no learning curves."""
 
 
 class Reports:
@@ -103,16 +105,16 @@ class Reports:
 
 def report_of(trial_id: str, epoch: int, result: Mapping[str, Any], metric: str) -> EpochReport:
     """Read one result, nested or flat."""
-    metrics = metrics_of(result)
+    metrics = metrics_of(result, metric)
     return EpochReport(
         trial_id=trial_id,
         epoch=epoch,
         metrics=metrics,
         value=metrics.get(metric),
         knobs={
-            key[len(KNOB_PREFIX) :]: float(value)
+            key[len(KNOB_PREFIX) :]: number
             for key, value in result.items()
-            if key.startswith(KNOB_PREFIX) and isinstance(value, Real)
+            if key.startswith(KNOB_PREFIX) and (number := number_of(value)) is not None
         },
         restarted=restarted(result),
         taken=int(result.get(TAKEN) or 0),
@@ -120,34 +122,55 @@ def report_of(trial_id: str, epoch: int, result: Mapping[str, Any], metric: str)
     )
 
 
-def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:
-    """Return the user's numbers of one result, nested names joined by "/"; NaN and inf stay."""
-    return dict(_numbers(result, ""))
+def metrics_of(result: Mapping[str, Any], metric: str = "") -> dict[str, float]:
+    """Return the user's numbers of one result, nested names joined by "/"; NaN and inf stay.
+
+    ``metric`` is the one that the run optimises: it counts even if Tune adds it by itself.
+    """
+    return dict(_numbers(result, "", metric))
 
 
-def _numbers(result: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+def _numbers(result: Mapping[str, Any], prefix: str, metric: str) -> Iterator[tuple[str, float]]:
     for key, value in result.items():
         name = f"{prefix}{key}"
-        if name in _BOOKKEEPING or name.startswith(("config/", "raymimic/")):
+        own = name in BOOKKEEPING or name.startswith(("config/", "raymimic/"))
+        if own and name != metric:
             continue
-        if isinstance(value, Real):  # numpy's scalars are Real, too
-            yield name, float(value)
-        elif isinstance(value, Mapping):
-            yield from _numbers(value, f"{name}/")
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{name}/", metric)
+        elif (number := number_of(value, text=name == metric)) is not None:
+            yield name, number
+
+
+def number_of(value: Any, *, text: bool = False) -> float | None:
+    """Return the one number that ``value`` is, in whatever form it comes; None for anything else.
+
+    Numbers of Python and numpy, and arrays and tensors (numpy, JAX, torch, TensorFlow) of a single
+    element; with ``text`` also text that spells one. Beyond the largest float it is infinite.
+    """
+    shape = getattr(value, "shape", None)
+    read = isinstance(value, (Real, Decimal)) or (text and isinstance(value, str))
+    try:
+        if not read and (shape is None or any(size != 1 for size in shape)):
+            return None
+        return float(value if read or not hasattr(value, "item") else value.item())
+    except OverflowError:  # an integer beyond 1.8e308
+        return math.inf if value > 0 else -math.inf
+    except Exception:  # noqa: BLE001 - a tensor without data, complex numbers, the user's own class
+        return None
 
 
 def epoch_of(result: Mapping[str, Any], time_attr: str = TIME_ATTR) -> int | None:
     """Return the epoch that a result is of, None where it says no whole number."""
-    epoch = result.get(time_attr)
-    if not isinstance(epoch, Real) or float(epoch) != float(epoch) // 1:  # NaN is none, either
+    epoch = number_of(result.get(time_attr))
+    if epoch is None or not math.isfinite(epoch) or epoch != epoch // 1:
         return None
-    return int(float(epoch))
+    return int(epoch)
 
 
 def seconds_of(result: Mapping[str, Any]) -> float:
     """Return how long the trial has trained, over all its restarts; 0 where Tune does not say."""
-    seconds = result.get("time_total_s")
-    return float(seconds) if isinstance(seconds, Real) else 0.0
+    return number_of(result.get("time_total_s")) or 0.0
 
 
 def restarted(result: Mapping[str, Any]) -> bool:

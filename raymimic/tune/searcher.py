@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,15 +42,11 @@ from raymimic.search.state import Queued
 from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
 from raymimic.tune.arguments import check_arguments
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given
 from raymimic.tune.guarded import guarded
-from raymimic.tune.results import (
-    ANONYMOUS_METRIC,
-    Reports,
-    config_of,
-    seconds_of,
-)
+from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, seconds_of
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +117,7 @@ class LLMSearcher(Searcher):
         seed: int | None = None,
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_arguments(metric, mode, batch_size, timeout, patience)
+        check_arguments(metric, mode, batch_size, timeout, patience, instruction)
         super().__init__(metric=metric, mode=mode)
         self._metric: str | None = metric
         self._mode: str | None = mode
@@ -134,13 +131,14 @@ class LLMSearcher(Searcher):
             patience=patience,
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
-        journal = Journal(Ledger(ledger or default_ledger_path()))
+        journal = Journal(Ledger(ledger or default_ledger_path(), secrets.token_hex(4)))
         learnt = None if lessons is None else read_lessons(lessons)
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, searched)
         points = [dict(point) for point in points_to_evaluate or ()]
         self._given = Given(points)
         self.reports = Reports(self._keep, self._epochs)
+        self._first_score = FirstScore()
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
 
@@ -176,7 +174,7 @@ class LLMSearcher(Searcher):
 
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
-        session = self._session
+        session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
         if session.begun:
             return session
         name = type(self).__name__
@@ -259,6 +257,8 @@ class LLMSearcher(Searcher):
             reports.last("searcher", trial_id, result)
         reports.forget(trial_id)
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
+        if not error:
+            self._first_score.look(self.metric, state.curve(trial_id), result or {})
         if not error:  # after an error its text comes next (`note_error`): a question can wait
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:

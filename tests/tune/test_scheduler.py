@@ -199,7 +199,7 @@ def test_with_a_searcher_the_present_epoch_is_diagnosed_too(make, ledger):
 def test_each_result_is_read_once_and_kept_once_by_all_three(make, monkeypatch):
     read: list[Any] = []
     whole = results.metrics_of
-    monkeypatch.setattr(results, "metrics_of", lambda result: read.append(1) or whole(result))
+    monkeypatch.setattr(results, "metrics_of", lambda *given: read.append(1) or whole(*given))
     searcher: LLMSearcher = make()
     scheduler = LLMScheduler(searcher=searcher, llm="none", max_t=3)
     callback = RaymimicCallback(searcher, scheduler=scheduler)

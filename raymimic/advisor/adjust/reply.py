@@ -7,22 +7,28 @@ from typing import Any
 from raymimic.advisor.adjust.evidence import Adjustment, Anchor, Operation, RunEvidence
 from raymimic.advisor.adjust.operations import OPERATIONS, RAW_LIMIT
 from raymimic.advisor.text import Fault, capped, finite_number, plain, sentence, show_value
-from raymimic.llm import read_object
+from raymimic.llm import read_reply
 
 MOST_OPERATIONS = 32
 """More in one reply are dropped."""
 
+_KEYS = ("knobs", "alpha", "operations", "rationale", "review")
 _MOST_VALUES = RAW_LIMIT - 1
 
 
-def read_adjustment(text: str, evidence: RunEvidence) -> tuple[Adjustment, tuple[str, ...]]:
+def read_adjustment(
+    text: str, evidence: RunEvidence, repairs: list[str] | None = None
+) -> tuple[Adjustment, tuple[str, ...]]:
     """Return what a reply asks for and what of it was dropped, in words.
 
     Knobs and alpha are finite but may lie outside their range, and a delta's values are finite but
     may not fit the parameter: whoever applies them checks that.
-    Raises `BadReply` if the text is not one JSON object.
+    What had to be mended in the reply is added to ``repairs``. Raises `BadReply` if no JSON object
+    can be made out in the text.
     """
-    data = read_object(text)
+    data, mended = read_reply(text, _KEYS)
+    if repairs is not None:
+        repairs += mended
     drops: list[str] = []
     adjustment = Adjustment(
         knobs=_knobs(data.get("knobs"), evidence, drops),

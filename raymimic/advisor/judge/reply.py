@@ -8,7 +8,7 @@ from typing import Any, get_args
 from raymimic.advisor.judge.evidence import Action, Case, JudgeEvidence, Judgement
 from raymimic.advisor.text import Fault, capped, sentence, show_value
 from raymimic.errors import BadReply
-from raymimic.llm import read_object
+from raymimic.llm import read_reply
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
@@ -17,15 +17,19 @@ _SAME = 1e-9
 
 
 def read_judgements(
-    text: str, evidence: JudgeEvidence
+    text: str, evidence: JudgeEvidence, repairs: list[str] | None = None
 ) -> tuple[tuple[Judgement, ...], tuple[str, ...]]:
     """Return at most one judgement a case, and what was dropped, in words.
 
     A stop is of a case that may be stopped, a clone of one with a leader. Knobs can be turned in
-    that case, are finite and within their bounds, and a redirect's are new. Raises `BadReply` if
-    the text is not one JSON object with a list of judgements.
+    that case, are finite and within their bounds, and a redirect's are new. What had to be
+    mended in the reply is added to ``repairs``. Raises `BadReply` if no JSON object with a list of
+    judgements can be made out in the text.
     """
-    items = read_object(text).get("judgements")
+    reply, mended = read_reply(text, ("judgements",), listed="judgements")
+    if repairs is not None:
+        repairs += mended
+    items = reply.get("judgements")
     if not isinstance(items, list):
         raise BadReply('the reply must be {"judgements": [...]}', status="no_judgements")
     found: dict[str, Judgement] = {}

@@ -41,11 +41,22 @@ def read_lessons(source: str | os.PathLike[str]) -> Lessons:
         return parse_lessons(source, "the given text")
     path = Path(source)
     try:
-        text = path.expanduser().read_bytes().decode("utf-8-sig")
+        text = _start_of(path.expanduser()).decode("utf-8-sig")
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: "~" of no known user
         reason = getattr(error, "strerror", None) or error
         _refuse(f"{str(source)[:200]!r} ({reason})")
     return parse_lessons(text, path.name)
+
+
+def _start_of(path: Path) -> bytes:
+    """A file's bytes, never many more than are allowed; raises `LessonsError` for a device."""
+    if path.exists() and not path.is_file():
+        _refuse(f"{str(path)[:200]!r}, which is no file")
+    with open(path, "rb") as file:
+        data = file.read(4 * MAX_CHARS + 1)
+    if len(data) > 4 * MAX_CHARS:  # UTF-8 takes four bytes a character at most
+        _refuse(f"{path.name!r} of more than {4 * MAX_CHARS:,} bytes, the limit")
+    return data
 
 
 def parse_lessons(text: str, name: str) -> Lessons:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from dataclasses import replace
 from typing import Any
 
 from raymimic.advisor.propose.belief_reading import read_model_belief
 from raymimic.errors import BadReply
-from raymimic.llm import read_object
+from raymimic.llm import read_reply, unquoted
 from raymimic.records import Advice, Proposal
 from raymimic.space import SearchSpace
 
@@ -16,14 +17,18 @@ _RATIONALE_CHARS = 500
 _DROPS_KEPT = 16  # a reply may hold thousands of items, and each drop is an event
 
 
-def read_proposals(text: str, wanted: int, space: SearchSpace) -> Advice:
+def read_proposals(
+    text: str, wanted: int, space: SearchSpace, repairs: list[str] | None = None
+) -> Advice:
     """Return at most ``wanted`` proposals with raw configurations, what was dropped, the belief.
 
-    Raises `BadReply` if the text is not the JSON object that was asked for, or holds no proposal.
+    What had to be mended in the reply is noted in each proposal and added to ``repairs``. Raises
+    `BadReply` if no JSON object can be made out in the text, or it holds no proposal.
     """
-    reply = read_object(text)
-    items = reply.get("proposals")
-    if not isinstance(items, list) or not items:
+    reply, mended = read_reply(text, ("proposals", "belief"), listed="proposals")
+    notes = list(mended)
+    items = _items(reply, space, notes)
+    if not items:
         raise BadReply(
             'the reply must be {"proposals": [...]} with at least one proposal',
             status="no_proposals",
@@ -31,6 +36,8 @@ def read_proposals(text: str, wanted: int, space: SearchSpace) -> Advice:
     proposals: list[Proposal] = []
     drops: list[str] = []
     for index, item in enumerate(items, start=1):
+        if index <= wanted + len(drops):
+            item = _whole(item, space, notes)
         fault = _fault(item)
         if fault:
             drops.append(f"proposal {index}: {fault}")
@@ -41,7 +48,43 @@ def read_proposals(text: str, wanted: int, space: SearchSpace) -> Advice:
     if len(drops) > _DROPS_KEPT:
         drops[_DROPS_KEPT:] = [f"and {len(drops) - _DROPS_KEPT} more"]
     belief, faults = read_model_belief(reply.get("belief"), space)
+    found = tuple(dict.fromkeys(notes))
+    if repairs is not None:
+        repairs += found
+    proposals = [replace(proposal, repairs=found) for proposal in proposals]
     return Advice(tuple(proposals), (*drops, *faults), belief=belief)
+
+
+def _items(reply: dict[str, Any], space: SearchSpace, notes: list[str]) -> list[Any]:
+    """The proposals as a list: one alone, or several by number, may stand in its place."""
+    items = reply.get("proposals")
+    if items is None and (isinstance(reply.get("config"), dict | str) or _is_config(reply, space)):
+        items = reply
+    if isinstance(items, dict) and (_is_config(items, space) or "config" in items):
+        notes.append("one proposal that stood alone")
+        return [items]
+    if isinstance(items, dict) and all(isinstance(item, dict) for item in items.values()):
+        notes.append("proposals by name read as a list")
+        return list(items.values())
+    return items if isinstance(items, list) else []
+
+
+def _whole(item: Any, space: SearchSpace, notes: list[str]) -> Any:
+    """A proposal or its configuration may be a JSON string, or the configuration stand alone."""
+    item = unquoted(item, "a proposal", notes)
+    if not isinstance(item, dict):
+        return item
+    if "config" in item:
+        return {**item, "config": unquoted(item["config"], "config", notes)}
+    if _is_config(item, space):
+        notes.append("a configuration that stood without its proposal")
+        return {**item, "config": {name: item[name] for name in space.dimensions}}
+    return item
+
+
+def _is_config(item: dict[str, Any], space: SearchSpace) -> bool:
+    """Whether every parameter of the space has a value here."""
+    return bool(space.dimensions) and all(name in item for name in space.dimensions)
 
 
 def _fault(item: Any) -> str:

@@ -1,0 +1,58 @@
+"""A search whose metric cannot be read is blind: that is said after its first trial."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from raymimic.curves import Curve
+from raymimic.space.reading import brief
+from raymimic.tune.results import BOOKKEEPING
+
+logger = logging.getLogger(__name__)
+
+
+class FirstScore:
+    """Looks at the first trial that ended with a result, and warns if it has no value to read."""
+
+    def __init__(self) -> None:
+        self._looked = False
+
+    def look(self, metric: str, curve: Curve | None, result: Mapping[str, Any]) -> None:
+        """A trial ended with this curve and last result; a value of NaN is one that was read."""
+        if self._looked or not result:
+            return
+        self._looked = True
+        if curve is None or not any(True for _ in curve.reported(metric)):
+            logger.warning(
+                "raymimic: the metric could not be read in the first ended trial, and without it "
+                "the search is blind: %s",
+                _unread(result, metric),
+            )
+
+
+def _unread(result: Mapping[str, Any], metric: str) -> str:
+    """Say why a result has no value of the metric: what came in its place, and the cure."""
+    flat = dict(_leaves(result, ""))
+    if metric in flat:
+        value = flat[metric]
+        return (
+            f"{metric!r} came as {type(value).__name__} ({brief(value, 60)}), which is no single "
+            "number; report float(...) of it"
+        )
+    there = [name for name in flat if name not in BOOKKEEPING and not name.startswith("config/")]
+    named = ", ".join(map(repr, there[:8])) or "nothing"
+    more = f" and {len(there) - 8} more" if len(there) > 8 else ""
+    return (
+        f"{metric!r} was not reported; what came is {named}{more}: report it, or set metric= to "
+        "one of these"
+    )
+
+
+def _leaves(result: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in result.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
