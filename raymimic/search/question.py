@@ -11,7 +11,7 @@ from raymimic.search.pacing import Demand
 from raymimic.search.session import Session
 
 # Proposals of a mixture that did not ask its model say nothing about the model's health.
-_OTHERS = ("statistical", "random")
+_OTHERS = ("statistical", "heuristic", "random")
 
 
 class ProposalInquiry(Inquiry[Advice]):
@@ -47,4 +47,6 @@ class ProposalInquiry(Inquiry[Advice]):
         self.submit(lambda: ask_propose(advisor, view(), n))
 
     def _speaks(self, answer: Advice) -> bool:
-        return bool(answer.calls) or any(p.source not in _OTHERS for p in answer.proposals)
+        if not self.remote or answer.calls:
+            return True
+        return any(proposal.source not in _OTHERS for proposal in answer.proposals)
