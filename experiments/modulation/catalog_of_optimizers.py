@@ -63,7 +63,9 @@ def _of_torch() -> Iterator[Make]:
         if name in ("Optimizer", "Muon"):
             continue
         model = _sparse if name == "SparseAdam" else _dense
-        yield Make(name, _one(kind, lr=1e-2), model, "closure" if name == "LBFGS" else "")
+        closure: Literal["", "closure"] = "closure" if name == "LBFGS" else ""
+        settings = {"max_iter": 3} if name == "LBFGS" else {}
+        yield Make(name, _one(kind, lr=1e-2, **settings), model, closure)
     yield Make("Adam, foreach", _one(optim.Adam, lr=1e-2, foreach=True), _dense)
     yield Make("AdamW, fused", _one(optim.AdamW, lr=1e-2, fused=True), _dense)
     yield Make(

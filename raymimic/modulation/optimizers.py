@@ -53,6 +53,8 @@ class Optimizers:
         for optimizer in self.given:
             self._find(optimizer)
         self.leaves = [optimizer for optimizer in self.every if not _inside(optimizer)]
+        self.sets_rates = False
+        """Whether a step was seen to change its learning rates: then they are run state."""
         self._taken = False
         self._skips_are_seen = all(
             hasattr(leaf, "_optimizer_step_post_hooks") for leaf in self.leaves
@@ -105,6 +107,11 @@ class Optimizers:
     def name(self) -> str:
         """The class's name; of a wrapper its own and what is inside."""
         return " + ".join(type(one).__name__ for one in self.every)
+
+    @property
+    def rates(self) -> list[Any]:
+        """The learning rates of the groups, as they stand there."""
+        return [group.get("lr") for group in self.groups]
 
     # -- whether a step was taken --------------------------------------------------------------
 

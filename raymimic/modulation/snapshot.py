@@ -129,14 +129,18 @@ class OptimizerState:
             if key not in _TORCHS and plain(value)
         }
 
-    def restore(self) -> None:
-        """Put it back; settings that a schedule or a user makes stay, unless they are NaN."""
+    def restore(self, *, rates: bool) -> None:
+        """Put it back; settings that a schedule or a user makes stay, unless they are NaN.
+
+        ``rates``: the learning rates are the optimizer's own and are put back, too.
+        """
         if self._owns_state:
             self._restore_state()
         # Groups that were added since stay as they are.
         for group, kept in zip(self.optimizer.param_groups, self.groups, strict=False):
             for key, value in kept.items():
-                if key not in _SETTINGS or any_nan(group.get(key)):
+                own = key not in _SETTINGS or (rates and key == "lr")
+                if own or any_nan(group.get(key)):
                     group[key] = put_back(value, group.get(key))
         for key, value in self.counts.items():
             setattr(self.optimizer, key, put_back(value, getattr(self.optimizer, key, None)))
@@ -221,7 +225,7 @@ class Snapshot:
         """Put model and optimizers back to the copy, which stays."""
         modes = [state.training for state in self.states]
         for state in self.states:
-            state.restore()
+            state.restore(rates=self.optimizers.sets_rates)
         present = self._others()
         for place, values in self.others.items():
             if place in present:

@@ -40,7 +40,7 @@ class Steering:
         moved = optimizers.parameters
         self.parameters = trained_parameters(model, moved)
         refusals.check(model, self.parameters, moved)
-        self._trained = optimizers.trained
+        self._trained, self._rates = optimizers.trained, optimizers.rates
         self.blend = Blend(optimizers, self.parameters)
         self.knobs = Knobs(
             model,
@@ -60,14 +60,18 @@ class Steering:
             self.look_again()
         self.optimizers.forget_step()
         self.blend.before_step()
+        self._rates = self.optimizers.rates
 
     def after_step(self, *, watched: bool) -> bool:
         """Make the blend of the step; False, and nothing done, where none was taken."""
         if watched and not self.optimizers.stepped:
             self.blend.abandon_step()
             return False
+        moved = any(a is not b for a, b in zip(self.optimizers.rates, self._rates, strict=False))
         if not self.blend.after_step():
             return False
+        if moved:
+            self.optimizers.sets_rates = True
         self.anchors.average()
         return True
 

@@ -147,6 +147,19 @@ def test_run_state_outside_the_optimizers_state_is_put_back():
     assert group["lr"] == 0.05
 
 
+class SetsItsRate(optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        self.param_groups[0]["lr"] *= 0.5
+        return super().step(closure)
+
+
+def test_a_rate_that_the_optimizer_sets_itself_is_put_back():
+    model = network()
+    optimizer = SetsItsRate(model.parameters(), 0.1)
+    epochs(Modulator(model, optimizer, llm="none"), model, 1.0, NAN)
+    assert optimizer.param_groups[0]["lr"] == 0.05
+
+
 def test_the_optimizer_inside_a_wrapper_is_put_back():
     model = network()
     inner = optim.Adam(model.parameters(), 0.1)

@@ -73,6 +73,18 @@ def test_toward_the_end_the_rate_falls_to_a_twentieth_by_the_last_epoch():
     assert lr == pytest.approx(0.05)
 
 
+def test_the_rate_falls_as_fast_where_only_every_second_epoch_is_validated():
+    rates = []
+    for apart in (1, 2):
+        lr = 1.0
+        for epoch in range(6, 9, apart):
+            knobs = (KnobState("lr", lr, lr / 3, lr * 3),)
+            values = [2.0 - 0.1 * e if e % apart == 0 else math.nan for e in range(1, epoch + 1)]
+            lr = advised(values, knobs=knobs, steps_per_epoch=500).knobs["lr"]
+        rates.append(lr)
+    assert rates[0] == pytest.approx(rates[1])
+
+
 def test_late_weights_are_averaged_once_the_curve_is_flat():
     flat = [1.0, 0.6, 0.5, 0.49, 0.5, 0.49, 0.5, 0.49]
     found = advised(flat, anchors=("best", "ema"), steps_per_epoch=500)
