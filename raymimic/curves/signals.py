@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 SignalKind = Literal[
@@ -32,6 +32,8 @@ class Diagnosis:
     """The signals of one curve, most important first; empty if nothing is clear."""
 
     signals: tuple[Signal, ...] = ()
+    few: bool = field(default=False, compare=False)
+    """Whether the curve is too short for most signals to show."""
 
     @property
     def kinds(self) -> frozenset[SignalKind]:
@@ -45,8 +47,9 @@ class Diagnosis:
 
     @property
     def text(self) -> str:
-        """All signals in words, or "no clear signal"."""
-        return "; ".join(signal.text for signal in self.signals) or "no clear signal"
+        """All signals in words, or that there is none."""
+        none = "too few epochs to tell" if self.few else "no clear signal"
+        return "; ".join(signal.text for signal in self.signals) or none
 
     def __contains__(self, kind: object) -> bool:
         return any(signal.kind == kind for signal in self.signals)

@@ -404,6 +404,9 @@ def test_short_curves_are_left_alone(length: int) -> None:
     assert diagnose(curve(**columns), "val_loss", "min") == Diagnosis()
     assert diagnose(curve(**columns), "unknown", "min") == Diagnosis()
     assert Diagnosis().text == "no clear signal"
+    assert Diagnosis(few=True).text == "too few epochs to tell"
+    losses = {"loss": [1.0, 0.7, 0.9, 0.8, 0.85]}
+    assert diagnose(curve(**losses), "loss", "min").text == "too few epochs to tell"
 
 
 # --- properties
