@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from raymimic.foreign import error_text
+from raymimic import foreign
 from raymimic.ledger import LAYOUT, Later, Ledger
 from raymimic.records import Call, Mode, Proposal, TrialStatus
 
@@ -155,7 +155,7 @@ def error(write: Write, *, trial_id: str, text: str) -> None:
 
 def fault(write: Write, *, hook: str, error: Exception) -> None:
     """Raymimic itself failed in one of Tune's hooks."""
-    write("fault", hook=hook, text=error_text(error))
+    write("fault", hook=hook, text=foreign.error_text(error))
 
 
 def summary(write: Write, *, text: str) -> None:

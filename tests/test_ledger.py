@@ -204,7 +204,9 @@ class BadRepr:
 
 
 @pytest.mark.parametrize(
-    "value", [10**5000, {"a": [-(10**5000)]}, BadRepr(), Later(lambda: 10**5000), Later(lambda: 1j)]
+    "value",
+    [10**5000, {"a": [-(10**5000)]}, BadRepr(), Later(lambda: 10**5000), Later(lambda: 1j)],
+    ids=range(5),
 )
 def test_the_writer_outlives_whatever_it_is_given(tmp_path, value):
     ledger = Ledger(tmp_path / "ledger.jsonl")

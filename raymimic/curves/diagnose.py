@@ -15,6 +15,7 @@ from raymimic.curves.wording import average, best, number, path
 from raymimic.records import Mode
 
 _FEWEST = 5  # epochs: in fewer nothing below can be told from noise
+_ENOUGH = 8  # epochs: in fewer most signals cannot show, so none is no news
 _FAR = 1.5  # diverged: worse than the start by this many times what had been gained
 _FAR_TRAIN = 1.0  # the same for a training reading, which has no innocent reason to end up worse
 _EXPLODED = 20.0  # diverged whatever else: this many times the range of everything before
@@ -56,12 +57,13 @@ def diagnose(curve: Curve, metric: str, mode: Mode) -> Diagnosis:
     if lone is not None:
         return Diagnosis((lone,))
     if len(curve) < _FEWEST:
-        return Diagnosis(())
+        return Diagnosis((), few=True)
     fit = (_overfitting(pair) or _underfitting(pair)) if pair else None
     swing = swings(target)
     state = _oscillating(target, swing) if swing else _ending(target, pair, fit)
     found = (fit, state, _slow_start(target))
-    return Diagnosis(tuple(signal for signal in found if signal is not None))
+    few = len(target) < _ENOUGH
+    return Diagnosis(tuple(signal for signal in found if signal is not None), few)
 
 
 def _read_pair(curve: Curve, metric: str, mode: Mode, target: Series) -> _Pair | None:

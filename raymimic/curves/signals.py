@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 SignalKind = Literal[
@@ -42,6 +42,8 @@ class Diagnosis:
     """
 
     signals: tuple[Signal, ...] = ()
+    few: bool = field(default=False, compare=False)
+    """Whether the curve is too short for most signals to show."""
 
     @property
     def kinds(self) -> frozenset[SignalKind]:
@@ -55,8 +57,9 @@ class Diagnosis:
 
     @property
     def text(self) -> str:
-        """All signals in words, or "no clear signal"."""
-        return "; ".join(signal.text for signal in self.signals) or "no clear signal"
+        """All signals in words, or that there is none."""
+        none = "too few epochs to tell" if self.few else "no clear signal"
+        return "; ".join(signal.text for signal in self.signals) or none
 
     def __contains__(self, kind: object) -> bool:
         return any(signal.kind == kind for signal in self.signals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ from raymimic.space import (
 from raymimic.space.reading import brief
 
 Path = tuple[str | int, ...]
+
+
+_MOST_LEVELS = 100  # of dicts in dicts: Python's own recursion ends at 1,000 calls
 
 
 class RaySpace:
@@ -67,10 +71,13 @@ class RaySpace:
             raise SpaceError(f"param_space must be a dict, got {type(param_space).__name__}")
         try:
             _, domains, grids = parse_spec_vars(param_space)
+            deepest = max((len(path) for path, _ in domains), default=0)
         except RecursionError:
+            deepest = sys.maxsize
+        if deepest > _MOST_LEVELS:
             raise SpaceError(
-                "param_space must not be nested hundreds of levels deep; make it flatter"
-            ) from None
+                f"param_space must not be nested more than {_MOST_LEVELS} levels deep; flatten it"
+            )
         for path, grid in grids:
             raise SpaceError(
                 f"{_name(path)}: must not be a grid_search, got {brief(grid.categories)}; "

@@ -173,7 +173,7 @@ class Guide:
         try:
             # By a call and not by the constructor, whose arguments Ray keeps with the cluster's
             # state; nor by the runtime environment, which Ray logs.
-            ray.get(actor.open.remote(gateway, environment), timeout=_START_S)
+            opened = ray.get(actor.open.remote(gateway, environment), timeout=_START_S)
         except (RayError, TypeError, pickle.PicklingError) as error:
             ray.kill(actor)
             raise LLMSetupError(
@@ -181,6 +181,14 @@ class Guide:
                 "your LLM object pickles and that workers can import its code and raymimic",
                 status="no_guide",
             ) from error
+        if not opened:
+            ray.kill(actor)
+            path = None if gateway.transcript is None else gateway.transcript.path
+            raise LLMSetupError(
+                f"a transcript must be of one live guide, and another one writes {str(path)!r}: "
+                "stop that one, use it by its name, or give this one a file of its own",
+                status="no_guide",
+            )
         self._actor = _kept[self.name] = actor
 
     def _ask(self, send: Callable[[Any, float], Any], seconds: float) -> Any:

@@ -539,3 +539,9 @@ def test_it_is_cheap_enough_for_the_controller() -> None:
         diagnose(each, "val_loss", "min")
         best = min(best, time.perf_counter() - start)
     assert best < 0.002  # about 0.15 ms on a laptop; the bound leaves room for slow machines
+
+
+def test_a_short_curve_without_a_signal_says_that_it_is_short() -> None:
+    for losses in ([1.0], [1.0, 0.8, 0.7, 0.65, 0.63]):
+        found = diagnose(curve(loss=losses), "loss", "min")
+        assert found.text == "too few epochs to tell"

@@ -280,3 +280,13 @@ def test_a_search_and_its_trials_ask_through_one_guide(start, tmp_path):
     assert searcher.tally.started["llm"] >= 1
     assert searcher.tally.calls["ok"] >= 1
     assert guide.spent().calls == 4 + sum(searcher.tally.calls.values())
+
+
+def test_a_second_live_guide_on_a_transcript_is_refused(start, tmp_path, monkeypatch):
+    path = tmp_path / "calls.jsonl"
+    first = start(ScriptedLLM(["reply"] * 9), calls=5, transcript=path, name="first")
+    with pytest.raises(LLMSetupError, match="one live guide"):
+        start(ScriptedLLM(["reply"] * 9), calls=5, transcript=path, name="second")
+    first.stop()
+    again = start(ScriptedLLM(["reply"] * 9), calls=5, transcript=path, name="third")
+    assert again.complete(ASK).text == "reply"
