@@ -173,7 +173,8 @@ class SearchEvidence:
         field = Extrapolator()
         for trial, curve in done:
             if trial.trial_id not in cut and curve.final(self.metric) is not None:
-                field.add(trial.trial_id, curve.epochs, curve.column(self.metric))
+                values = curve.column(self.metric)
+                field.add(values.tobytes(), curve.epochs, values)  # the same training counts once
         ends = field.ends([(curve.epochs, curve.column(self.metric)) for curve in cut.values()])
         return dict(zip(cut, ends, strict=True))
 

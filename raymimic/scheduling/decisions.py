@@ -76,10 +76,13 @@ class Decisions:
 
     # -- what the run is -------------------------------------------------------------------------
 
-    def begin(self, metric: str, mode: Mode, patience: float) -> None:
-        """Say what is optimised, and how patient the rank rule is (`RankRule`)."""
+    def begin(
+        self, metric: str, mode: Mode, patience: float = CAREFUL, price: float | None = None
+    ) -> None:
+        """Say what is optimised, and by what `RankRule` finds trials hopeless."""
         self._run.metric, self._run.mode = metric, mode
-        self._sign, self._run.ranks.patience = self._run.sign, patience
+        self._sign = self._run.sign
+        self._run.ranks.patience, self._run.ranks.price = patience, price
 
     def open(self) -> None:
         """A first trial comes: the mailbox that it will look for must be there."""

@@ -14,12 +14,17 @@ from itertools import pairwise
 import numpy as np
 
 from raymimic.curves import Extrapolator, Forecast
+from raymimic.scheduling.worth import Prospects, Worth, expected_gain
 
 CAREFUL = 2.0
 """Patience where the number of trials is the limit: hardly ever is the best one stopped."""
 
 EAGER = 0.25
-"""Patience where time is the limit: what a stopped trial would have cost starts new ones."""
+"""Patience where time is the limit and nothing is known of who proposes: a race of many starts."""
+
+ENOUGH = 3
+"""With so many finished trainings, trials are weighed by what they may gain; before, none of the
+best so many at an epoch is stopped."""
 
 TRUSTED = 6
 """With so many finished trainings a forecast counts ..."""
@@ -58,6 +63,9 @@ class Reading:
     beats: float | None = None
     """The forecast chance of ending below ``bar``, one of the best finished trainings."""
 
+    worth: Worth | None = None
+    """Where epochs have a price: what decides."""
+
     hopeless: bool = False
 
     @property
@@ -82,7 +90,13 @@ class _Trial:
 
 
 class RankRule:
-    """Finds a running trial hopeless by its rank, unless a forecast spares it.
+    """Finds a running trial hopeless: it is not worth its epochs, or its rank says so.
+
+    *Worth.* Where an epoch has a ``price``, a trial goes on while what it may still gain for the
+    epochs it has left is worth more than what fresh trials of this search gain in as many, times
+    the price (`Worth`, `Prospects`), or while none was better at its epoch. That takes three
+    finished trainings: until then its rank decides, and the best three at an epoch go on. With
+    None, rank and forecast decide.
 
     *Rank.* At epoch e a trial goes on if it is among the best ``patience * n * grace / e`` of the n
     trials that came as far or were stopped before (those count as worse), and never are fewer than
@@ -109,14 +123,16 @@ class RankRule:
         grace: int | None = None,
         length: int | None = None,
         patience: float = CAREFUL,
+        price: float | None = None,
     ) -> None:
-        self.patience = patience
+        self.patience, self.price = patience, price
         self._grace, self._length = grace, length
         self._trials: dict[str, _Trial] = {}
         self._field = Extrapolator()
         self._at: dict[int, list[float]] = {}  # the values at an epoch, best first
         self._behind: list[int] = []  # the last epochs of stopped and failed trials, rising
         self._finals: list[float] = []
+        self._prospects = Prospects()
         self._longest = 0  # epochs of a clone that ended whole
 
     @property
@@ -186,6 +202,7 @@ class RankRule:
             return
         trial.ended = True
         final = trial.values[-1]
+        self._prospects.add(final if whole else self._end_of(trial), trial.epochs[-1])
         if not whole or not math.isfinite(final):
             if trial.behind is None:
                 trial.behind = trial.epochs[-1]
@@ -195,12 +212,14 @@ class RankRule:
         if trial.start:
             self._longest = max(self._longest, trial.epochs[-1])
         else:
-            self._field.add(trial_id, np.array(trial.epochs), np.array(trial.values))
+            same = trial.values.tobytes()  # a training run again tells nothing new
+            self._field.add(same, np.array(trial.epochs), np.array(trial.values))
 
     def _ranked(self, trial: _Trial, epoch: int, length: int, grace: int) -> Reading:
         column = self._at[epoch]
         rivals = len(column) + bisect_left(self._behind, epoch)
-        kept = max(1.0, self.patience, self.patience * rivals * grace / epoch)
+        least = 1.0 if self.price is None else ENOUGH
+        kept = max(least, self.patience, self.patience * rivals * grace / epoch)
         place = bisect_left(column, _worst_if_none(trial.values[-1])) + 1
         reach = place
         if place > math.ceil(kept):
@@ -214,9 +233,30 @@ class RankRule:
             return reading
         bar = self._finals[min(len(self._trials) // _CROWD, len(self._finals) - 1)]
         beats = forecast.probability_below(bar)
+        if self.price is not None and len(self._finals) >= ENOUGH:
+            worth = self._worth(forecast, reading, self.price)
+            return replace(
+                reading,
+                forecast=forecast,
+                bar=bar,
+                beats=beats,
+                worth=worth,
+                hopeless=worth.lost and reading.place > 1,
+            )
         sparing = self.patience >= _SPARING and len(self._finals) >= TRUSTED
         hopeless = reading.hopeless and not (sparing and beats >= ABLE)
         return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)
+
+    def _worth(self, forecast: Forecast, reading: Reading, price: float) -> Worth:
+        left = reading.length - reading.epoch
+        fresh = left * self._prospects.gain_per_epoch(reading.length)
+        return Worth(expected_gain(forecast, self._finals[0]), left, fresh, price)
+
+    def _end_of(self, trial: _Trial) -> float:
+        """The forecast end of a trial that was stopped or failed, its last value without one."""
+        epochs, values = trial.now()
+        forecast = self._field.forecast(np.array(epochs), np.array(values))
+        return values[-1] if forecast is None else forecast.median
 
     def _take_back(self, trial: _Trial) -> None:
         epoch, value = trial.epochs.pop(), trial.values.pop()

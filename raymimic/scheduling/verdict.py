@@ -49,6 +49,8 @@ class Verdict:
                 "beats": reading.beats,
                 "length": reading.length,
             }
+            if reading.worth is not None:
+                known |= {"gain": reading.worth.gain, "fresh": reading.worth.fresh}
         return known
 
 
@@ -114,10 +116,17 @@ def _ago(age: int) -> str:
 
 
 def numbers(reading: Reading, mode: Mode) -> str:
-    """Place and forecast in words."""
+    """What decides, place and forecast in words."""
     parts = [f"place {reading.place} of {reading.rivals}, the best {math.ceil(reading.kept)} go on"]
     if reading.reach < reading.place:
         parts[0] += f" (with its best, its pace or its noise: place {reading.reach})"
+    worth = reading.worth
+    if worth is not None:
+        parts = [
+            f"may still gain {shown(worth.gain)} in {worth.epochs} epochs; "
+            f"a fresh trial gains {shown(worth.fresh)} for as many, which counts {worth.price:g} x",
+            f"place {reading.place} of {reading.rivals}",
+        ]
     if reading.forecast is not None and reading.beats is not None:
         sign = -1.0 if mode == "max" else 1.0
         low, high = sorted(sign * end for end in reading.forecast.interval(0.8))

@@ -27,6 +27,7 @@ from raymimic.scheduling.decisions import Decisions
 from raymimic.scheduling.population import Checkpoints
 from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.verdict import Verdict
+from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
@@ -46,12 +47,13 @@ _TIMEOUT_S = 60.0  # longest answer of a judge
 class LLMScheduler(FIFOScheduler):
     """Stops diverged, hopeless and persistently overfitting trials, under any searcher.
 
-    A trial is hopeless if neither its place among all trials nor its best, its pace or its noise
-    keeps it among those that go on, and, with a patience of 1 or more, no forecast of its curve
-    from the finished ones spares it (`RankRule` has the rules). It needs no grace period and no
-    eta. Give the same object to ``RaymimicCallback(scheduler=...)`` to have each verdict in the
-    results ("raymimic/decision") and on the screen. Without ``max_t`` the longest finished training
-    tells how long one is.
+    A trial goes on while what it may still gain for its remaining epochs is worth more than what
+    fresh trials of this search gain in as many, both from this search's own history: expected
+    improvement over the best whole training. Only in a run that its time limits, under a searcher
+    that it is not told of, is it a race by rank (`RankRule` has the rules). It needs no grace
+    period and no eta. Give the same object to ``RaymimicCallback(scheduler=...)`` to have each
+    verdict in the results ("raymimic/decision") and on the screen. Without ``max_t`` the longest
+    finished training tells how long one is.
 
     >>> from ray import tune
     >>> from raymimic import LLMScheduler
@@ -63,15 +65,18 @@ class LLMScheduler(FIFOScheduler):
     Args:
         metric: Name of the metric; usually left to Tune.
         mode: "min" or "max"; usually left to Tune.
-        searcher: The `LLMSearcher` of this run, if it is one: curves and ledger are shared.
+        searcher: The `LLMSearcher` of this run, if it is one: curves and ledger are shared, and
+            trials are weighed against what it can be expected to propose.
         time_attr: What a result counts its epochs by: a whole number that all trials report alike
             (their own "epoch", or steps). ``grace_period`` and ``max_t`` are in its unit.
         grace_period: Epochs that every trial gets; by default a fiftieth of a full training.
         max_t: Epochs of a full training: a trial that reaches it ends there.
-        patience: At epoch e the best ``patience / e`` of all trials go on. None: 2 if the number
-            of trials limits the run, where hardly ever the best one may be lost; 0.25 if its time
-            does (``time_budget_s``, ``num_samples=-1``), where each stopped one makes room for new
-            ones. With a grace period, e counts in grace periods.
+        patience: Stop by rank instead: at epoch e the best ``patience / e`` of all trials go on
+            (with a grace period, e counts in grace periods). None: weigh each trial's possible gain
+            against a fresh one's. Where the number of trials limits the run, an epoch saved buys
+            only time and its price is small; where time does (``time_budget_s``,
+            ``num_samples=-1``), it starts new trials. There, without ``searcher``, nothing is known
+            of what new ones are good for: they are taken for random ones, and patience is 0.25.
         llm: Who judges trials that the rules nearly stopped (`Decisions` says which): "auto" (a
             model, if a key is in the environment), "none" (keyless rules, which stop nobody),
             "anthropic:MODEL", "openai:MODEL", an `LLM`, a `Guide`, or any object with ``judge``. A
@@ -153,15 +158,20 @@ class LLMScheduler(FIFOScheduler):
         self._mode = self._mode or mode
         if self._mode not in ("min", "max"):
             raise ValueError(f"LLMScheduler needs mode='min' or 'max', got {self._mode!r}")
-        patience = self._patience
-        if patience is None:
-            samples = spec.get("num_samples")
-            endless = samples is not None and not 0 <= samples < _ENDLESS
-            timed = endless or spec.get("time_budget_s") is not None
-            patience = EAGER if timed else CAREFUL
         self.reports.metric = self._metric
-        self._decisions.begin(*self.goal, patience)
+        self._decisions.begin(*self.goal, *self._rule(spec))
         return True
+
+    def _rule(self, spec: Mapping[str, Any]) -> tuple[float, float | None]:
+        """Give patience and price of the `RankRule` for what limits the run and who proposes."""
+        if self._patience is not None:
+            return self._patience, None
+        samples = spec.get("num_samples")
+        endless = samples is not None and not 0 <= samples < _ENDLESS
+        timed = endless or spec.get("time_budget_s") is not None
+        if timed and self._searcher is None:
+            return EAGER, None
+        return CAREFUL, TIMED if timed else COUNTED
 
     @guarded
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:

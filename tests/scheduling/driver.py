@@ -71,13 +71,19 @@ class Driver:
     """One run of `Decisions`; ``mode`` "max" negates every loss on its way."""
 
     def __init__(
-        self, mode: str = "min", *, patience: float = CAREFUL, knobs: bool = False, **settings: Any
+        self,
+        mode: str = "min",
+        *,
+        patience: float = CAREFUL,
+        price: float | None = None,
+        knobs: bool = False,
+        **settings: Any,
     ) -> None:
         self.kept, self.mailbox, self.trials = Kept(), FakeMailbox(), dict[str, Trial]()
         if knobs:
             settings = {"knobs": KNOBS, "open_mailbox": self.open_mailbox, **settings}
         self.decisions = Decisions(self.kept, **settings)
-        self.decisions.begin("loss", "max" if mode == "max" else "min", patience)
+        self.decisions.begin("loss", "max" if mode == "max" else "min", patience, price)
         self.sign = 1.0 if mode == "min" else -1.0
 
     def open_mailbox(self) -> FakeMailbox:

@@ -26,6 +26,7 @@ from raymimic import (
 )
 from raymimic.scheduling.decisions import Decisions
 from raymimic.scheduling.rank_rule import RankRule
+from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import results
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -87,19 +88,27 @@ def warm(tuner: Tuner, ends: list[float]) -> None:
         tuner.run(f"warm{index}", curve(end))
 
 
-def test_what_limits_the_run_decides_how_many_go_on(ledger):
-    ends = [float(end) for end in np.random.default_rng(0).uniform(0.2, 1.5, size=30)]
-    given = {}
-    for name, spec in {
-        "trials": {"num_samples": 30},
-        "time": {"num_samples": 30, "time_budget_s": 60},
-        "endless": {"num_samples": -1},
-    }.items():
-        tuner = Tuner(LLMScheduler(max_t=LENGTH, ledger=ledger), **spec)
-        epochs = [tuner.run(f"{index}", curve(end)) for index, end in enumerate(ends)]
-        assert epochs[ends.index(min(ends))] == LENGTH
-        given[name] = sum(epochs)
-    assert given["time"] == given["endless"] < given["trials"] < 30 * LENGTH / 2
+@pytest.mark.parametrize(
+    ("spec", "known", "words"),
+    [
+        ({"num_samples": 30}, True, f"counts {COUNTED:g} x"),
+        ({"num_samples": 30}, False, f"counts {COUNTED:g} x"),
+        ({"num_samples": 30, "time_budget_s": 60}, True, f"counts {TIMED:g} x"),
+        ({"num_samples": -1}, True, f"counts {TIMED:g} x"),
+        ({"num_samples": -1}, False, "the best 1 go on"),
+        ({"num_samples": 30, "time_budget_s": 60}, False, "the best 1 go on"),
+    ],
+)
+def test_what_limits_the_run_and_who_proposes_say_how_trials_are_weighed(
+    make, ledger, spec, known, words
+):
+    searcher = make() if known else None
+    scheduler = LLMScheduler(searcher=searcher, max_t=LENGTH, ledger=ledger, llm="none")
+    tuner = Tuner(scheduler, **spec)
+    for index, end in enumerate([1.2, 1.0, 0.8, 0.6]):  # each leads at its epoch
+        assert tuner.run(f"t{index}", curve(end)) == LENGTH
+    assert tuner.run("bad", [3.0] * LENGTH) < LENGTH
+    assert words in scheduler.verdict("bad").text
 
 
 def test_the_reason_has_numbers_and_stands_in_the_ledger(tuner, ledger):
@@ -286,7 +295,7 @@ def test_after_a_restore_the_searchers_curves_are_known_again(make):
         last = {"loss": losses[-1], "training_iteration": LENGTH, "done": True}
         searcher.on_trial_complete(name, last)
     tuner = Tuner(LLMScheduler(searcher=searcher))
-    assert tuner.run("new", [3.0] * LENGTH) < 5
+    assert tuner.run("new", [3.0] * LENGTH) < LENGTH / 2
     assert "4 finished" in tuner.scheduler.debug_string()
 
 
@@ -304,7 +313,7 @@ def test_after_a_restore_without_a_searcher_tunes_own_files_are_read(tmp_path, l
         tuner.add(f"t{index}", local_path=str(folder), status="TERMINATED")
     tuner.add("no files", local_path=str(tmp_path / "none"), status="PENDING")
     assert "4 finished" in tuner.scheduler.debug_string()
-    assert tuner.run("new", [3.0] * LENGTH) < 5
+    assert tuner.run("new", [3.0] * LENGTH) < LENGTH / 2
 
 
 @pytest.mark.parametrize(
