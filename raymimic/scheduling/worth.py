@@ -16,7 +16,7 @@ from raymimic.curves import Forecast
 TIMED = 10.0
 """The price of an epoch where epochs are what is spent, in what a fresh trial gains with it as this
 module reckons. Above 1, for the reckoning takes fresh trials for no better than those before them
-and forecasts have heavy tails: the best of 1, 3 and 10 on four tables."""
+and forecasts have heavy tails: of 1, 3 and 10 the best at 5 and 10 trainings on four tables."""
 
 COUNTED = 0.1
 """The same where trials are what is spent: an epoch saved buys nothing but time."""
