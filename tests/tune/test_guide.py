@@ -233,7 +233,7 @@ def test_handles_of_an_earlier_driver_find_a_new_guide_of_the_same_name(start):
 
 def test_without_a_model_or_a_key_no_guide_starts_and_the_cure_is_said():
     for llm in ("none", "auto"):
-        with pytest.raises(LLMSetupError, match='advisor="none"'):
+        with pytest.raises(LLMSetupError, match='llm="none"'):
             Guide.start(llm)
     with pytest.raises(LLMSetupError, match="ANTHROPIC_API_KEY"):
         Guide.start(AnthropicLLM())
