@@ -32,6 +32,7 @@ from raymimic.advisor import OPERATIONS, SearchEvidence
 from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.modulation.guard import Limits
+from raymimic.modulation.optimizers import Optimizers
 from raymimic.modulation.record import Record
 from raymimic.modulation.steering import Steering
 from raymimic.search.admission import Admission
@@ -185,7 +186,7 @@ class Fuzz:
     def start_training(self, _: int) -> None:
         self.model = _network()
         optimizer = torch.optim.Adam(self.model.parameters(), lr=0.001)
-        self.steering = Steering(self.model, optimizer, {}, Limits(), ema=None)
+        self.steering = Steering(self.model, Optimizers(optimizer), {}, Limits(), ema=None)
         for parameter in self.model.parameters():
             parameter.grad = torch.ones_like(parameter)
         self.optimizer = optimizer
