@@ -150,7 +150,9 @@ class Session:
             logger.info("raymimic: %s", note)
             self.lessons = None  # the state keeps them
         for opinion in opinions(self.evidence()):
-            logger.info("raymimic: %s: %s", opinion.who, describe_belief(opinion.belief, _SHOWN))
+            known = opinion.belief.places or opinion.belief.leanings
+            who = f"{opinion.who}: " if known else ""
+            logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN))
             self.believe(opinion.who, opinion.belief)
         if belief is not None:
             self.believe(USER, belief)

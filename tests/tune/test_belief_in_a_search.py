@@ -19,6 +19,12 @@ def test_the_first_configuration_lies_where_the_user_believes(make, events, capl
     assert said["you"]["x"][0]["centre"] == 0.9
 
 
+def test_where_nothing_is_known_the_first_line_says_just_that(make, caplog):
+    with caplog.at_level("INFO", logger="raymimic"):
+        suggest(make(), "a")
+    assert "raymimic: nothing is known of where the optimum lies" in caplog.messages
+
+
 def test_a_belief_that_does_not_fit_is_said_before_the_first_trial(make, tmp_path):
     with pytest.raises(ConfigError, match="the centre must lie from 0 to 1, got 7"):
         suggest(make(belief={"x": (7, 1.0)}), "a")
