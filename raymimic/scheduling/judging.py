@@ -89,9 +89,10 @@ class Judging:
 
     def ask(self, run: Run, trial: RunningTrial) -> JudgedCase | None:
         """Ask about those who wait longest, if nobody is asked now; the answer on this trial."""
+        new: dict[str, int] = {}
         if self._waiting and self._inquiry.may_ask():
             cases = [self._waiting.pop(name) for name in list(self._waiting)[:MOST_CASES]]
-            self._under_way = {case.trial_id: case.epoch for case in cases}
+            new = self._under_way = {case.trial_id: case.epoch for case in cases}
             judge, evidence = self.judge, self.evidence(run, cases)
             self._inquiry.submit(lambda: ask_judge(judge, evidence()))
             if not self.judge.remote:
@@ -101,7 +102,10 @@ class Judging:
                 if asked is not None and asked.running:
                     asked.asked = case.epoch
         self.collect(run)  # a judge by rule has answered
-        judged, trial.judged = trial.judged, None
+        judged = trial.judged
+        if judged is not None and self.judge.remote and judged.asked == new.get(trial.trial_id):
+            return None  # so quick an answer acts at the trial's next result, as any other
+        trial.judged = None
         return judged
 
     def evidence(self, run: Run, cases: Sequence[Case]) -> Callable[[], JudgeEvidence]:

@@ -16,6 +16,7 @@ from driver import Driver, Trial, falling
 from raymimic.advisor import HeuristicAdvisor, JudgeAdvice, JudgeEvidence, Judgement
 from raymimic.curves import Diagnosis, Forecast, Signal, diagnose
 from raymimic.errors import AdvisorError
+from raymimic.inquiry import Inquiry
 from raymimic.scheduling.cases import borderline, in_doubt
 from raymimic.scheduling.rank_rule import RankRule, Reading
 from raymimic.scheduling.running import RunningTrial
@@ -133,6 +134,26 @@ def test_while_a_question_is_under_way_others_collect_into_one_batch():
     told = {row["trial_id"] for row in rows if row["outcome"] == "applied"}
     assert told == {f"t{index}" for index in range(12)}
     assert all(row["age"] >= 1 for row in rows)
+
+
+def test_an_answer_within_the_very_result_acts_at_the_next(monkeypatch):
+    submit = Inquiry.submit
+
+    def answered_at_once(self, question):
+        submit(self, question)
+        self.wait(20)
+
+    monkeypatch.setattr(Inquiry, "submit", answered_at_once)
+    judge = Slow("continue")
+    judge.go.set()
+    driver = begun(judge)
+    trial = driver.add("a")
+    driver.report(trial, doubtful(1))
+    assert judge.asked
+    assert not driver.events("judgement")
+    driver.report(trial, doubtful(2))
+    (row,) = driver.events("judgement")
+    assert (row["outcome"], row["age"]) == ("applied", 1)
 
 
 def test_a_trial_is_asked_about_once_in_a_tenth_of_a_training():
