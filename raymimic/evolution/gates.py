@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from raymimic.evolution.program import Program, top_names
@@ -33,9 +33,6 @@ def check(child: Program, seed: Program, known: Collection[str]) -> Rejection | 
     if child.identity in known:
         return Rejection("duplicate", "this program was already tried; it must differ in meaning")
     return None
-
-
-Gate = Callable[[Program, Program], "str | None"]
 
 
 def _parses(child: Program, seed: Program) -> str | None:

@@ -72,12 +72,6 @@ class Optimizers:
         return [group for leaf in self.leaves for group in leaf.param_groups]
 
     @property
-    def every_group(self) -> list[Group]:
-        """The groups of wrappers, too, each once."""
-        found = {id(group): group for one in self.every for group in one.param_groups}
-        return list(found.values())
-
-    @property
     def parameters(self) -> list[Tensor]:
         """All that is moved, in the order of the groups."""
         return [parameter for group in self.groups for parameter in group["params"]]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raymimic.advisor.propose.axes import Axis, axes_of
+from raymimic.advisor.text import object_schema
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Leaning, Place
 from raymimic.space import Choice, SearchSpace
@@ -88,21 +89,12 @@ def _said_leaning(axis: Axis, said: Any, source: str) -> Leaning:
 def belief_schema(space: SearchSpace) -> dict[str, Any]:
     """Give the JSON schema of what a model believes: an entry for every parameter."""
     properties = {axis.name: _entry_schema(axis) for axis in axes_of(space)}
-    return _object(properties)
+    return object_schema(**properties)
 
 
 def _entry_schema(axis: Axis) -> dict[str, Any]:
     names = ("best", "low", "high") if axis.ordered else axis.labels
-    return _object({name: {"type": "number"} for name in names})
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return object_schema(**{name: {"type": "number"} for name in names})
 
 
 def read_model_belief(raw: Any, space: SearchSpace) -> tuple[Belief | None, tuple[str, ...]]:
