@@ -35,6 +35,7 @@ from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
+from raymimic.search.closing import as_html, finish, finish_at_exit, summary_of
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
@@ -46,7 +47,7 @@ from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given
 from raymimic.tune.guarded import guarded
-from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, seconds_of
+from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 
 logger = logging.getLogger(__name__)
 
@@ -253,6 +254,8 @@ class LLMSearcher(Searcher):
         # is stopped has none; a function that returns has its last result repeated.
         reports = self.reports
         stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
+        if result and is_mean(result):  # nobody says when a run of repeated trials is over
+            finish_at_exit(self.finish)
         if result:
             reports.last("searcher", trial_id, result)
         reports.forget(trial_id)
@@ -292,17 +295,11 @@ class LLMSearcher(Searcher):
             )
 
     def finish(self) -> str:
-        """Write the summary to the ledger and the log (once) and return it."""
-        session = self._session
-        if self._summarised:
-            return self.summary()
-        self._summarised = True
-        session.note_unfinished()
-        text = self.summary()
-        events.summary(session.journal.append, text=text)
-        self.ledger.flush()
-        logger.info("%s", text)
-        return text
+        """Write the summary to the ledger (once), without a callback to the log, and return it."""
+        if not self._summarised:
+            self._summarised = True
+            finish(self._session, quiet=self.attended)
+        return self.summary()
 
     def write_lessons(self, path: str | os.PathLike[str]) -> None:
         """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
@@ -370,7 +367,10 @@ class LLMSearcher(Searcher):
 
     def summary(self) -> str:
         """The search so far in plain words."""
-        return f"{self.tally.text()}\nLedger: {self.ledger.path}"
+        return summary_of(self._session)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())
 
     # -- save and restore ----------------------------------------------------------------------
 

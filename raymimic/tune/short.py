@@ -21,9 +21,12 @@ _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r", so distance from what is known counts$", ""),
         (r" \([^()]*\)", ""),
         (r"; \+\S+ sd", ""),
-        (r" from trial \S+", ""),
+        (r" from trial [^\s;]+", ""),
     )
 )
+
+_CHANGE = re.compile(r" \S+ -> (?=\S)")
+"""In "lr 0.1 -> 0.03", what stands between the name and the new value."""
 
 
 def short_reason(text: str, width: int) -> str:
@@ -39,6 +42,8 @@ def short_reason(text: str, width: int) -> str:
         if len(text) <= width:
             return text
         text = frame.sub(instead, text)
+    if len(re.split("[,;] ", text, maxsplit=1)[0]) >= width:
+        text = _CHANGE.sub(" ", text)
     return cut(text, width)
 
 

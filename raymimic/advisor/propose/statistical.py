@@ -228,7 +228,7 @@ class _Search:
     def _reason(self, chosen: _Chosen) -> str:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
-        parts = [] if best is None else [self._changes(best, chosen)]
+        parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
         if chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
             parts.append(f"{why}, so distance from what is known counts")
@@ -238,6 +238,12 @@ class _Search:
         if self._weight > 0 and self._sources:
             parts.append(f"belief from {self._sources}, to the power {self._weight:.2g}")
         return "; ".join(parts)
+
+    def _values_of(self, chosen: _Chosen) -> str:
+        order = sorted(self._axes, key=lambda axis: axis.role != "learning_rate")
+        shown = [f"{axis.name} {axis.show(chosen.config[axis.name])}" for axis in order[:_SHOWN]]
+        more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        return f"{', '.join(shown)}{more}"
 
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""
