@@ -50,7 +50,7 @@ class Choice:
     @cached_property
     def ordered(self) -> bool:
         """Whether the values are numbers in increasing order, so that neighbours are alike."""
-        return all(map(_is_number, self.values)) and all(
+        return all(map(is_number, self.values)) and all(
             a < b for a, b in zip(self.values, self.values[1:], strict=False)
         )
 
@@ -68,12 +68,12 @@ class Choice:
     @cached_property
     def shown(self) -> tuple[Any, ...]:
         """What stands for each value in JSON."""
-        numbers_in = Counter(float(value) for value in self.values if _is_number(value))
+        numbers_in = Counter(float(value) for value in self.values if is_number(value))
         return tuple(
             _plain(value)
             if value is None
             or isinstance(value, bool)
-            or (_is_number(value) and numbers_in[float(value)] == 1)
+            or (is_number(value) and numbers_in[float(value)] == 1)
             else label
             for value, label in zip(self.values, self.labels, strict=True)
         )
@@ -164,7 +164,7 @@ class Choice:
         except ConfigError:
             return None
         return next(
-            (i for i, mine in enumerate(self.values) if _is_number(mine) and mine == number), None
+            (i for i, mine in enumerate(self.values) if is_number(mine) and mine == number), None
         )
 
     def _unknown(self, value: Any) -> ConfigError:
@@ -211,7 +211,8 @@ def _handle(value: Any) -> tuple[type, Any] | None:
     return (type(value), value) if simple and value == value else None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and is_finite(value)
 
 

@@ -20,6 +20,7 @@ from raymimic.advisor.propose.gp import GaussianProcess, matern
 from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.advisor.propose.openings import openings, opinions
 from raymimic.advisor.propose.prior import Priors
+from raymimic.advisor.propose.within import Within, moved
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -95,7 +96,7 @@ def opening_proposals(evidence: SearchEvidence, n: int) -> list[Proposal]:
     taken = {space.key(config) for config in evidence.known}
     if len(taken) >= _OPENING:
         return []
-    due = {space.key(guess.config): guess for guess in openings(evidence)}
+    due = {space.key(guess.config): guess for guess in moved(openings(evidence), space)}
     new = [guess for key, guess in due.items() if key not in taken]
     return [Proposal(guess.config, guess.reason, source="heuristic") for guess in new[:n]]
 
@@ -117,6 +118,7 @@ class _Search:
         self._prior = Priors(self._axes, [opinion.belief for opinion in found])
         self._sources = " and ".join(opinion.who for opinion in found)
         pending = evidence.pending
+        self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
         values = told(evidence)
@@ -173,7 +175,7 @@ class _Search:
             units = (
                 every(self._axes)
                 if listed
-                else candidates(self._axes, self._prior, best, self._rng)
+                else self._within.more(candidates(self._axes, self._prior, best, self._rng))
             )
             gains = self._gains(units)
             worth = gains + self._weight * self._prior.log_density(units)
@@ -181,7 +183,8 @@ class _Search:
                 worth[self._crowded(units)] -= _LAST
             for row in np.argsort(-worth, kind="stable"):
                 config = self._config(units[row])
-                if self._space.key(config) not in self._taken:
+                new = self._space.key(config) not in self._taken
+                if new and not self._space.refusal(config):
                     gain = None if self._model is None else float(gains[row])
                     return _Chosen(config, units[row], gain)
         return None
