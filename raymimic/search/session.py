@@ -275,6 +275,7 @@ class Session:
             status=record.status,
             score=record.score,
             seconds=record.seconds,
+            pace=record.pace,
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
             stopped=record.stopped,

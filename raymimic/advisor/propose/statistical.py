@@ -16,6 +16,7 @@ from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.axes import Floats, axes_of
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
+from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
 from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.advisor.propose.openings import openings, opinions
@@ -62,7 +63,8 @@ class StatisticalAdvisor:
 
     The belief is the model's or the user's in the evidence, else that of lessons and of published
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
-    forecast, running ones as pending. Builds its model anew at each call, so proposals depend on
+    forecast, running ones as pending. Where time limits the search, improvement counts by the
+    second (`Costs`). Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace, StatisticalAdvisor
@@ -125,6 +127,8 @@ class _Search:
         self._values = np.array([values[row] for row in rows], dtype=np.float64)
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
+        self._unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
+        self._costs = Costs(evidence, self._encoded, self._unordered)
         self._model = self._fitted()
         self._weight = self._believed()
 
@@ -136,8 +140,7 @@ class _Search:
         """Give the model of the scores; None without two different ones."""
         if len(self._values) < 2 or not np.ptp(self._values) > 0:
             return None
-        unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
-        model = GaussianProcess(self._ended, self._values, unordered)
+        model = GaussianProcess(self._ended, self._values, self._unordered)
         model.expect(self._pending)
         return model
 
@@ -177,6 +180,9 @@ class _Search:
             )
             gains = self._gains(units)
             worth = gains + self._weight * self._prior.log_density(units)
+            if self._costs.known:
+                worth -= self._costs.weight * np.log(self._costs.seconds(units))
+                worth[self._costs.late(units)] -= _LAST
             if self._model is not None and self._coarse:
                 worth[self._crowded(units)] -= _LAST
             for row in np.argsort(-worth, kind="stable"):
@@ -229,6 +235,10 @@ class _Search:
             text = f"expected improvement {gain:.2g} sd over the best {score}"
         if best is not None:
             text += f"; {self._changes(best, chosen)}"
+        cost = self._costs.said(
+            chosen.units, None if best is None else self._encoded([best.config])[0]
+        )
+        text += f"; {cost}" if cost else ""
         return f"{text}; belief from {self._sources}, to the power {self._weight:.2g}"
 
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
