@@ -176,7 +176,7 @@ def _reason(lessons: Lessons, rank: int, moved: _Moved, axes: Sequence[Axis]) ->
         return text
     listed = ", ".join(moved.changes[:_LISTED])
     more = len(moved.changes) - _LISTED
-    by_practice = "; what is missing by practice" if len(moved.values) < len(axes) else ""
+    by_practice = "; the rest as first guesses" if len(moved.values) < len(axes) else ""
     return f"{text}, moved here ({listed}{f' and {more} more' if more > 0 else ''}{by_practice})"
 
 
