@@ -52,6 +52,7 @@ from .llm import ReplayLLM as ReplayLLM
 from .llm import Reply as Reply
 from .llm import Request as Request
 from .llm import ScriptedLLM as ScriptedLLM
+from .llm import TransformersLLM as TransformersLLM
 from .modulation import Limits as Limits
 from .modulation import Modulator as Modulator
 from .records import Advice as Advice

@@ -192,7 +192,7 @@ def _reason(lessons: Lessons, rank: int, moved: _Moved, axes: Sequence[Axis]) ->
     listed = ", ".join(moved.changes[:_LISTED])
     more = len(moved.changes) - _LISTED
     existing = sum(_exists(axis, axes, moved.values) for axis in axes)
-    by_practice = "; what is missing by practice" if len(moved.values) < existing else ""
+    by_practice = "; the rest as first guesses" if len(moved.values) < existing else ""
     return f"{text}, moved here ({listed}{f' and {more} more' if more > 0 else ''}{by_practice})"
 
 

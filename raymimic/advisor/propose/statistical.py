@@ -60,7 +60,7 @@ _NEW = 0.7
 class StatisticalAdvisor:
     """Bayesian optimisation with a prior over the optimum's place; no language model.
 
-    The belief is the model's or the user's in the evidence, else that of lessons and of published
+    The belief is the model's or the user's in the evidence, else that of lessons and of common
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
     forecast, running ones as pending. Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
@@ -115,7 +115,7 @@ class _Search:
         self._axes = axes_of(evidence.space)
         found = opinions(evidence)
         self._prior = Priors(self._axes, [opinion.belief for opinion in found])
-        self._sources = " and ".join(opinion.who for opinion in found)
+        self._sources = " and ".join(opinion.who for opinion in found if opinion.says)
         pending = evidence.pending
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
@@ -206,15 +206,20 @@ class _Search:
     @property
     def _width(self) -> int:
         """How many parameters exist at once, at most, in what was tried."""
-        existing = ~np.isnan(np.vstack([self._ended, self._pending]))
+        existing = ~np.isnan(self._known)
         return int(existing.sum(axis=1).max(initial=1))
 
     def _crowded(self, units: Floats) -> npt.NDArray[np.bool_]:
         """Say which candidates lie too near to a known configuration to tell something new."""
-        known = np.vstack([self._ended, self._pending])
+        known = self._known
         spacing = _SPACING * len(known) ** (-1.0 / self._width)
         gaps = gaps_between(units, known).max(axis=0)
         return np.asarray(gaps.min(axis=1) < spacing)
+
+    @property
+    def _known(self) -> Floats:
+        """The coordinates of all configurations that ended, run or wait."""
+        return np.vstack([self._ended, self._pending])
 
     def _config(self, units: Floats) -> Config:
         return {
@@ -227,7 +232,7 @@ class _Search:
         """Give the log of what each candidate promises: without a model, how new it is."""
         if self._model is not None:
             return self._model.log_improvement(units)
-        known = np.vstack([self._ended, self._pending])
+        known = self._known
         if not len(known):
             return np.zeros(len(units))
         near = np.sqrt(5.0 * (gaps_between(units, known) ** 2).sum(axis=0)) / _REACH
@@ -235,15 +240,18 @@ class _Search:
         return np.asarray(np.log(np.clip(new, 1e-9, _NEW)))
 
     def _reason(self, chosen: _Chosen) -> str:
+        """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
-        text = "away from what is tried"
-        if chosen.log_improvement is not None and best is not None:
+        parts = [] if best is None else [self._changes(best, chosen)]
+        if chosen.log_improvement is None:
+            why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
+            parts.append(f"{why}, so distance from what is known counts")
+        else:
             gain = math.exp(chosen.log_improvement)
-            score = number(self._evidence.value(best))
-            text = f"expected improvement {gain:.2g} sd over the best {score}"
-        if best is not None:
-            text += f"; {self._changes(best, chosen)}"
-        return f"{text}; belief from {self._sources}, to the power {self._weight:.2g}"
+            parts.append(f"expected improvement {gain:.2g} sd over the best predicted so far")
+        if self._weight > 0 and self._sources:
+            parts.append(f"belief from {self._sources}, to the power {self._weight:.2g}")
+        return "; ".join(parts)
 
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""
@@ -255,7 +263,8 @@ class _Search:
             for axis in (self._axes[i] for i in order[:_SHOWN])
         ]
         more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
-        return f"{', '.join(shown) or 'nearly the same'}{more} from trial {best.trial_id}"
+        what = f"{', '.join(shown) or 'nearly the same'}{more}"
+        return f"{what} from the best, trial {best.trial_id} ({number(self._evidence.value(best))})"
 
 
 def _shown(axis: Axis, config: Config) -> str:
