@@ -63,6 +63,7 @@ from .records import Knob as Knob
 from .records import Proposal as Proposal
 from .scheduling import Verdict as Verdict
 from .space import Choice as Choice
+from .space import Condition as Condition
 from .space import FloatRange as FloatRange
 from .space import IntRange as IntRange
 from .space import Normal as Normal

@@ -115,7 +115,7 @@ class _Reader:
         batches[-1].proposed.append(row["id"])
         self._proposals[row["id"]] = trial
 
-    def _unit(self, config: Mapping[str, Any]) -> tuple[float, ...] | None:
+    def _unit(self, config: Mapping[str, Any]) -> tuple[float | None, ...] | None:
         try:
             return self._space.encode(self._space.check(config)[0])
         except ConfigError:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Floats, axes_of
+from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.gp import GaussianProcess, matern
 from raymimic.advisor.propose.objective_values import kept, told
@@ -129,15 +129,22 @@ class _Search:
         self._weight = self._believed()
 
     def _encoded(self, configs: Iterable[Config]) -> Floats:
-        rows = [[axis.unit(config[axis.name]) for axis in self._axes] for config in configs]
+        rows = [
+            [
+                axis.unit(config[axis.name]) if axis.name in config else math.nan
+                for axis in self._axes
+            ]
+            for config in configs
+        ]
         return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._axes))
 
     def _fitted(self) -> GaussianProcess | None:
         """Give the model of the scores; None without two different ones."""
         if len(self._values) < 2 or not np.ptp(self._values) > 0:
             return None
-        unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
-        model = GaussianProcess(self._ended, self._values, unordered)
+        unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
+        conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
+        model = GaussianProcess(self._ended, self._values, unordered, conditional)
         model.expect(self._pending)
         return model
 
@@ -194,13 +201,19 @@ class _Search:
         different configurations say that what differs between them is not seen.
         """
         scores = [trial.score for trial in self._trials if trial.score is not None]
-        return len(scores) < len(self._axes) or len(set(scores)) < len(scores)
+        return len(scores) < self._width or len(set(scores)) < len(scores)
+
+    @property
+    def _width(self) -> int:
+        """How many parameters exist at once, at most, in what was tried."""
+        existing = ~np.isnan(self._known)
+        return int(existing.sum(axis=1).max(initial=1))
 
     def _crowded(self, units: Floats) -> npt.NDArray[np.bool_]:
         """Say which candidates lie too near to a known configuration to tell something new."""
         known = self._known
-        spacing = _SPACING * len(known) ** (-1.0 / len(self._axes))
-        gaps = np.abs(units[:, None, :] - known[None, :, :]).max(axis=2)
+        spacing = _SPACING * len(known) ** (-1.0 / self._width)
+        gaps = gaps_between(units, known).max(axis=0)
         return np.asarray(gaps.min(axis=1) < spacing)
 
     @property
@@ -210,7 +223,9 @@ class _Search:
 
     def _config(self, units: Floats) -> Config:
         return {
-            axis.name: axis.at(float(unit)) for axis, unit in zip(self._axes, units, strict=True)
+            axis.name: axis.at(float(unit))
+            for axis, unit in zip(self._axes, units, strict=True)
+            if not math.isnan(unit)
         }
 
     def _gains(self, units: Floats) -> Floats:
@@ -220,8 +235,7 @@ class _Search:
         known = self._known
         if not len(known):
             return np.zeros(len(units))
-        gaps = np.abs(units[:, None, :] - known[None, :, :])
-        near = np.sqrt(5.0 * (gaps**2).sum(axis=2)) / _REACH
+        near = np.sqrt(5.0 * (gaps_between(units, known) ** 2).sum(axis=0)) / _REACH
         new = 1.0 - matern(near).max(axis=1)
         return np.asarray(np.log(np.clip(new, 1e-9, _NEW)))
 
@@ -242,13 +256,16 @@ class _Search:
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""
         (before,) = self._encoded([best.config])
-        gaps = np.abs(chosen.units - before)
+        gaps = gaps_between(chosen.units[None], before[None]).ravel()
         order = [i for i in np.argsort(-gaps, kind="stable") if gaps[i] > _SAME]
         shown = [
-            f"{axis.name} {axis.show(best.config[axis.name])} -> "
-            f"{axis.show(chosen.config[axis.name])}"
+            f"{axis.name} {_shown(axis, best.config)} -> {_shown(axis, chosen.config)}"
             for axis in (self._axes[i] for i in order[:_SHOWN])
         ]
         more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
         what = f"{', '.join(shown) or 'nearly the same'}{more}"
         return f"{what} from the best, trial {best.trial_id} ({number(self._evidence.value(best))})"
+
+
+def _shown(axis: Axis, config: Config) -> str:
+    return axis.show(config[axis.name]) if axis.name in config else "absent"
