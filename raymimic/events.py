@@ -347,13 +347,18 @@ def verdict(
     write: Write,
     *,
     epoch: int,
-    kind: str,
+    ended: int,
+    verdict: str,
     before: float | None,
     after: float | None,
-    noise: float | None,
+    expected: float | None,
+    margin: float | None,
 ) -> None:
-    """What an adjustment's interval did to the metric, against the curve's noise."""
-    write("verdict", epoch=epoch, kind=kind, before=before, after=after, noise=noise)
+    """What an adjustment made after ``epoch`` did to the metric, against the curve's own pace."""
+    write(
+        "verdict", epoch=epoch, ended=ended, verdict=verdict, before=before, after=after,
+        expected=expected, margin=margin,
+    )  # fmt: skip
 
 
 def rollback(write: Write, *, epoch: int, unadvised: bool, reason: str) -> None:

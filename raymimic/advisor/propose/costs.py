@@ -22,6 +22,7 @@ _TIES = 0.01
 """The exponent of cost where the number of trials is the limit: it breaks ties, no more."""
 
 Encode = Callable[[Iterable[Config]], Floats]
+Fit = Callable[[Floats, Floats], GaussianProcess]
 
 
 class Costs:
@@ -36,7 +37,7 @@ class Costs:
         self,
         evidence: SearchEvidence,
         encode: Encode,
-        unordered: npt.NDArray[np.bool_],
+        fit: Fit,
     ) -> None:
         known = [t for t in (*evidence.trials, *evidence.running) if t.pace > 0]
         self.epochs = max((_epochs(t) for t in known), default=0)
@@ -48,7 +49,7 @@ class Costs:
         self._usual = float(np.median(paces)) if latest else 0.0
         self._model: GaussianProcess | None = None
         if np.unique(paces).size > 1:
-            self._model = GaussianProcess(encode(t.config for t in latest), paces, unordered)
+            self._model = fit(encode(t.config for t in latest), paces)
         self.weight = _weight(evidence.budget) if self.known else 0.0
 
     @property
@@ -74,8 +75,6 @@ class Costs:
 
     def said(self, units: Floats, best: Floats | None) -> str:
         """Say what a configuration costs beside the best trial, and what time is left for it."""
-        if not self.known:
-            return ""
         text = f"about {self.pace(units[None])[0]:.2g} s an epoch"
         if best is not None:
             ratio = float(self.seconds(units[None])[0] / self.seconds(best[None])[0])

@@ -46,7 +46,7 @@ which configurations to train next.
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
 trial that failed or ended in NaN has no score.
 
-Parameters (every configuration sets all of them):
+Parameters ({which}):
 {space}
 
 Reading the evidence:
@@ -77,6 +77,11 @@ Reply with one JSON object and nothing else: {{"belief": {{"some number": {{"bes
 0.03, "high": 0.3}}, "some choice": {{"this": 0.7, "that": 0.3}}}}, "proposals": [{{"config": \
 {{...}}, "rationale": "...", "expected": 0.0}}]}}"""
 
+_BRANCHES = """\
+a configuration sets exactly those that exist in it. A choice on which others hang is an object \
+with the choice itself, under its own name again, and what exists beside that value: \
+{"optimizer": {"optimizer": "sgd", "optimizer/momentum": 0.9}}"""
+
 _CURVES = """\
 Curves are written epoch:value, thinned to informative epochs. Diagnoses were computed from all \
 epochs, against each curve's own noise; where they and the numbers disagree, trust the numbers. \
@@ -85,12 +90,15 @@ What experience supports, as a start; what the trials show counts for more:"""
 
 def system_prompt(evidence: SearchEvidence) -> str:
     """The part that stays the same over a run, so that providers can cache it."""
-    parameters = evidence.space.dimensions.items()
-    said = evidence.instruction
+    space, said = evidence.space, evidence.instruction
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
-        space="\n".join(f"- {name_text(n)}: {d.describe()}" for n, d in parameters) or "(none)",
+        which=_BRANCHES if space.conditions else "every configuration sets all of them",
+        space="\n".join(
+            f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
+        )
+        or "(none)",
     )
     if evidence.lessons is not None:
         text += "\n\n" + "\n".join(_lessons(evidence.lessons))

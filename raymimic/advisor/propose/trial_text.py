@@ -140,9 +140,10 @@ def _changes(space: SearchSpace, one: TrialRecord, other: TrialRecord) -> list[s
     """Each setting in which two trials differ, as "name one -> other"."""
     before, after = _brief(space, one.config), _brief(space, other.config)
     return [
-        f"{name_text(n)} {json_line(before[n])} -> {json_line(after[n])}"
+        f"{name_text(n)} {json_line(before[n]) if n in before else 'absent'} -> "
+        f"{json_line(after[n])}"
         for n in after
-        if before[n] != after[n]
+        if n not in before or before[n] != after[n]
     ]
 
 
