@@ -34,6 +34,7 @@ from .errors import LLMCallError as LLMCallError
 from .errors import LLMError as LLMError
 from .errors import LLMRefusal as LLMRefusal
 from .errors import LLMSetupError as LLMSetupError
+from .errors import MergeError as MergeError
 from .errors import MissingExtra as MissingExtra
 from .errors import ProgramError as ProgramError
 from .errors import RaymimicError as RaymimicError
@@ -52,6 +53,7 @@ from .llm import ReplayLLM as ReplayLLM
 from .llm import Reply as Reply
 from .llm import Request as Request
 from .llm import ScriptedLLM as ScriptedLLM
+from .llm import TransformersLLM as TransformersLLM
 from .modulation import Limits as Limits
 from .modulation import Modulator as Modulator
 from .records import Advice as Advice
@@ -61,6 +63,7 @@ from .records import Knob as Knob
 from .records import Proposal as Proposal
 from .scheduling import Verdict as Verdict
 from .space import Choice as Choice
+from .space import Condition as Condition
 from .space import FloatRange as FloatRange
 from .space import IntRange as IntRange
 from .space import Normal as Normal

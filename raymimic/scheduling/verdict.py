@@ -12,6 +12,7 @@ from raymimic.scheduling.rank_rule import Reading
 
 VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
 
+_CELL = 20
 _REMARK = " | "  # between a verdict's numbers and what a judge said
 
 
@@ -35,6 +36,15 @@ class Verdict:
     def stop(self) -> bool:
         """Whether the trial ends here."""
         return self.kind != "continue"
+
+    @property
+    def short(self) -> str:
+        """The decision in at most 20 characters, as Tune's tables show them whole."""
+        if self.kind == "continue":
+            return "cloned" if self.clone else "continue"
+        place = self.reading if self.kind in ("hopeless", "judged") else None
+        text = f"{self.kind}, {place.place} of {place.rivals}" if place is not None else ""
+        return text if 0 < len(text) <= _CELL else f"{self.kind} at {self.epoch}"
 
     def fields(self) -> dict[str, Any]:
         """What the ledger keeps."""
@@ -125,7 +135,8 @@ def numbers(reading: Reading, mode: Mode) -> str:
         parts = [
             f"may still gain {shown(worth.gain)} in {worth.epochs} epochs; "
             f"a fresh trial gains {shown(worth.fresh)} for as many, which counts {worth.price:g} x",
-            f"place {reading.place} of {reading.rivals}",
+            f"place {reading.place} of {reading.rivals}"
+            + (", and the leader goes on" if worth.lost and not reading.hopeless else ""),
         ]
     if reading.forecast is not None and reading.beats is not None:
         sign = -1.0 if mode == "max" else 1.0

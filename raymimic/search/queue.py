@@ -232,7 +232,7 @@ class ProposalQueue:
             return "demand", "slots took configurations faster than the advisor proposed them"
         if self.advisor.busy:
             return "patience", f"no answer within {self.advisor.age:.1f} s"
-        return "no_proposal", "the advisor had nothing to propose"
+        return "no_proposal", "the advisor proposed nothing that is valid and new"
 
     def _warn(self, failure: AdvisorError) -> None:
         if failure.permanent:

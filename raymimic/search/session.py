@@ -153,8 +153,7 @@ class Session:
             logger.info("raymimic: %s", note)
             self.lessons = None  # the state keeps them
         for opinion in opinions(self.evidence()):
-            known = opinion.belief.places or opinion.belief.leanings
-            who = f"{opinion.who}: " if known else ""
+            who = f"{opinion.who}: " if opinion.says else ""
             logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN))
             self.believe(opinion.who, opinion.belief)
         if belief is not None:
@@ -289,6 +288,7 @@ class Session:
             status=record.status,
             score=record.score,
             seconds=record.seconds,
+            pace=record.pace,
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
             stopped=record.stopped,

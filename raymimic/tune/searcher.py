@@ -266,7 +266,7 @@ class LLMSearcher(Searcher):
 
     def _keep(self, report: EpochReport) -> None:
         state = self._ready().state
-        state.record(report.trial_id, report.epoch, report.metrics, report.restarted)
+        state.record(report.trial_id, report.epoch, report.metrics, report.restarted, report.pace)
 
     def _epochs(self, trial_id: str) -> int:
         return self._ready().state.epochs(trial_id)

@@ -50,6 +50,15 @@ def test_the_reason_compares_both_gains_in_words_and_in_the_ledger() -> None:
     assert stop["fresh"] == pytest.approx(float(found[3]), rel=1e-3)
 
 
+def test_a_leader_that_is_not_worth_its_epochs_says_that_it_goes_on_for_leading() -> None:
+    driver = begun(TIMED, [0.5, 1.5, 1.0])
+    assert driver.run("leader", [0.55] * (LENGTH - 1)) == LENGTH - 1
+    verdict = driver.decisions.verdict("leader")
+    assert verdict.reading.worth.lost
+    assert verdict.text.startswith("continue: may still gain")
+    assert "place 1 of 4, and the leader goes on" in verdict.text
+
+
 def test_an_epoch_that_buys_nothing_is_spent_on_more_trials() -> None:
     ends = [0.5, 0.8, 1.0, 0.6, 0.9, 0.7]
     assert given(TIMED, ends, 0.65) < given(COUNTED, ends, 0.65)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raymimic.errors import SpaceError
-from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
+from raymimic.space import Choice, Condition, FloatRange, IntRange, Normal, SearchSpace
 from raymimic.space.restrictions import Predicate, read_restrictions
 
 SPACE = SearchSpace(
@@ -137,3 +137,20 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
     with contextlib.suppress(SpaceError):
         space = under(text)
         assert space.refusal(space.sample(random.Random(0))) == ""
+
+
+def test_a_restriction_holds_where_its_parameter_does_not_exist() -> None:
+    space = SearchSpace(
+        {"opt": Choice(("sgd", "adam")), "momentum": FloatRange(0.0, 0.99)},
+        {"momentum": Condition("opt", ("sgd",))},
+    )
+    texts = ("momentum > 0.9", "momentum < 0.95 or opt == 'adam'")
+    space = space.under(one for t in texts for one in read_restrictions(t, space.dimensions))
+    assert space.refusal({"opt": "adam"}) == ""
+    assert space.refusal({"opt": "sgd", "momentum": 0.97}) != ""
+    drawn = [space.sample(random.Random(seed)) for seed in range(40)]
+    assert {config["opt"] for config in drawn} == {"sgd", "adam"}
+    assert all(0.9 < config.get("momentum", 0.91) < 0.95 for config in drawn)
+    near = space.nearest({"opt": "sgd", "momentum": 0.2})
+    assert near["opt"] == "sgd"
+    assert space.refusal(near) == ""
