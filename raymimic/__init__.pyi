@@ -34,6 +34,7 @@ from .errors import LLMCallError as LLMCallError
 from .errors import LLMError as LLMError
 from .errors import LLMRefusal as LLMRefusal
 from .errors import LLMSetupError as LLMSetupError
+from .errors import MergeError as MergeError
 from .errors import MissingExtra as MissingExtra
 from .errors import ProgramError as ProgramError
 from .errors import RaymimicError as RaymimicError
@@ -62,6 +63,7 @@ from .records import Knob as Knob
 from .records import Proposal as Proposal
 from .scheduling import Verdict as Verdict
 from .space import Choice as Choice
+from .space import Condition as Condition
 from .space import FloatRange as FloatRange
 from .space import IntRange as IntRange
 from .space import Normal as Normal

@@ -107,6 +107,7 @@ def outcome(
     status: TrialStatus,
     score: float | None,
     seconds: float,
+    pace: float,
     diagnosis: str,
     error: str,
     stopped: bool,
@@ -115,7 +116,7 @@ def outcome(
     """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
-        diagnosis=diagnosis, error=error, stopped=stopped,
+        pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
         curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
@@ -346,13 +347,18 @@ def verdict(
     write: Write,
     *,
     epoch: int,
-    kind: str,
+    ended: int,
+    verdict: str,
     before: float | None,
     after: float | None,
-    noise: float | None,
+    expected: float | None,
+    margin: float | None,
 ) -> None:
-    """What an adjustment's interval did to the metric, against the curve's noise."""
-    write("verdict", epoch=epoch, kind=kind, before=before, after=after, noise=noise)
+    """What an adjustment made after ``epoch`` did to the metric, against the curve's own pace."""
+    write(
+        "verdict", epoch=epoch, ended=ended, verdict=verdict, before=before, after=after,
+        expected=expected, margin=margin,
+    )  # fmt: skip
 
 
 def rollback(write: Write, *, epoch: int, unadvised: bool, reason: str) -> None:

@@ -45,6 +45,7 @@ class Raymimic:
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
+        constraints: What every configuration must keep to, as in `LLMSearcher`.
         knobs: What a training lets be turned while it runs, as in `LLMScheduler`.
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
@@ -61,6 +62,7 @@ class Raymimic:
         *,
         llm: str | LLM = "auto",
         instruction: str = "",
+        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
         knobs: LiveKnobs | None = None,
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
@@ -73,6 +75,7 @@ class Raymimic:
         self.searcher = LLMSearcher(
             llm=shared,
             instruction=instruction,
+            constraints=constraints,
             points_to_evaluate=points_to_evaluate,
             lessons=lessons,
             belief=belief,

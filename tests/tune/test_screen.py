@@ -71,6 +71,10 @@ def test_a_reasons_frame_goes_first_and_what_is_tried_stays_to_the_last() -> Non
     assert short_reason(REASON, CELL) == "lr 0.0332 -> 0.818…"
     first = "act relu -> silu from the best, trial ab (1.5); fewer than 2 results"
     assert short_reason(first, 30) == "act relu -> silu…"
+    limits = f"{GUESS}; moved to what you allow (lr below 5e-4): lr 0.001 -> 0.0005"
+    assert short_reason(limits, 40) == "lr 0.001 -> 0.0005"
+    timed = f"{REASON}; about 0.5 s an epoch, 1.2 x the time of the best"
+    assert short_reason(timed, 125).endswith("from trial d485255a; +0.15 sd; 1.2 x its time")
     assert short_reason("weight_decay 0.0001 -> 0.00383", CELL) == "weight_decay 0.00383"
     assert short_reason(GUESS, 40) == "lr 0.001, width 323"
     refused = "random, in place of a proposal that was refused (lr must be a number, got 'x')"

@@ -53,9 +53,11 @@ def _next(evidence: SearchEvidence, best: TrialRecord, seed: int) -> str:
     parts = []
     clear = {name for name, _ in clearest(evidence)}
     for axis in axes_of(evidence.space):
+        if axis.name not in clear or axis.name not in best.config:
+            continue
         unit = axis.unit(best.config[axis.name])
         wide = axis.ordered and axis.dimension.size != 1
-        if wide and axis.name in clear and not _EDGE <= unit <= 1 - _EDGE:
+        if wide and not _EDGE <= unit <= 1 - _EDGE:
             end = "lower" if unit < 0.5 else "upper"
             parts.append(
                 f"a wider range of {name_text(axis.name)}, as the best is at its {end} end"

@@ -77,10 +77,7 @@ def _summary(evidence: SearchEvidence, ranked: list[TrialRecord]) -> str:
 
 
 def _parameters(space: SearchSpace) -> list[str]:
-    lines = [
-        _cut(f"- {_name(name)}: {dimension.describe()}")
-        for name, dimension in space.dimensions.items()
-    ]
+    lines = [_cut(f"- {_name(name)}: {space.describe_one(name)}") for name in space.dimensions]
     return fit_counted(lines, _SPACE_CHARS, "parameters")
 
 
@@ -131,10 +128,11 @@ def clearest(evidence: SearchEvidence) -> list[tuple[str, list[Part]]]:
     Of each its parts, from the best median to the worst.
     """
     sign = 1.0 if evidence.mode == "min" else -1.0
-    costs = [_cost(evidence, trial) for trial in evidence.trials]
     found = []
     for name, dimension in evidence.space.dimensions.items():
-        groups = groups_of(dimension, [trial.config[name] for trial in evidence.trials])
+        having = [trial for trial in evidence.trials if name in trial.config]
+        costs = [_cost(evidence, trial) for trial in having]
+        groups = groups_of(dimension, [trial.config[name] for trial in having])
         strength = separation(groups, costs)
         if strength > 1.0:
             ordered = [(group, sorted(costs[i] for i in group.members)) for group in groups]
@@ -189,11 +187,13 @@ def _failures(evidence: SearchEvidence) -> list[str]:
     listed = ", ".join(f"{kind} {times}x" for kind, times in kinds.most_common(_ERROR_KINDS))
     regions = []
     for name, dimension in evidence.space.dimensions.items():
-        groups = groups_of(dimension, [trial.config[name] for trial in evidence.trials])
-        if separation(groups, [float(flag) for flag in bad]) <= 1.0:
+        having = [i for i, trial in enumerate(evidence.trials) if name in trial.config]
+        groups = groups_of(dimension, [evidence.trials[i].config[name] for i in having])
+        badly = [bad[i] for i in having]
+        if separation(groups, [float(flag) for flag in badly]) <= 1.0:
             continue
-        worst = max(groups, key=lambda group: sum(bad[i] for i in group.members) / group.size)
-        here = sum(bad[i] for i in worst.members)
+        worst = max(groups, key=lambda group: sum(badly[i] for i in group.members) / group.size)
+        here = sum(badly[i] for i in worst.members)
         regions.append(
             _cut(
                 f"- {_name(name)} {_value(worst.words)}: {here} of {worst.size}, "
@@ -248,9 +248,9 @@ def _way(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
     begun = "had no score" if first.score is None else f"scored {number(first.score)}"
     before, after = evidence.space.show(first.config), evidence.space.show(best.config)
     changes = [
-        f"{_name(name)} {_value(before[name])} -> {_value(after[name])}"
+        f"{_name(name)} {_value(before.get(name, 'absent'))} -> {_value(after[name])}"
         for name in after
-        if before[name] != after[name]
+        if name not in before or before[name] != after[name]
     ]
     shown = ", ".join(fit_counted(changes, _CHANGE_CHARS, "changes"))
     text = f"The first trial to end {begun}; the best, {number(best.score)}, was number {place}."

@@ -69,12 +69,13 @@ def openings(evidence: SearchEvidence) -> list[Guess]:
 
 def _reason(axes: Sequence[Axis], opinion: Opinion) -> str:
     config = Prior(axes, opinion.belief).likeliest()
+    here = [axis for axis in axes if axis.name in config]
     notes = []
-    for axis in sorted(axes, key=lambda axis: axis.role != "learning_rate"):
+    for axis in sorted(here, key=lambda axis: axis.role != "learning_rate"):
         why = _why(axis, axes, config, opinion.belief)
         if why:
             notes.append(f"{axis.name} {axis.show(config[axis.name])} ({why})")
-    rest = [axis for axis in axes if not _why(axis, axes, config, opinion.belief)]
+    rest = [axis for axis in here if not _why(axis, axes, config, opinion.belief)]
     if not notes:
         return f"first guess: no name tells anything, {_neutral(rest)}"
     more = f" and {len(notes) - _LISTED} more" if len(notes) > _LISTED else ""
@@ -110,4 +111,5 @@ def holds(place: Place, axes: Sequence[Axis], config: Config) -> bool:
     if place.given is None:
         return True
     name, label = place.given
-    return any(axis.name == name and axis.label(config[name]) == label for axis in axes)
+    known = (axis for axis in axes if axis.name == name and name in config)
+    return any(axis.label(config[name]) == label for axis in known)
