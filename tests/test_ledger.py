@@ -169,7 +169,7 @@ def test_the_summary_tells_best_sources_faults_calls_and_money(tmp_path):
 
 def test_an_empty_search_has_a_summary():
     text = tally_of([{"event": "search", "metric": "loss", "mode": "min", "advisor": "m"}]).text()
-    assert "no trial ended with a finite loss" in text
+    assert "no trial of this search has started" in text
     assert "Proposed by: nobody" in text
 
 
