@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
@@ -186,6 +187,12 @@ def seconds_of(result: Mapping[str, Any]) -> float:
     """Return how long the trial has trained, over all its restarts; 0 where Tune does not say."""
     seconds = number_of(result.get("time_total_s"))
     return seconds if seconds is not None and 0 < seconds < math.inf else 0.0
+
+
+def budget_seconds(spec: Mapping[str, Any]) -> float | None:
+    """Return the seconds that Tune lets the run take, None without a limit."""
+    limit = spec.get("time_budget_s")
+    return limit.total_seconds() if isinstance(limit, timedelta) else limit
 
 
 def restarted(result: Mapping[str, Any]) -> bool:

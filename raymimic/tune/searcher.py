@@ -46,7 +46,7 @@ from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given
 from raymimic.tune.guarded import guarded
-from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, seconds_of
+from raymimic.tune.results import ANONYMOUS_METRIC, Reports, budget_seconds, config_of, seconds_of
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ class LLMSearcher(Searcher):
         samples: int = spec.get("num_samples") or _NO_LIMIT
         session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
         self._summarised = False
-        session.seconds_total = spec.get("time_budget_s")
+        session.seconds_total = budget_seconds(spec)
         self._space = self._space or offered
         session.space = self._space.space
         self._given.check(session, self._flat)  # what is bad is said before the first trial runs
