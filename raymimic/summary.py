@@ -17,10 +17,11 @@ from raymimic.ledger import Ledger, to_float
 
 @dataclass
 class Best:
-    """The best finished trial so far."""
+    """The best trial so far, whole or not: ``ending`` says how far one came that was cut short."""
 
     trial_id: str
     score: float
+    ending: str
     source: str
     config: Mapping[str, Any]
     rationale: str
@@ -31,11 +32,12 @@ class Tally:
     """Running totals over the events of one search; plain picklable data.
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
-    ``fallbacks`` counts slots that the advisor left empty by reason, ``stand_ins`` by the source
-    that filled them. ``stops`` counts trials that a scheduler ended by kind, ``judgements`` those
-    on running trials by what came of them, ``unjudged`` questions that failed or were rejected in
-    part by reason. ``clones`` counts trials that were sent a better one's weights by who said so,
-    ``redirects`` what that and turning live knobs did.
+    ``scores`` are the latest of all trials, ``endings`` say in words how those came that are not of
+    a whole training. ``fallbacks`` counts slots that the advisor left empty by reason,
+    ``stand_ins`` by the source that filled them. ``stops`` counts trials that a scheduler ended by
+    kind, ``judgements`` those on running trials by what came of them, ``unjudged`` questions that
+    failed or were rejected in part by reason. ``clones`` counts trials that were sent a better
+    one's weights by who said so, ``redirects`` what that and turning live knobs did.
     """
 
     metric: str = ""
@@ -65,6 +67,7 @@ class Tally:
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    endings: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -96,6 +99,7 @@ class Tally:
 
     def _on_unfinished(self, row: Mapping[str, Any]) -> None:
         self.unfinished.add(row["trial_id"])
+        self._score(row, f" after {row['epochs']} epochs, still under way")
 
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
         self.unfinished.discard(row["trial_id"])
@@ -104,10 +108,16 @@ class Tally:
             self.ended[earlier] -= 1
         self.outcomes[row["trial_id"]] = row["status"]
         self.ended[row["status"]] += 1
+        cut = row.get("stopped") and "epochs" in row
+        self._score(row, f" after {row['epochs']} epochs, stopped there" if cut else "")
+
+    def _score(self, row: Mapping[str, Any], ending: str) -> None:
+        """Take in the latest score of a trial, and how that came."""
         self.scores.pop(row["trial_id"], None)
         score = to_float(row.get("score"))
         if score is not None:
             self.scores[row["trial_id"]] = score
+        self.endings[row["trial_id"]] = ending
         if self.best is not None and self.best.trial_id == row["trial_id"]:
             self.best = self._best_of_all()  # its new outcome may be worse
         elif score is not None and (self.best is None or self._beats(score, self.best.score)):
@@ -125,6 +135,7 @@ class Tally:
         return Best(
             trial_id=trial_id,
             score=score,
+            ending=self.endings.get(trial_id, ""),
             source=proposal.get("source", "user"),
             config=proposal.get("config", {}),
             rationale=proposal.get("rationale", ""),
@@ -186,8 +197,8 @@ class Tally:
         else:
             settings = ", ".join(f"{key}={show(item)}" for key, item in self.best.config.items())
             lines.append(
-                f"Best: {self.metric} {show(self.best.score)} in trial {self.best.trial_id}, "
-                f"proposed by {self.best.source}: {settings}"
+                f"Best: {self.metric} {show(self.best.score)} in trial {self.best.trial_id}"
+                f"{self.best.ending}, proposed by {self.best.source}: {settings}"
             )
             if self.best.rationale:
                 lines.append(f"  why it was tried: {self.best.rationale}")

@@ -211,8 +211,7 @@ class RankRule:
             return
         trial.ended = True
         final = trial.values[-1]
-        best = whole and final < min(self._finals, default=math.inf)
-        self._prospects.add(trial.epochs[-1], trial.pace, seconds, best=best)
+        self._prospects.add(trial.epochs[-1], trial.pace, seconds)
         if not whole or not math.isfinite(final):
             if trial.behind is None:
                 trial.behind = trial.epochs[-1]

@@ -136,7 +136,7 @@ def numbers(reading: Reading, mode: Mode) -> str:
         parts = [
             f"chance {_percent(worth.chance)} to become the best for {worth.left:.3g} "
             f"{worth.unit}; a fresh trial has {_percent(worth.fresh)} for {worth.full:.3g} "
-            f"{worth.unit}, {worth.failed:.3g} if it is stopped, which counts {worth.price:g} x",
+            f"{worth.unit}, {worth.mean:.3g} in the mean, which counts {worth.price:g} x",
             f"place {reading.place} of {reading.rivals}",
         ]
     if reading.forecast is not None and reading.beats is not None:

@@ -7,9 +7,7 @@ for both, so it needs no estimate.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from statistics import median
 
 TIMED = 1.0
 """The price of time where time is what is spent: what a fresh trial makes of it."""
@@ -17,12 +15,6 @@ TIMED = 1.0
 COUNTED = 0.1
 """The same where trials are what is spent: time saved buys nothing but time, and the best of them
 must hardly ever be stopped."""
-
-_RECENT = 20
-"""A fresh trial is expected to cost what the latest so many did ..."""
-
-_PRIOR = 2.0
-"""... and so many full trainings, counted among them."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +33,8 @@ class Worth:
     full: float
     """What a fresh trial costs if it runs to its end."""
 
-    failed: float
-    """What a trial costs that does not become the best: most are stopped before their end."""
+    mean: float
+    """What a trial of this search costs in the mean: most are stopped before their end."""
 
     price: float
     unit: str = "epochs"
@@ -54,7 +46,7 @@ class Worth:
 
     def _rate(self, chance: float, cost: float) -> float:
         """Chance for what it is expected to cost: a failure is stopped by this very rule."""
-        return chance / (chance * cost + (1 - chance) * min(cost, self.failed))
+        return chance / (chance * cost + (1 - chance) * min(cost, self.mean))
 
 
 class Prospects:
@@ -66,22 +58,20 @@ class Prospects:
     """
 
     def __init__(self) -> None:
-        self._failed: deque[tuple[int, float]] = deque(maxlen=_RECENT)
-        self._paces: deque[float] = deque(maxlen=_RECENT)
+        self._count = self._epochs = 0
+        self._timed_epochs, self._seconds = 0, 0.0  # of trials whose pace is known
         self._startup: float | None = None
-        self._count = 0
 
-    def add(self, epochs: int, pace: float, seconds: float, *, best: bool) -> None:
-        """Take in an ended trial.
+    def add(self, epochs: int, pace: float, seconds: float) -> None:
+        """Take in an ended trial: ``pace`` in seconds an epoch, ``seconds`` of wall time.
 
-        ``pace`` in seconds an epoch and ``seconds`` of wall time, 0 if unknown; ``best``: it became
-        the best whole training.
+        Either is 0 if unknown.
         """
         self._count += 1
-        if not best:
-            self._failed.append((epochs, pace))
+        self._epochs += epochs
         if pace > 0:
-            self._paces.append(pace)
+            self._timed_epochs += epochs
+            self._seconds += epochs * pace
             if seconds > 0:
                 startup = max(0.0, seconds - pace * epochs)
                 self._startup = startup if self._startup is None else min(startup, self._startup)
@@ -99,20 +89,19 @@ class Prospects:
         """Weigh a running trial of that ``chance`` and pace with ``left`` epochs to go.
 
         ``length``: epochs of a full training. ``seconds_left``: until the run ends, None without a
-        limit.
+        limit. At least one trial must have ended.
         """
-        timed = bool(self._paces)
-        usual, startup = (median(self._paces), self._startup or 0.0) if timed else (1.0, 0.0)
+        timed = self._timed_epochs > 0
+        usual = self._seconds / self._timed_epochs if timed else 1.0
+        startup = (self._startup or 0.0) if timed else 0.0
         full = startup + length * usual
-        costs = [startup + epochs * ((pace or usual) if timed else 1.0)
-                 for epochs, pace in self._failed]  # fmt: skip
         late = timed and seconds_left is not None and full > seconds_left
         return Worth(
             chance,
             left * ((pace or usual) if timed else 1.0),
             0.0 if late else 1.0 / (self._count + 1),
             full,
-            (sum(costs) + _PRIOR * full) / (len(costs) + _PRIOR),
+            startup + usual * self._epochs / self._count,
             price,
             "s" if timed else "epochs",
         )

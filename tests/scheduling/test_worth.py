@@ -65,11 +65,11 @@ def test_many_at_once_without_a_finished_one_are_judged_by_rank() -> None:
 
 
 def after(*stubs: tuple[int, float, float]) -> Prospects:
-    """One that became the best in 30 epochs of 1 s, then others: epochs, pace and seconds."""
+    """A whole training of 30 epochs of 1 s, then others: epochs, pace and seconds."""
     found = Prospects()
-    found.add(LENGTH, 1.0, LENGTH + 2.0, best=True)
+    found.add(LENGTH, 1.0, LENGTH + 2.0)
     for epochs, pace, seconds in stubs:
-        found.add(epochs, pace, seconds, best=False)
+        found.add(epochs, pace, seconds)
     return found
 
 
@@ -94,8 +94,8 @@ def test_a_slow_trial_must_be_likelier_than_a_quick_one() -> None:
 def test_where_starting_a_trial_takes_long_fewer_are_stopped_for_a_fresh_one() -> None:
     quick, slow = Prospects(), Prospects()
     for found, startup in ((quick, 0.1), (slow, 60.0)):
-        for index in range(9):
-            found.add(5, 1.0, 5.0 + startup, best=index == 0)
+        for _ in range(9):
+            found.add(5, 1.0, 5.0 + startup)
     assert lost(quick, 0.05, 10, 1.0)
     assert not lost(slow, 0.05, 10, 1.0)
 
