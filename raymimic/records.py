@@ -175,7 +175,8 @@ class Advice:
     """What an advisor answered: proposals, what it had to drop and the calls it made.
 
     ``proposals`` hold raw configurations that the asker still has to check against the space.
-    ``belief`` is what a model says of the optimum's place, None if it said nothing.
+    ``belief`` is what a model says of the optimum's place, None if it said nothing; ``outside``
+    says of proposals that were dropped for breaking a restriction of the space which one it was.
 
     >>> from raymimic import Advice, Proposal
     >>> len(Advice((Proposal({"lr": 1e-3}, "Adam's default", "user"),)).proposals)
@@ -186,6 +187,7 @@ class Advice:
     drops: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     belief: Belief | None = None
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

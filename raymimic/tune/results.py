@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
@@ -183,16 +182,15 @@ def epoch_of(result: Mapping[str, Any], time_attr: str = TIME_ATTR) -> int | Non
     return int(epoch)
 
 
+def is_mean(result: Mapping[str, Any]) -> bool:
+    """Whether it is the mean of repeated trials, as `ray.tune.search.Repeater` makes it."""
+    return TIME_ATTR not in result and "trial_id" not in result
+
+
 def seconds_of(result: Mapping[str, Any]) -> float:
     """Return how long the trial has trained, over all its restarts; 0 where Tune does not say."""
     seconds = number_of(result.get("time_total_s"))
     return seconds if seconds is not None and 0 < seconds < math.inf else 0.0
-
-
-def budget_seconds(spec: Mapping[str, Any]) -> float | None:
-    """Return the seconds that Tune lets the run take, None without a limit."""
-    limit = spec.get("time_budget_s")
-    return limit.total_seconds() if isinstance(limit, timedelta) else limit
 
 
 def restarted(result: Mapping[str, Any]) -> bool:

@@ -30,11 +30,12 @@ from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.verdict import Verdict
 from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
+from raymimic.tune.arguments import budget_seconds
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.mailbox import ray_mailbox
-from raymimic.tune.results import TIME_ATTR, Reports, budget_seconds
+from raymimic.tune.results import TIME_ATTR, Reports
 
 if TYPE_CHECKING:
     from raymimic.tune.searcher import LLMSearcher

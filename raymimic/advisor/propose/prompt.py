@@ -23,7 +23,7 @@ from raymimic.advisor.propose.trial_text import (
     score_text,
     trial_text,
 )
-from raymimic.advisor.text import fit, goal, object_schema, or_null, titled
+from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
 from raymimic.space import SearchSpace
 
@@ -111,6 +111,7 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
     return titled(
         [
             ("Budget", [_budget(evidence)]),
+            ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
             ("How your reasons fared", _track_record(evidence)),
             ("What is believed of the optimum", _beliefs(evidence)),
@@ -165,6 +166,10 @@ def _budget(evidence: SearchEvidence) -> str:
             "epochs: propose what trains faster."
         )
     return text
+
+
+def _limits(evidence: SearchEvidence) -> list[str]:
+    return fit_counted([quote(one.text) for one in evidence.space.restrictions], _NOTES_CHARS)
 
 
 def _task(evidence: SearchEvidence, n: int) -> str:

@@ -21,6 +21,7 @@ from raymimic.advisor.propose.gp import GaussianProcess, matern
 from raymimic.advisor.propose.objective_values import kept, told
 from raymimic.advisor.propose.openings import openings, opinions
 from raymimic.advisor.propose.prior import Priors
+from raymimic.advisor.propose.within import Within, moved
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -97,7 +98,7 @@ def opening_proposals(evidence: SearchEvidence, n: int) -> list[Proposal]:
     taken = {space.key(config) for config in evidence.known}
     if len(taken) >= _OPENING:
         return []
-    due = {space.key(guess.config): guess for guess in openings(evidence)}
+    due = {space.key(guess.config): guess for guess in moved(openings(evidence), space)}
     new = [guess for key, guess in due.items() if key not in taken]
     return [Proposal(guess.config, guess.reason, source="heuristic") for guess in new[:n]]
 
@@ -119,6 +120,7 @@ class _Search:
         self._prior = Priors(self._axes, [opinion.belief for opinion in found])
         self._sources = " and ".join(opinion.who for opinion in found if opinion.says)
         pending = evidence.pending
+        self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
         values = told(evidence)
@@ -186,7 +188,7 @@ class _Search:
             units = (
                 every(self._axes)
                 if listed
-                else candidates(self._axes, self._prior, best, self._rng)
+                else self._within.more(candidates(self._axes, self._prior, best, self._rng))
             )
             gains = self._gains(units)
             worth = gains + self._weight * self._prior.log_density(units)
@@ -197,7 +199,8 @@ class _Search:
                 worth[self._crowded(units)] -= _LAST
             for row in np.argsort(-worth, kind="stable"):
                 config = self._config(units[row])
-                if self._space.key(config) not in self._taken:
+                new = self._space.key(config) not in self._taken
+                if new and not self._space.refusal(config):
                     gain = None if self._model is None else float(gains[row])
                     return _Chosen(config, units[row], gain)
         return None
@@ -251,7 +254,7 @@ class _Search:
     def _reason(self, chosen: _Chosen) -> str:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
-        parts = [] if best is None else [self._changes(best, chosen)]
+        parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
         if chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
             parts.append(f"{why}, so distance from what is known counts")
@@ -264,6 +267,13 @@ class _Search:
             against = None if best is None else self._encoded([best.config])[0]
             parts.append(self._costs.said(chosen.units, against))
         return "; ".join(parts)
+
+    def _values_of(self, chosen: _Chosen) -> str:
+        here = [axis for axis in self._axes if axis.name in chosen.config]
+        order = sorted(here, key=lambda axis: axis.role != "learning_rate")
+        shown = [f"{axis.name} {axis.show(chosen.config[axis.name])}" for axis in order[:_SHOWN]]
+        more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        return f"{', '.join(shown)}{more}"
 
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""
