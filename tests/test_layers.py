@@ -16,12 +16,12 @@ PACKAGE = Path(raymimic.__file__).parent
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
     "cli", "testing", "report", "evolve", "demo", "tune", "modulation", "search", "scheduling",
-    "evolution", "merging", "advisor", "llm", "curves", "summary", "events", "ledger", "rows",
-    "inquiry", "space", "records", "foreign", "errors",
+    "invention", "evolution", "merging", "advisor", "llm", "curves", "summary", "events", "ledger",
+    "rows", "inquiry", "space", "records", "foreign", "errors",
 ]  # fmt: skip
 
 # The engines: they know nothing of Ray, and nothing of each other.
-NO_RAY = ["search", "scheduling", "evolution"]
+NO_RAY = ["search", "scheduling", "evolution", "invention"]
 
 # Who alone may import what at module level.
 HEAVY = {
