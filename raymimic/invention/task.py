@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from raymimic.errors import CandidateError, MergeError
-from raymimic.evolution.sandbox.arrays import read_arrays
-from raymimic.evolution.sandbox.calling import SEPARATOR
+from raymimic.evolution.sandbox.arrays import SEPARATOR, read_arrays
 from raymimic.evolution.sandbox.limits import Limits
 from raymimic.evolution.sandbox.probe import Sandbox, mechanism
 from raymimic.evolution.sandbox.process import GRACE_S, RunnerProcess

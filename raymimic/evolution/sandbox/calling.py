@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from raymimic.evolution.sandbox.arrays import write_arrays
+from raymimic.evolution.sandbox.arrays import SEPARATOR, write_arrays
 from raymimic.evolution.sandbox.training import load
-
-SEPARATOR = "//"
-"""Between the names of an argument and of what it holds, in the names of the data's arrays."""
 
 
 def call(source: str, function: str, data: Mapping[str, np.ndarray], seed: int, out: Path) -> None:
