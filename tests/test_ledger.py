@@ -187,7 +187,7 @@ def test_the_best_is_handed_over_whole_or_not_with_its_epoch(event, said):
 
 def test_an_empty_search_has_a_summary():
     text = tally_of([{"event": "search", "metric": "loss", "mode": "min", "advisor": "m"}]).text()
-    assert "no trial ended with a finite loss" in text
+    assert "no trial of this search has started" in text
     assert "Proposed by: nobody" in text
 
 
