@@ -34,6 +34,7 @@ from .errors import LLMCallError as LLMCallError
 from .errors import LLMError as LLMError
 from .errors import LLMRefusal as LLMRefusal
 from .errors import LLMSetupError as LLMSetupError
+from .errors import MergeError as MergeError
 from .errors import MissingExtra as MissingExtra
 from .errors import ProgramError as ProgramError
 from .errors import RaymimicError as RaymimicError

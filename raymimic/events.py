@@ -107,6 +107,7 @@ def outcome(
     status: TrialStatus,
     score: float | None,
     seconds: float,
+    pace: float,
     diagnosis: str,
     error: str,
     stopped: bool,
@@ -115,7 +116,7 @@ def outcome(
     """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
-        diagnosis=diagnosis, error=error, stopped=stopped,
+        pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
         curve=None if curve is None else Later(curve),
     )  # fmt: skip
 

@@ -16,8 +16,8 @@ PACKAGE = Path(raymimic.__file__).parent
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
     "cli", "testing", "report", "evolve", "demo", "tune", "modulation", "search", "scheduling",
-    "evolution", "advisor", "llm", "curves", "summary", "events", "ledger", "rows", "inquiry",
-    "space", "records", "foreign", "errors",
+    "evolution", "merging", "advisor", "llm", "curves", "summary", "events", "ledger", "rows",
+    "inquiry", "space", "records", "foreign", "errors",
 ]  # fmt: skip
 
 # The engines: they know nothing of Ray, and nothing of each other.
@@ -26,7 +26,7 @@ NO_RAY = ["search", "scheduling", "evolution"]
 # Who alone may import what at module level.
 HEAVY = {
     "ray": {"tune", "demo", "evolve"},
-    "torch": {"demo", "modulation", "evolution"},
+    "torch": {"demo", "modulation", "evolution", "merging"},
     "sklearn": {"demo"},
 }
 HEAVY["plotly"] = set()

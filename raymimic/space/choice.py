@@ -57,7 +57,7 @@ class Choice:
     @cached_property
     def ordered(self) -> bool:
         """Whether the values are different numbers, listed in whatever order."""
-        return all(map(_is_number, self.values)) and len(set(map(float, self.values))) == self.size
+        return all(map(is_number, self.values)) and len(set(map(float, self.values))) == self.size
 
     @cached_property
     def _sizes(self) -> list[tuple[float, int]] | None:
@@ -100,12 +100,12 @@ class Choice:
     @cached_property
     def shown(self) -> tuple[Any, ...]:
         """What stands for each value in JSON."""
-        numbers_in = Counter(float(value) for value in self.values if _is_number(value))
+        numbers_in = Counter(float(value) for value in self.values if is_number(value))
         return tuple(
             _plain(value)
             if value is None
             or isinstance(value, bool)
-            or (_is_number(value) and numbers_in[float(value)] == 1)
+            or (is_number(value) and numbers_in[float(value)] == 1)
             else label
             for value, label in zip(self.values, self.labels, strict=True)
         )
@@ -187,7 +187,7 @@ class Choice:
     def _numbered(self) -> dict[float, int]:
         """Where each number stands; of equal ones the first."""
         places = reversed(list(enumerate(self.values)))
-        return {float(value): place for place, value in places if _is_number(value)}
+        return {float(value): place for place, value in places if is_number(value)}
 
     def _by_content(self, value: Any) -> int | None:
         handle = _handle(value)
@@ -253,7 +253,8 @@ def _handle(value: Any) -> tuple[type, Any] | None:
     return (type(value), value) if simple and value == value else None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and is_finite(value)
 
 

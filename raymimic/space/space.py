@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from types import MappingProxyType
@@ -11,10 +12,12 @@ from typing import Any
 
 from raymimic.errors import ConfigError, SpaceError
 from raymimic.records import Config
+from raymimic.space import inside
 from raymimic.space.choice import Choice
 from raymimic.space.conditions import Condition, Dimension, Tree
 from raymimic.space.ranges import FloatRange, IntRange, Normal
 from raymimic.space.reading import Notes, brief
+from raymimic.space.restrictions import Restriction, narrowed
 
 _KINDS: dict[str, type[FloatRange] | type[IntRange] | type[Normal] | type[Choice]] = {
     "float": FloatRange,
@@ -59,6 +62,9 @@ class SearchSpace:
                 )
         self._dimensions = dict(dimensions)
         self._tree = Tree(self._dimensions, conditions or {})
+        self._restrictions: tuple[Restriction, ...] = ()
+        self._inner: Mapping[str, Any] = self._dimensions
+        self._examples: tuple[Config, ...] = ()
 
     def __repr__(self) -> str:
         more = f", {self._tree.conditions!r}" if self._tree.conditions else ""
@@ -91,13 +97,73 @@ class SearchSpace:
         """Number of distinct configurations, None if there is no end of them."""
         return self._tree.size()
 
+    # -- restrictions --------------------------------------------------------------------------
+
+    def under(self, restrictions: Iterable[Restriction]) -> SearchSpace:
+        """The same space with these restrictions instead of those it has.
+
+        Its configurations, keys and coordinates are the same: `check` lets pass what is outside,
+        `refusal` says so. Raises `SpaceError` naming the restrictions that leave nothing.
+        """
+        restrictions = tuple(restrictions)
+        if not restrictions and not self._restrictions:
+            return self
+        space = copy.copy(self)
+        space._restrictions = restrictions
+        space._inner = {
+            name: narrowed(name, dimension, restrictions)
+            for name, dimension in self._dimensions.items()
+        }
+        space._examples = ()
+        space._examples = inside.examples_of(space)
+        return space
+
+    @property
+    def restrictions(self) -> tuple[Restriction, ...]:
+        """What holds beside the dimensions' own ranges."""
+        return self._restrictions
+
+    @property
+    def inner(self) -> Mapping[str, Any]:
+        """The dimensions within the restrictions that each has alone: values are drawn of them."""
+        return MappingProxyType(self._inner)
+
+    @property
+    def examples(self) -> tuple[Config, ...]:
+        """Configurations within the restrictions, where those join several parameters."""
+        return self._examples
+
+    def refusal(self, config: Config) -> str:
+        """Say which restrictions a configuration breaks, "" where it breaks none."""
+        reasons = (one.breaks(config) for one in self._restrictions)
+        return " and ".join(reason for reason in reasons if reason)
+
+    def outside(self, config: Config) -> str:
+        """As `refusal`, in a sentence that names the configuration."""
+        broken = self.refusal(config)
+        return f"{self.show(config)} is outside what you allow: {broken}" if broken else ""
+
+    def nearest(self, config: Config) -> Config:
+        """A configuration within the restrictions that is like ``config``: itself if it is."""
+        return inside.nearest(self, config)
+
+    # -- configurations ------------------------------------------------------------------------
+
     def sample(self, rng: random.Random) -> Config:
-        """Draw a configuration."""
-        config: Config = {}
-        for name, dimension in self._dimensions.items():
-            if self.exists(name, config):
-                config[name] = dimension.sample(rng)
-        return config
+        """Draw a configuration within the restrictions."""
+        return inside.draw(self, rng) if self._restrictions else self.drawn({}, rng)
+
+    def drawn(self, config: Config, rng: random.Random) -> Config:
+        """``config`` with a value drawn for each dimension that it lacks, within what each allows.
+
+        What does not exist beside the values before it is left out. Restrictions that join several
+        dimensions may be broken.
+        """
+        full: Config = {}
+        for name, dimension in self._inner.items():
+            if self.exists(name, full):
+                full[name] = config[name] if name in config else dimension.sample(rng)
+        return full
 
     def check(self, raw: Mapping[str, Any]) -> tuple[Config, Notes]:
         """The configuration that ``raw`` means, with the user's own objects, and every repair.

@@ -10,11 +10,11 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray import cloudpickle
-from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE, Searcher
+from ray.tune.search import Searcher
 
 from raymimic import events
 from raymimic.advisor import (
@@ -35,18 +35,19 @@ from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
+from raymimic.search.closing import as_html, finish, finish_at_exit, summary_of
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
 from raymimic.search.state import Queued
 from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
-from raymimic.tune.arguments import check_arguments
+from raymimic.tune.arguments import check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.given import Given
+from raymimic.tune.given import Given, read_constraints
 from raymimic.tune.guarded import guarded
-from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, seconds_of
+from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +79,10 @@ class LLMSearcher(Searcher):
             shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
             used as it is.
         instruction: What the advisor should know about the task, in your words.
+        constraints: What every configuration must keep to, whoever proposes it:
+            ``["width * depth <= 2048", predicate]``. A text compares parameters (arithmetic,
+            comparisons, and, or, not, in), a function gets a configuration as the trainable does
+            (its searched part) and returns whether it may be tried.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
             favourite, or a weight each, of categories. It guides all proposals until results
@@ -94,8 +99,8 @@ class LLMSearcher(Searcher):
             ``~/ray_results/raymimic/``.
 
     Raises:
-        SpaceError, ConfigError: the space, one of ``points_to_evaluate`` or ``belief`` cannot be
-            searched.
+        SpaceError, ConfigError: the space, one of ``points_to_evaluate``, ``constraints`` or
+            ``belief`` cannot be searched.
         LessonsError: ``lessons`` is no such file.
         LLMSetupError: ``llm`` names no model.
     """
@@ -109,6 +114,7 @@ class LLMSearcher(Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
+        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
         belief: Mapping[str, Any] | None = None,
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
@@ -134,9 +140,9 @@ class LLMSearcher(Searcher):
         journal = Journal(Ledger(ledger or default_ledger_path(), secrets.token_hex(4)))
         learnt = None if lessons is None else read_lessons(lessons)
         searched = None if self._space is None else self._space.space
-        self._session = Session(journal, seed, instruction, learnt, belief, searched)
+        self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points)
+        self._given = Given(points, constraints=read_constraints(constraints))
         self.reports = Reports(self._keep, self._epochs)
         self._first_score = FirstScore()
         self._summarised = False
@@ -160,8 +166,8 @@ class LLMSearcher(Searcher):
         self._summarised = False
         session.seconds_total = spec.get("time_budget_s")
         self._space = self._space or offered
-        session.space = self._space.space
-        self._given.check(session, self._flat)  # what is bad is said before the first trial runs
+        session.space = session.space or self._space.space
+        self._given.check(session, self._space)  # what is bad is said before the first trial runs
         if dry_run.is_on():
             session.journal = Journal(Ledger(os.devnull))
             raise dry_run.Reached(self)
@@ -177,19 +183,14 @@ class LLMSearcher(Searcher):
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
         if session.begun:
             return session
-        name = type(self).__name__
-        if self._space is None:
-            raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=name, space="space"))
-        if self._mode is None:
-            raise RuntimeError(
-                UNDEFINED_METRIC_MODE.format(cls=name, metric=self._metric, mode=self._mode)
-            )
+        check_told(type(self).__name__, self._space, self._metric, self._mode)
+        assert self._space is not None
         self._metric = self._metric or ANONYMOUS_METRIC
         mode: Mode = "min" if self._mode == "min" else "max"
         logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.path)
-        self._given.check(session, self._flat)
+        self._given.check(session, self._space)
         session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
-        self._given.hand_over(session, self._flat)
+        self._given.hand_over(session, self._space)
         return session
 
     def _flat(self, nested: Mapping[str, Any]) -> Config:
@@ -253,6 +254,8 @@ class LLMSearcher(Searcher):
         # is stopped has none; a function that returns has its last result repeated.
         reports = self.reports
         stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
+        if result and is_mean(result):  # nobody says when a run of repeated trials is over
+            finish_at_exit(self.finish)
         if result:
             reports.last("searcher", trial_id, result)
         reports.forget(trial_id)
@@ -266,7 +269,7 @@ class LLMSearcher(Searcher):
 
     def _keep(self, report: EpochReport) -> None:
         state = self._ready().state
-        state.record(report.trial_id, report.epoch, report.metrics, report.restarted)
+        state.record(report.trial_id, report.epoch, report.metrics, report.restarted, report.pace)
 
     def _epochs(self, trial_id: str) -> int:
         return self._ready().state.epochs(trial_id)
@@ -292,17 +295,11 @@ class LLMSearcher(Searcher):
             )
 
     def finish(self) -> str:
-        """Write the summary to the ledger and the log (once) and return it."""
-        session = self._session
-        if self._summarised:
-            return self.summary()
-        self._summarised = True
-        session.note_unfinished()
-        text = self.summary()
-        events.summary(session.journal.append, text=text)
-        self.ledger.flush()
-        logger.info("%s", text)
-        return text
+        """Write the summary to the ledger (once), without a callback to the log, and return it."""
+        if not self._summarised:
+            self._summarised = True
+            finish(self._session, quiet=self.attended)
+        return self.summary()
 
     def write_lessons(self, path: str | os.PathLike[str]) -> None:
         """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
@@ -370,7 +367,10 @@ class LLMSearcher(Searcher):
 
     def summary(self) -> str:
         """The search so far in plain words."""
-        return f"{self.tally.text()}\nLedger: {self.ledger.path}"
+        return summary_of(self._session)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())
 
     # -- save and restore ----------------------------------------------------------------------
 

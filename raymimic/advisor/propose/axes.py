@@ -199,7 +199,8 @@ class Axis:
     def show(self, value: Any) -> str:
         """Give a value as people write it."""
         if isinstance(value, float):
-            return f"{value:.3g}" if not 0.999 < value < 1.0 else f"{value:.7g}"
+            near_1 = self.scale == "log distance to 1" and 0.999 < value < 1.0
+            return f"{value:.7g}" if near_1 else f"{value:.3g}"
         return str(self.dimension.show(value))
 
 

@@ -43,6 +43,8 @@ def trial_text(
     difference = _difference(evidence.space, best, trial)
     if difference:
         lines.append(f"differs from the best in: {difference}")
+    if trial.pace:
+        lines.append(f"an epoch took {trial.pace:.2g} s")
     if trial.rationale:
         lines.append(reason_text(trial))
     if trial.repairs:
