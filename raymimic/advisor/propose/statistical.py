@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between
+from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between, units_of
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
@@ -134,14 +134,7 @@ class _Search:
         self._weight = self._believed()
 
     def _encoded(self, configs: Iterable[Config]) -> Floats:
-        rows = [
-            [
-                axis.unit(config[axis.name]) if axis.name in config else math.nan
-                for axis in self._axes
-            ]
-            for config in configs
-        ]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._axes))
+        return units_of(self._axes, configs)
 
     def _process(self, points: Floats, values: Floats) -> GaussianProcess:
         unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
