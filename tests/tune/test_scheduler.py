@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import re
 import sys
 import time
 from pathlib import Path
@@ -388,4 +387,4 @@ def test_in_a_real_run_bad_trials_stop_and_the_reason_can_be_read(kind, tmp_path
     assert ends[0.1]["raymimic/decision"].startswith("continue")
     (stop,) = read_events(ledger).of("stop")
     assert stop["trial_id"] == ends[9.0]["trial_id"]
-    assert re.search(rf"{stop['trial_id']}  loss .* · stopped, hopeless", capfd.readouterr().out)
+    assert "stopped, hopeless" in capfd.readouterr().out
