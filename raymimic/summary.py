@@ -23,10 +23,11 @@ _REASON_CHARS = 200
 
 @dataclass
 class Best:
-    """The best finished trial so far."""
+    """The best trial so far, whole or not: ``ending`` says how far one came that was cut short."""
 
     trial_id: str
     score: float
+    ending: str
     source: str
     config: Mapping[str, Any]
     rationale: str
@@ -37,12 +38,13 @@ class Tally:
     """Running totals over the events of one search; plain picklable data.
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
-    ``fallbacks`` counts slots that the advisor left empty by reason, ``stand_ins`` by the source
-    that filled them. ``stops`` counts trials that a scheduler ended by kind, ``judgements`` those
-    on running trials by what came of them, ``unjudged`` questions that failed or were rejected in
-    part by reason. ``clones`` counts trials that were sent a better one's weights by who said so,
-    ``redirects`` what that and turning live knobs did. ``seconds`` runs from the first event to the
-    last of each run: it stands still once a run is ``over``.
+    ``scores`` are the latest of all trials, ``endings`` say in words how those came that are not of
+    a whole training. ``fallbacks`` counts slots that the advisor left empty by reason,
+    ``stand_ins`` by the source that filled them. ``stops`` counts trials that a scheduler ended by
+    kind, ``judgements`` those on running trials by what came of them, ``unjudged`` questions that
+    failed or were rejected in part by reason. ``clones`` counts trials that were sent a better
+    one's weights by who said so, ``redirects`` what that and turning live knobs did. ``seconds``
+    runs from the first event to the last of each run: it stands still once a run is ``over``.
     """
 
     metric: str = ""
@@ -73,6 +75,7 @@ class Tally:
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    endings: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -106,6 +109,7 @@ class Tally:
 
     def _on_unfinished(self, row: Mapping[str, Any]) -> None:
         self.unfinished.add(row["trial_id"])
+        self._score(row, f" after {row['epochs']} epochs, still under way")
 
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
         self.unfinished.discard(row["trial_id"])
@@ -114,10 +118,16 @@ class Tally:
             self.ended[earlier] -= 1
         self.outcomes[row["trial_id"]] = row["status"]
         self.ended[row["status"]] += 1
+        cut = row.get("stopped") and "epochs" in row
+        self._score(row, f" after {row['epochs']} epochs, stopped there" if cut else "")
+
+    def _score(self, row: Mapping[str, Any], ending: str) -> None:
+        """Take in the latest score of a trial, and how that came."""
         self.scores.pop(row["trial_id"], None)
         score = to_float(row.get("score"))
         if score is not None:
             self.scores[row["trial_id"]] = score
+        self.endings[row["trial_id"]] = ending
         if self.best is not None and self.best.trial_id == row["trial_id"]:
             self.best = self._best_of_all()  # its new outcome may be worse
         elif score is not None and (self.best is None or self._beats(score, self.best.score)):
@@ -135,6 +145,7 @@ class Tally:
         return Best(
             trial_id=trial_id,
             score=score,
+            ending=self.endings.get(trial_id, ""),
             source=proposal.get("source", "user"),
             config=proposal.get("config", {}),
             rationale=proposal.get("rationale", ""),
@@ -203,14 +214,14 @@ class Tally:
         return "\n".join(lines)
 
     def _best_lines(self) -> list[str]:
-        if not self.ended.total():
-            return []
         if self.best is None:
+            if not self.ended.total():
+                return []
             return [f"Best: none, no trial ended with a finite {self.metric}."]
         best = self.best
         settings = bounded(f"{name}={show(value)}" for name, value in best.config.items())
         line = (
-            f"Best: {self.metric} {show(best.score)} in trial {best.trial_id}, "
+            f"Best: {self.metric} {show(best.score)} in trial {best.trial_id}{best.ending}, "
             f"proposed by {best.source}: {settings}"
         )
         why = f"  why it was tried: {cut(best.rationale, _REASON_CHARS)}"

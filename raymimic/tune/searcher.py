@@ -42,7 +42,7 @@ from raymimic.search.session import Session
 from raymimic.search.state import Queued
 from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
-from raymimic.tune.arguments import check_arguments, check_told
+from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given, read_constraints
@@ -164,7 +164,7 @@ class LLMSearcher(Searcher):
         samples: int = spec.get("num_samples") or _NO_LIMIT
         session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
         self._summarised = False
-        session.seconds_total = spec.get("time_budget_s")
+        session.seconds_total = budget_seconds(spec)
         self._space = self._space or offered
         session.space = session.space or self._space.space
         self._given.check(session, self._space)  # what is bad is said before the first trial runs
