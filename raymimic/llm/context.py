@@ -57,12 +57,17 @@ class Room:
     prompt: int | None
 
 
+def speaks_of_context(said: str) -> bool:
+    """Whether a server's words are about a prompt or a reply too long for its context."""
+    return _TOO_LONG.search(said) is not None
+
+
 def read_room(said: str, cap: int) -> Room | None:
     """What a server's words say of its context; None if they are about something else.
 
     ``cap`` is what the refused request allowed the reply, in tokens.
     """
-    if not _TOO_LONG.search(said):
+    if not speaks_of_context(said):
         return None
     added = _SUM.search(said)  # Anthropic: prompt + cap > context
     if added:
