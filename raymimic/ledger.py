@@ -249,6 +249,11 @@ class Events:
         """Return the events of one kind."""
         return [row for row in self.rows if row["event"] == event]
 
+    @property
+    def search(self) -> dict[str, Any] | None:
+        """The event of the search that began last; None where there is no sound one."""
+        return next((row for row in reversed(self.of("search")) if is_sound(row)), None)
+
     def of_search(self, search: str) -> Events:
         """The events of the search with this id (of all where it is empty) that can be used.
 
@@ -292,6 +297,31 @@ def read_events(path: str | os.PathLike[str], first: int = 0) -> Events:
             "give the path printed at the start of the search"
         ) from error
     return Events(tuple(rows), unreadable)
+
+
+def check_layout(path: str | os.PathLike[str], search: str) -> None:
+    """Raise `LedgerError` if the search with this id was written in another layout of the ledger.
+
+    Only lines that begin a search are parsed; a file that is not there has no layout.
+    """
+    try:
+        with open(path, "rb") as lines:
+            begun = [_event(line) for line in lines if line.startswith(b'{"event": "search"')]
+    except OSError:
+        return
+    for row in begun:
+        if row is not None and row.get("search", search) == search:
+            require_layout(row)
+
+
+def require_layout(search: Mapping[str, Any]) -> None:
+    """Raise `LedgerError` if a search event is of another layout than ours."""
+    if search.get("layout", LAYOUT) != LAYOUT:
+        raise LedgerError(
+            f"a ledger must have layout {LAYOUT}, got {_short(search['layout'])}: another version "
+            "of raymimic wrote it; read or restore it with that one, or move it away to go on from "
+            "a checkpoint alone"
+        )
 
 
 def _number(line: bytes) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError, SpaceError
-from raymimic.ledger import read_events, to_float
+from raymimic.ledger import read_events, require_layout, to_float
 from raymimic.report.run import Batch, Effect, Mark, Run, Trial
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally, show
@@ -32,8 +32,11 @@ def read_run(ledgers: Sequence[Path]) -> Run:
             f"a ledger must hold a search event, got {len(events.rows)} events without one in "
             f"{str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
         )
-    reader = _Reader(str(ledgers[0]), events.rows[begins[-1]])
-    reader.read(events.rows[begins[-1] :])
+    search = events.rows[begins[-1]]
+    require_layout(search)
+    reader = _Reader(str(ledgers[0]), search)
+    mine = search.get("search")
+    reader.read([row for row in events.rows[begins[-1] :] if row.get("search", mine) == mine])
     others = [read_events(path) for path in ledgers[1:]]
     for other in others:
         reader.read(other.rows)
@@ -78,7 +81,7 @@ class _Reader:
                 self.run.last_t = max(self.run.last_t, row.get("t", 0.0))
                 if handler is not None:
                     handler(row)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 self._broken += 1  # said in the notes: of another version, or edited by hand
 
     def finish(self, searches: int, unreadable: int) -> Run:

@@ -33,6 +33,7 @@ from raymimic.evolution import (
     write_results,
 )
 from raymimic.evolution.table import summary
+from raymimic.foreign import trace_text
 from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, describe, resolve_llm
 from raymimic.records import Mode
@@ -239,7 +240,7 @@ class GuidedEvolutionSearch(Searcher):
         self._faults += 1
         if self._faults == 1:
             logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
+                "raymimic failed in %s (said once; the search goes on).\n%s", hook, trace_text(error)
             )
 
     # -- what others may read ------------------------------------------------------------------

@@ -29,6 +29,7 @@ from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.verdict import Verdict
 from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
@@ -146,6 +147,7 @@ class LLMScheduler(FIFOScheduler):
         if judge is not None:
             logger.info("raymimic: %s.", describe_judge(judge))
         self.faults = Faults("scheduler")
+        self._first_score = FirstScore()
         self._begun = False
 
     # -- what Tune calls -----------------------------------------------------------------------
@@ -193,6 +195,7 @@ class LLMScheduler(FIFOScheduler):
         report = self.reports.last("scheduler", trial_id, result or {})
         self._decisions.complete(trial_id, report)
         if self._searcher is None:
+            self._first_score.look(str(self._metric), self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
 
     @guarded

@@ -31,6 +31,7 @@ from raymimic.advisor import (
 )
 from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
+from raymimic.foreign import trace_text
 from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
@@ -288,7 +289,7 @@ class LLMSearcher(Searcher):
         events.fault(self._session.journal.append, hook=hook, error=error)
         if self.tally.faults.total() == 1:
             logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
+                "raymimic failed in %s (said once; the search goes on).\n%s", hook, trace_text(error)
             )
 
     def finish(self) -> str:
@@ -387,7 +388,8 @@ class LLMSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too.
 
-        Raises ValueError for a file that is no checkpoint, or one of another layout.
+        Raises ValueError for a file that is no checkpoint, or one of another layout, and
+        `LedgerError` for a ledger of another layout.
         """
         saved = checkpoint.load(checkpoint_path)
         metric, mode, space, self._given = saved.adapter
