@@ -63,7 +63,7 @@ def ask(name: str, url: str, model: str) -> Row:
             used += sum(_fits(proposal.config) for proposal in advice.proposals)
         tries.append(sum(call.tries for call in calls))
         repairs += [repair for call in calls for repair in call.repairs]
-    learnt = getattr(advisor.llm, "learnt").to_json()
+    learnt = advisor.llm.learnt.to_json()
     facts = ", ".join(f"{key} {value}" for key, value in learnt.items())
     return Row(name, answers, used, tuple(tries), tuple(dict.fromkeys(repairs)), facts, error)
 

@@ -43,7 +43,10 @@ def probes(model: str) -> dict[str, dict[str, Any]]:
     long = [*plain["messages"][:-1], {"role": "user", "content": "trial 1: lr=0.1\n" * 20_000}]
     older = {key: value for key, value in plain.items() if key != "max_completion_tokens"}
     no_schema = {key: value for key, value in plain.items() if key != "response_format"}
-    unreadable = {"type": "json_schema", "json_schema": {"name": "r", "schema": {"type": "nonsense"}}}
+    unreadable = {
+        "type": "json_schema",
+        "json_schema": {"name": "r", "schema": {"type": "nonsense"}},
+    }
     return {
         "question": plain,
         "no schema": no_schema,

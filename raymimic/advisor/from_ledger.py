@@ -13,8 +13,9 @@ from raymimic.advisor.propose.belief_reading import MODEL, USER
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
 from raymimic.foreign import error_text
-from raymimic.ledger import Events, require_layout, to_float
+from raymimic.ledger import Events, to_float
 from raymimic.records import Belief, Budget, Mode, Proposal
+from raymimic.rows import require_layout
 from raymimic.space import SearchSpace
 
 
@@ -38,7 +39,7 @@ def evidence_from_ledger(events: Events) -> SearchEvidence:
         reader = _Reader(first)
         for row in rows:
             reader.read(row)
-    except (SpaceError, KeyError, TypeError, ValueError) as error:
+    except (SpaceError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LedgerError(
             f"a ledger's events must fit its search, and one does not ({error_text(error)[:300]}); "
             "it was edited, or another version of raymimic wrote it"
@@ -53,7 +54,7 @@ def proposal_of(row: Mapping[str, Any], space: SearchSpace) -> Proposal:
         rationale=row["rationale"],
         source=row["source"],
         expected=to_float(row["expected"]),
-        repairs=tuple(row["repairs"]),
+        repairs=tuple(map(str, row["repairs"])),
     )
 
 

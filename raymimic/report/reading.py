@@ -9,8 +9,9 @@ from typing import Any
 
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError, SpaceError
-from raymimic.ledger import read_events, require_layout, to_float
+from raymimic.ledger import read_events, to_float
 from raymimic.report.run import Batch, Effect, Mark, Run, Trial
+from raymimic.rows import is_sound, require_layout
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally, show
 
@@ -26,11 +27,13 @@ def read_run(ledgers: Sequence[Path]) -> Run:
     counted in ``notes``. Raises `LedgerError` for a file that records no search.
     """
     events = read_events(ledgers[0])
-    begins = [at for at, row in enumerate(events.rows) if row["event"] == "search"]
+    begins = [
+        at for at, row in enumerate(events.rows) if row["event"] == "search" and is_sound(row)
+    ]
     if not begins:
         raise LedgerError(
-            f"a ledger must hold a search event, got {len(events.rows)} events without one in "
-            f"{str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
+            f"a ledger must hold a whole search event, got {len(events.rows)} events without one "
+            f"in {str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
         )
     search = events.rows[begins[-1]]
     require_layout(search)
@@ -75,6 +78,9 @@ class _Reader:
     def read(self, rows: Sequence[Row]) -> None:
         """Take in events in their order."""
         for row in rows:
+            if not is_sound(row):
+                self._broken += 1
+                continue
             handler: Callable[[Row], None] | None = getattr(self, f"_on_{row['event']}", None)
             try:
                 self.run.tally.add(row["event"], row)

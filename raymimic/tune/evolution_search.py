@@ -239,9 +239,8 @@ class GuidedEvolutionSearch(Searcher):
         """Say that raymimic itself failed in a hook (once); the search goes on."""
         self._faults += 1
         if self._faults == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).\n%s", hook, trace_text(error)
-            )
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     # -- what others may read ------------------------------------------------------------------
 

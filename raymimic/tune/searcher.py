@@ -260,7 +260,7 @@ class LLMSearcher(Searcher):
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
             self._first_score.look(self.metric, state.curve(trial_id), result or {})
-        if not error:  # after an error its text comes next (`note_error`): a question can wait
+            # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
             self.finish()
@@ -288,9 +288,8 @@ class LLMSearcher(Searcher):
         """Keep that raymimic itself failed in a hook; the search goes on without what it did."""
         events.fault(self._session.journal.append, hook=hook, error=error)
         if self.tally.faults.total() == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).\n%s", hook, trace_text(error)
-            )
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     def finish(self) -> str:
         """Write the summary to the ledger and the log (once) and return it."""

@@ -65,7 +65,7 @@ def test_a_restore_onto_a_ledger_of_another_layout_is_refused_in_words(tmp_path)
     searcher.save(saved)
     searcher.ledger.flush()
     path.write_text(path.read_text().replace('"layout": 1', '"layout": 0'))
-    with pytest.raises(LedgerError, match="layout 1, got 0.*move it away"):
+    with pytest.raises(LedgerError, match=r"layout 1, got 0.*move it away"):
         make(tmp_path / "y.jsonl").restore(saved)
     path.unlink()
     make(tmp_path / "y.jsonl").restore(saved)  # the checkpoint is enough
