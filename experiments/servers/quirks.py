@@ -44,13 +44,13 @@ def _unless(wrong: Callable[[Mapping[str, Any]], bool], words: str, code: int = 
 
 
 def _always(reply: Body) -> Rule:
-    return lambda body: reply
+    return lambda _: reply
 
 
 def _first(fault: Fault) -> Rule:
     seen: list[int] = []
 
-    def rule(body: Mapping[str, Any]) -> Fault:
+    def rule(_: Mapping[str, Any]) -> Fault:
         seen.append(1)
         return fault if len(seen) == 1 else chat(ANSWER)
 
@@ -70,11 +70,25 @@ def _strict(body: Mapping[str, Any]) -> bool:
 
 
 def _small_context(body: Mapping[str, Any]) -> Fault:
-    if cap(body) <= 1192:
-        return chat(ANSWER, prompt=7000)
+    prompt = 2 * sum(len(turn["content"]) for turn in body["messages"])  # a coarse tokenizer
+    if prompt + cap(body) <= 8192:
+        return chat(ANSWER, prompt=prompt)
     return refuses(
         f"This model's maximum context length is 8192 tokens. However, you requested "
-        f"{7000 + cap(body)} tokens (7000 in the messages, {cap(body)} in the completion)."
+        f"{prompt + cap(body)} tokens ({prompt} in the messages, {cap(body)} in the completion)."
+    )
+
+
+def _deaf(body: Mapping[str, Any]) -> Fault:
+    """As `transformers serve`: only max_tokens is heard, else 200 tokens are the most."""
+    return chat(ANSWER) if "max_tokens" in body else chat(ANSWER[:300], "length", 200)
+
+
+def _full(body: Mapping[str, Any]) -> Fault:
+    """As llama.cpp: no word before the context is full in the middle of the reply."""
+    prompt = 2 * sum(len(turn["content"]) for turn in body["messages"])
+    return (
+        chat(ANSWER, prompt=prompt) if prompt < 4400 else chat(ANSWER[:300], "length", 300, prompt)
     )
 
 
@@ -89,20 +103,39 @@ QUIRKS: dict[str, Rule] = {
     "as documented": _always(chat(ANSWER)),
     "<think> before the answer": _always(chat("<think>hm {</think>\n" + ANSWER)),
     "</think> without its beginning": _always(chat("hm\n</think>\n" + ANSWER)),
-    "harmony channels": _always(chat(f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{ANSWER}")),
+    "harmony channels": _always(
+        chat(f"<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>{ANSWER}")
+    ),
     "answer in reasoning_content": _always(chat("", reasoning_content=ANSWER)),
     "answer in reasoning": _always(chat(None, reasoning=ANSWER)),
     "content as parts": _always(chat([{"type": "text", "text": ANSWER}])),
-    "a tool call": _always(chat(None, "tool_calls", tool_calls=[{"function": {"name": "r", "arguments": ANSWER}}])),
-    "reasoning used up the cap": lambda body: chat(ANSWER) if cap(body) >= 4400 else chat("", "length", cap(body)),
-    "the same, called stop": lambda body: chat(ANSWER) if cap(body) >= 4400 else chat("", "stop", cap(body)),
+    "a tool call": _always(
+        chat(None, "tool_calls", tool_calls=[{"function": {"name": "r", "arguments": ANSWER}}])
+    ),
+    "reasoning used up the cap": lambda body: (
+        chat(ANSWER) if cap(body) >= 4400 else chat("", "length", cap(body))
+    ),
+    "the same, called stop": lambda body: (
+        chat(ANSWER) if cap(body) >= 4400 else chat("", "stop", cap(body))
+    ),
     "whole, then cut": _always(chat(ANSWER + "\n" * 400, "length")),
     "no system role (400)": _unless(_system, "System role not supported"),
-    "no system role (500, template)": _unless(_system, "Jinja Exception: Conversation roles must alternate user/assistant", 500),
+    "no system role (500, template)": _unless(
+        _system, "Jinja Exception: Conversation roles must alternate user/assistant", 500
+    ),
     "context of 8192": _small_context,
-    "no max_completion_tokens": _unless(_has("max_completion_tokens"), "Unrecognized request argument supplied: max_completion_tokens"),
-    "no strict": _unless(_strict, "response_format.json_schema.strict: Extra inputs are not permitted", 422),
-    "no response_format": _unless(_has("response_format"), "response_format is not supported by this model"),
+    "no max_completion_tokens": _unless(
+        _has("max_completion_tokens"),
+        "Unrecognized request argument supplied: max_completion_tokens",
+    ),
+    "max_completion_tokens ignored": _deaf,
+    "context full in the reply": _full,
+    "no strict": _unless(
+        _strict, "response_format.json_schema.strict: Extra inputs are not permitted", 422
+    ),
+    "no response_format": _unless(
+        _has("response_format"), "response_format is not supported by this model"
+    ),
     "no grammar for the schema": _unless(_has("response_format"), "Failed to compile grammar", 500),
     "list as a string": _always(chat(_LISTED)),
     "configurations as strings": _always(chat(_CONFIGS)),
@@ -114,7 +147,9 @@ QUIRKS: dict[str, Rule] = {
     "trailing commas": _always(chat(ANSWER.replace("}]", "},]"))),
     "end token in the text": _always(chat(ANSWER + "<|im_end|>")),
     "429 inside 200, once": _first(_inside_200(code=429, message="Rate limit exceeded")),
-    "overloaded inside 200, once": _first(_inside_200(type="overloaded_error", message="Overloaded")),
+    "overloaded inside 200, once": _first(
+        _inside_200(type="overloaded_error", message="Overloaded")
+    ),
     "503 while the model loads, once": _first(refuses("Loading model", 503)),
     "no usage": _always(Body(json.dumps({"choices": [{"message": {"content": ANSWER}}]}).encode())),
-}  # fmt: skip
+}
