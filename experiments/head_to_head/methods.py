@@ -139,6 +139,14 @@ def _ax(task: Task, seed: int, ledger: Path, *, default: bool) -> Searcher:
     return AxSearch(points_to_evaluate=points, random_seed=seed, verbose_logging=False)
 
 
+def _outside(task: Task, seed: int, ledger: Path, *, name: str) -> Searcher:
+    """A searcher that Ray Tune has no adapter for, told what we believe at first."""
+    from experiments.head_to_head import outside
+
+    del ledger
+    return {"smac": outside.Smac, "neps-pibo": outside.NepsPibo}[name](task, seed)
+
+
 def _heuristic(task: Task, seed: int) -> Advisor:
     del task
     return HeuristicAdvisor(seed)
@@ -225,6 +233,7 @@ _SEARCHERS: dict[str, MakeSearcher] = {
 
 METHODS: dict[str, Method] = {
     **{name: Method(make) for name, make in _SEARCHERS.items()},
+    **{f"{name}+B": Method(partial(_outside, name=name)) for name in ("smac", "neps-pibo")},
     **{f"asha:{name}": Asha(_SEARCHERS[name]) for name in ("random", "tpe", "gp", "raymimic")},
     "one-epoch": OneEpochFirst(_SEARCHERS["random"]),
     **{

@@ -17,7 +17,7 @@ from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.axes import Floats, axes_of
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, told
+from raymimic.advisor.propose.objective_values import kept, told, warped
 from raymimic.advisor.propose.openings import openings, opinions
 from raymimic.advisor.propose.prior import Priors
 from raymimic.records import Advice, Config, Proposal
@@ -122,7 +122,7 @@ class _Search:
         values = told(evidence)
         rows = kept(values, _FITTED)
         self._trials = [evidence.trials[row] for row in rows]
-        self._values = np.array([values[row] for row in rows], dtype=np.float64)
+        self._values = warped([values[row] for row in rows])
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
         self._model = self._fitted()
