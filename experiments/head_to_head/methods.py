@@ -21,7 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from experiments.common.replay import Replay, Row
 from experiments.common.task import NotApplicable, Task
-from experiments.head_to_head import ablations, minds
+from experiments.head_to_head import ablations, beliefs, minds
 from experiments.head_to_head.one_epoch import OneEpoch, StopAtOnce
 from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
 from raymimic.advisor import StatisticalAdvisor, choose_advisor
@@ -104,9 +104,11 @@ def _raymimic(
     *,
     llm: MakeLLM | None = None,
     default: bool = False,
+    belief: Callable[[Task], dict[str, Any]] | None = None,
 ) -> Searcher:
     return LLMSearcher(
         llm="none" if llm is None else llm(task, seed),
+        belief=None if belief is None else belief(task),
         seed=seed,
         points_to_evaluate=_first(task, default),
         ledger=str(ledger),
@@ -240,6 +242,8 @@ METHODS: dict[str, Method] = {
         f"raymimic:{name}": Method(partial(_raymimic, llm=make))
         for name, make in (_ADVISORS | _MINDS).items()
     },
+    "raymimic:no-belief": Method(partial(_raymimic, belief=beliefs.no_belief)),
+    "raymimic:wrong-belief": Method(partial(_raymimic, belief=beliefs.wrong_end)),
     **{f"neuropt:{name}": Method(partial(_neuropt, llm=make)) for name, make in _MINDS.items()},
 }
 

@@ -99,7 +99,7 @@ class Smac(Told):
         facade = HyperparameterOptimizationFacade
         self._smac = facade(
             scenario,
-            lambda config, seed=0: 0.0,
+            _never_called,
             initial_design=facade.get_initial_design(
                 scenario, n_configs_per_hyperparameter=1, additional_configs=[first]
             ),
@@ -150,7 +150,12 @@ class NepsPibo(Told):
         return trial, _values(self._space, dict(trial.config))
 
     def _tell(self, asked: Any, loss: float, failed: bool) -> None:
+        del failed  # it learns from the worst loss only
         self._optimizer.tell(asked, loss)
+
+
+def _never_called(config: Any, seed: int = 0) -> float:
+    raise AssertionError(f"SMAC trains nothing itself, but asked for {config} with seed {seed}")
 
 
 def _texts(space: SearchSpace, config: Config) -> dict[str, Any]:
