@@ -58,7 +58,8 @@ class TrialRecord:
     """One trial as an advisor sees it.
 
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
-    ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
+    ``error`` the failure's text, ``seconds`` the trial's wall time, ``pace`` the seconds that an
+    epoch takes (0 where nobody says). ``curve`` holds every reported
     epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: from outside
     (by a scheduler or a stop criterion), so its training may not have been a full one.
 
@@ -77,6 +78,7 @@ class TrialRecord:
     score: float | None = None
     error: str = ""
     seconds: float = 0.0
+    pace: float = 0.0
     curve: Curve | None = None
     diagnosis: Diagnosis | None = None
     stopped: bool = False

@@ -100,6 +100,7 @@ def _param(run: Run, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "choice": choice,
+        "conditional": name in run.space.conditions,
         "ticks": [[spot, label(dimension, spot)] for spot in spots],
         "groups": [vars(group) for group in groups_of(run, name)],
     }
@@ -126,7 +127,7 @@ def _trial(run: Run, index: int, rank: int | None, limit: int) -> dict[str, Any]
         "batch": trial.batch,
         "began": None if trial.began is None else round(trial.began - run.first_t, 1),
         "epochs": trial.epochs,
-        "unit": trial.unit and [round(place, 4) for place in trial.unit],
+        "unit": trial.unit and [rounded(place) for place in trial.unit],
         "config": [trial.config.get(name) for name in run.space.dimensions],
         "story": [[head, _cut(text, limit)] for head, text in story_of(run, index, rank)],
         "marks": _marks(run, trial),

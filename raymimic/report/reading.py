@@ -115,7 +115,7 @@ class _Reader:
         batches[-1].proposed.append(row["id"])
         self._proposals[row["id"]] = trial
 
-    def _unit(self, config: Mapping[str, Any]) -> tuple[float, ...] | None:
+    def _unit(self, config: Mapping[str, Any]) -> tuple[float | None, ...] | None:
         try:
             return self._space.encode(self._space.check(config)[0])
         except ConfigError:
@@ -214,7 +214,8 @@ class _Reader:
         came = f"{row['verdict']}: {self.run.metric} {_number(row['before'])} -> "
         came += _number(row["after"])
         if row.get("expected") is not None:
-            self._effect(row)
+            if "trial_id" in row:  # a modulator's are too many for the figure
+                self._effect(row)
             came += f", {_number(row['expected'])} ± {_number(row['margin'])} without it"
         at = row.get("ended", row["epoch"])
         self._training(name, Mark("verdict", at, f"what the change did: {came}"))
@@ -236,7 +237,8 @@ class _Reader:
             self._training(row["run_id"], Mark("adjustment", row["epoch"], text))
 
     def _on_rollback(self, row: Row) -> None:
-        text = "put back to the start of the interval"
+        reason = str(row.get("reason") or "")
+        text = "put back to the start of the interval" + (f": {reason}" if reason else "")
         self._training(row["run_id"], Mark("rollback", row["epoch"], text))
 
     def _training(self, name: Any, mark: Mark) -> None:

@@ -33,15 +33,16 @@ class Mark:
 class Trial:
     """One trial: why it was proposed, what was expected and what came of it.
 
-    ``config`` is as JSON shows it, ``unit`` its place in each dimension from 0 to 1 (None where it
-    does not fit the space). Times are Unix seconds. ``batch`` is the index of the batch it was
-    proposed in, -1 without one; ``given`` says that it was evaluated elsewhere.
+    ``config`` is as JSON shows it, ``unit`` its place in each dimension from 0 to 1, None where one
+    does not exist in it (None as a whole where it does not fit the space). Times are Unix seconds.
+    ``batch`` is the index of the batch it was proposed in, -1 without one; ``given`` says that it
+    was evaluated elsewhere.
     """
 
     trial_id: str
     source: str = "user"
     config: Mapping[str, Any] = field(default_factory=dict)
-    unit: tuple[float, ...] | None = None
+    unit: tuple[float | None, ...] | None = None
     rationale: str = ""
     expected: float | None = None
     repairs: tuple[str, ...] = ()

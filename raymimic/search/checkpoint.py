@@ -25,7 +25,7 @@ from raymimic.search.state import Queued
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what `Checkpoint` holds. Whoever changes what is pickled there counts it up."""
 
 _HEADER = re.compile(rb"raymimic checkpoint (\d{1,9})\n")
@@ -97,11 +97,13 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
     session.trials_total = offered.trials_total or session.trials_total
     session.seconds_total = offered.seconds_total or session.seconds_total
     session.concurrency = offered.concurrency or session.concurrency
+    session.constraints = offered.constraints or session.constraints
     space = offered.space or session.space
     if space is not None:
         session.move_to(space)
     if session.begun:
         _read_on(session, saved.ledger_next)
+        session.journal.tally.last_t = None  # the time between a kill and its restore is none
         logger.info(
             "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
             len(session.state.ended),

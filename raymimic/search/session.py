@@ -32,6 +32,7 @@ from raymimic.records import Belief, Budget, Config, Mode, Proposal
 from raymimic.search.state import Queued, SearchState
 from raymimic.space import SearchSpace
 from raymimic.space.reading import brief
+from raymimic.space.restrictions import Predicate, Restriction, read_restrictions
 from raymimic.summary import Journal
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,9 @@ class Session:
     """One search. It begins once space, metric and mode are known; ``state`` is what it knows then.
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
-    Configurations are flat, as everywhere in this
-    room. Times in seconds; ``seconds_before`` was used before the last restore.
+    ``constraints`` are the user's restrictions of the space: texts, and functions of a
+    configuration. Configurations are flat, as everywhere in this room. Times
+    in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -77,6 +79,7 @@ class Session:
     instruction: str = ""
     lessons: Lessons | None = None
     said: Mapping[str, Any] | None = None
+    constraints: tuple[str | Callable[[Config], Any], ...] = ()
     space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
@@ -128,7 +131,7 @@ class Session:
                 self.journal.ledger.path,
                 self.trials_total,
             )
-        belief = self.read_belief()
+        belief, self.space = self.read_belief(), self.restricted()
         self._state = SearchState(self.space, metric, mode, self.lessons, belief)
         events.search(
             self.journal.append,
@@ -150,8 +153,7 @@ class Session:
             logger.info("raymimic: %s", note)
             self.lessons = None  # the state keeps them
         for opinion in opinions(self.evidence()):
-            known = opinion.belief.places or opinion.belief.leanings
-            who = f"{opinion.who}: " if known else ""
+            who = f"{opinion.who}: " if opinion.says else ""
             logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN))
             self.believe(opinion.who, opinion.belief)
         if belief is not None:
@@ -161,6 +163,17 @@ class Session:
         """Read what the user said of the optimum; raises `ConfigError` where it does not fit."""
         assert self.space is not None, "a belief is read once the space is known"
         return None if self.said is None else read_belief(self.said, self.space)
+
+    def restricted(self) -> SearchSpace:
+        """The space under the user's ``constraints``; raises `SpaceError` where nothing is left."""
+        assert self.space is not None, "constraints are read once the space is known"
+        restrictions: list[Restriction] = []
+        for one in self.constraints:
+            if isinstance(one, str):
+                restrictions += read_restrictions(one, self.space.dimensions)
+            else:
+                restrictions.append(Predicate(one))
+        return self.space.under(restrictions)
 
     def believe(self, who: str, belief: Belief) -> None:
         """Write down what ``who`` believes of the optimum; the model's is kept for what follows."""
@@ -275,9 +288,11 @@ class Session:
             status=record.status,
             score=record.score,
             seconds=record.seconds,
+            pace=record.pace,
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
             stopped=record.stopped,
+            epochs=self.state.epochs(trial_id),
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -336,11 +351,18 @@ class Session:
     def note_unfinished(self) -> None:
         """The run ends: write the curve so far of each trial that is under way."""
         for record in self.evidence().running if self.begun else ():
-            curve = None if record.curve is None else record.curve.to_json()
-            events.unfinished(self.journal.append, trial_id=record.trial_id, curve=curve)
+            curve = record.curve
+            events.unfinished(
+                self.journal.append,
+                trial_id=record.trial_id,
+                score=None if curve is None else curve.final(self.state.metric),
+                epochs=self.state.epochs(record.trial_id),
+                curve=None if curve is None else curve.to_json(),
+            )
 
     def move_to(self, space: SearchSpace) -> None:
         """Go on in a space of today, whose value objects count; what does not fit is forgotten."""
         self.space = space
+        self.space = self.restricted()
         if self._state is not None:
-            self._state.move_to(space)
+            self._state.move_to(self.space)

@@ -63,12 +63,35 @@ def test_the_ledger_written_last_is_taken_and_trainings_beside_it_are_read(tmp_p
     append(
         training,
         {"event": "run", "n": 0, "t": 1.0, "run_id": trial_id(0), "metric": "val_loss"},
-        {"event": "rollback", "n": 1, "t": 2.0, "run_id": trial_id(0), "epoch": 4},
+        {
+            "event": "rollback",
+            "n": 1,
+            "t": 2.0,
+            "run_id": trial_id(0),
+            "epoch": 4,
+            "unadvised": True,
+            "reason": "weights are NaN or infinite",
+        },
+        {
+            "event": "verdict",
+            "n": 1,
+            "t": 2.0,
+            "run_id": trial_id(0),
+            "epoch": 3,
+            "ended": 4,
+            "verdict": "worse",
+            "before": 0.5,
+            "after": None,
+            "expected": None,
+            "margin": None,
+        },
         {"event": "rollback", "n": 2, "t": 2.0, "run_id": "somebody else", "epoch": 4},
     )
     assert find_ledgers(str(tmp_path)) == (new, training)
     run = read_run(find_ledgers(str(tmp_path)))
-    assert ("rollback", 4) in [(mark.kind, mark.epoch) for mark in run.trials[0].marks]
+    marks = {(mark.kind, mark.epoch): mark.text for mark in run.trials[0].marks}
+    assert marks["rollback", 4].endswith(": weights are NaN or infinite")
+    assert marks["verdict", 4].startswith("what the change did: worse")
     assert any("no trial of this search (1 in all)" in note for note in run.notes)
 
 

@@ -121,20 +121,6 @@ def test_a_finite_space_is_used_up_and_no_more_is_proposed() -> None:
     assert ask(evidence(space=SearchSpace({})), 3) == ()
 
 
-def test_reasons_say_what_is_expected_what_changes_and_whose_belief_it_is() -> None:
-    (proposal,) = ask(known(12))
-    ranked = known(12).ranked()
-    assert proposal.source == "statistical"
-    assert proposal.rationale.startswith("expected improvement ")
-    assert f"sd over the best {ranked[0].score:.4g}; " in proposal.rationale
-    assert f"from trial {ranked[0].trial_id}; belief from published practice" in proposal.rationale
-    (first,) = ask(evidence())
-    assert first.source == "heuristic"
-    assert first.rationale.startswith(
-        "first guess from published practice: lr 0.001 (Adam's default, Kingma & Ba 2015)"
-    )
-
-
 def test_it_depends_on_seed_and_evidence_alone() -> None:
     for seen in (known(1), known(6)):
         advisor = StatisticalAdvisor(5)
