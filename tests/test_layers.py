@@ -16,8 +16,8 @@ PACKAGE = Path(raymimic.__file__).parent
 # From the top down: a room may import those after it, never those before it.
 ROOMS = [
     "cli", "testing", "report", "evolve", "invent", "demo", "tune", "modulation", "search",
-    "scheduling", "invention", "evolution", "merging", "advisor", "llm", "curves", "summary", "events", "ledger",
-    "rows", "inquiry", "space", "records", "foreign", "errors",
+    "scheduling", "invention", "evolution", "merging", "advisor", "llm", "curves", "summary",
+    "events", "ledger", "mending", "rows", "inquiry", "space", "records", "foreign", "errors",
 ]  # fmt: skip
 
 # The engines: they know nothing of Ray, and nothing of each other; but invention has evolution's
