@@ -58,6 +58,32 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
+def wish(
+    write: Write,
+    *,
+    number: int,
+    tell: str,
+    part: int,
+    parts: int,
+    who: str,
+    text: str,
+    outcome: str,
+    answer: str,
+    restrictions: Sequence[str],
+    **asked: Any,
+) -> None:
+    """A user's wish was heard: what came of it, and what changed (``answer``).
+
+    ``number`` counts all wishes of a search from 1; this is one of the ``parts`` of the message
+    with the id ``tell``. ``asked`` is what else it asked for: belief, config, order, trial, undoes
+    (as in `Wish`).
+    """
+    write(
+        "wish", number=number, tell=tell, part=part, parts=parts, who=who, text=text,
+        outcome=outcome, answer=answer, restrictions=restrictions, **asked,
+    )  # fmt: skip
+
+
 def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
     """What ``who`` believes of the optimum's place: in words, and as `belief_to_json` gives it."""
     write("belief", who=who, text=text, places=places)
