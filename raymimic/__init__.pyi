@@ -42,6 +42,8 @@ from .errors import SandboxError as SandboxError
 from .errors import SpaceError as SpaceError
 from .evolution import Shares as Shares
 from .evolution import TrainingTask as TrainingTask
+from .invention import MergeTask as MergeTask
+from .invention import Pairing as Pairing
 from .ledger import Ledger as Ledger
 from .ledger import read_events as read_events
 from .llm import LLM as LLM
@@ -75,7 +77,9 @@ from .tune import LLMScheduler as LLMScheduler
 from .tune import LLMSearcher as LLMSearcher
 from .tune import Raymimic as Raymimic
 from .tune import RaymimicCallback as RaymimicCallback
+from .tune import SelfDevelopingSearch as SelfDevelopingSearch
 from .tune import TrialKnobs as TrialKnobs
+from .tune import merge_trainable as merge_trainable
 from .tune import program_trainable as program_trainable
 
 __version__: str

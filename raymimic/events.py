@@ -137,13 +137,14 @@ def outcome(
     diagnosis: str,
     error: str,
     stopped: bool,
+    epochs: int,
     curve: Callable[[], Any] | None,
 ) -> None:
     """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
         pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
-        curve=None if curve is None else Later(curve),
+        epochs=epochs, curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -170,9 +171,19 @@ def lost(write: Write, *, trial_id: str, proposal: int) -> None:
     write("lost", trial_id=trial_id, proposal=proposal)
 
 
-def unfinished(write: Write, *, trial_id: str, curve: Mapping[str, Any] | None) -> None:
-    """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far."""
-    write("unfinished", trial_id=trial_id, curve=curve)
+def unfinished(
+    write: Write,
+    *,
+    trial_id: str,
+    score: float | None,
+    epochs: int,
+    curve: Mapping[str, Any] | None,
+) -> None:
+    """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far.
+
+    ``score`` is its last value, None without a finite one, ``epochs`` how far it came.
+    """
+    write("unfinished", trial_id=trial_id, score=score, epochs=epochs, curve=curve)
 
 
 def error(write: Write, *, trial_id: str, text: str) -> None:

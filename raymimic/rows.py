@@ -29,7 +29,7 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
         "curve": _MAYBE,
     },
     "lost": {"trial_id": str},
-    "unfinished": {"trial_id": str, "curve": _MAYBE},
+    "unfinished": {"trial_id": str, "score": _NUMBER, "epochs": int, "curve": _MAYBE},
     "error": {"trial_id": str, "text": str},
     "asked": {"n": int, "tokens": int, "usd": _NUMBER},
     "call": {"status": str, "tokens_in": int, "tokens_out": int, "cost": _NUMBER},

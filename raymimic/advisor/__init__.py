@@ -45,7 +45,7 @@ from raymimic.advisor.judge import (
     PastRedirect,
     build_judge_request,
 )
-from raymimic.advisor.lessons import lessons_text, read_lessons, write_lessons_file
+from raymimic.advisor.lessons import closing_words, lessons_text, read_lessons, write_lessons_file
 from raymimic.advisor.llm import LLMAdvisor, build_request
 from raymimic.advisor.propose.belief import belief_from_json, belief_to_json, describe_belief
 from raymimic.advisor.propose.belief_reading import MODEL, USER, read_belief
@@ -125,6 +125,7 @@ __all__ = [
     "choose_adjuster",
     "choose_advisor",
     "choose_judge",
+    "closing_words",
     "describe_adjuster",
     "describe_advisor",
     "describe_belief",

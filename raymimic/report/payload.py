@@ -101,6 +101,7 @@ def _param(run: Run, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "choice": choice,
+        "conditional": name in run.space.conditions,
         "ticks": [[spot, label(dimension, spot)] for spot in spots],
         "groups": [vars(group) for group in groups_of(run, name)],
     }

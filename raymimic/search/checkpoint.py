@@ -105,6 +105,7 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
         _read_on(session, saved.ledger_next)
         session.steering.resume(session)
         session.steering.obey(session)
+        session.journal.tally.last_t = None  # the time between a kill and its restore is none
         logger.info(
             "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
             len(session.state.ended),

@@ -319,6 +319,7 @@ class Session:
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
             stopped=record.stopped,
+            epochs=self.state.epochs(trial_id),
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -377,8 +378,14 @@ class Session:
     def note_unfinished(self) -> None:
         """The run ends: write the curve so far of each trial that is under way."""
         for record in self.evidence().running if self.begun else ():
-            curve = None if record.curve is None else record.curve.to_json()
-            events.unfinished(self.journal.append, trial_id=record.trial_id, curve=curve)
+            curve = record.curve
+            events.unfinished(
+                self.journal.append,
+                trial_id=record.trial_id,
+                score=None if curve is None else curve.final(self.state.metric),
+                epochs=self.state.epochs(record.trial_id),
+                curve=None if curve is None else curve.to_json(),
+            )
 
     def move_to(self, space: SearchSpace) -> None:
         """Go on in a space of today, whose value objects count; what does not fit is forgotten."""

@@ -1,7 +1,9 @@
-"""What `LLMSearcher` may be given."""
+"""What `LLMSearcher` may be given, and what Tune says of the run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE
@@ -46,3 +48,9 @@ def check_told(name: str, space: Any, metric: str | None, mode: str | None) -> N
         raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=name, space="space"))
     if mode is None:
         raise RuntimeError(UNDEFINED_METRIC_MODE.format(cls=name, metric=metric, mode=mode))
+
+
+def budget_seconds(spec: Mapping[str, Any]) -> float | None:
+    """Return the seconds that Tune lets the run take, None without a limit."""
+    limit = spec.get("time_budget_s")
+    return limit.total_seconds() if isinstance(limit, timedelta) else limit

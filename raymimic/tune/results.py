@@ -182,6 +182,11 @@ def epoch_of(result: Mapping[str, Any], time_attr: str = TIME_ATTR) -> int | Non
     return int(epoch)
 
 
+def is_mean(result: Mapping[str, Any]) -> bool:
+    """Whether it is the mean of repeated trials, as `ray.tune.search.Repeater` makes it."""
+    return TIME_ATTR not in result and "trial_id" not in result
+
+
 def seconds_of(result: Mapping[str, Any]) -> float:
     """Return how long the trial has trained, over all its restarts; 0 where Tune does not say."""
     seconds = number_of(result.get("time_total_s"))

@@ -35,18 +35,19 @@ from raymimic.ledger import Ledger, default_ledger_path
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
+from raymimic.search.closing import as_html, finish, finish_at_exit, summary_of
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
 from raymimic.search.state import Queued
 from raymimic.summary import Journal, Tally
 from raymimic.tune import dry_run
-from raymimic.tune.arguments import check_arguments, check_told
+from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given, read_constraints
 from raymimic.tune.guarded import guarded
-from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, seconds_of
+from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 from raymimic.tune.steered import Steered
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class LLMSearcher(Steered, Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        session.limit(spec.get("num_samples"), spec.get("time_budget_s"))
+        session.limit(spec.get("num_samples"), budget_seconds(spec))
         self._summarised = False
         self._space = self._space or offered
         session.space = session.space or self._space.space
@@ -256,6 +257,8 @@ class LLMSearcher(Steered, Searcher):
         # is stopped has none; a function that returns has its last result repeated.
         reports = self.reports
         stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
+        if result and is_mean(result):  # nobody says when a run of repeated trials is over
+            finish_at_exit(self.finish)
         if result:
             reports.last("searcher", trial_id, result)
         reports.forget(trial_id)
@@ -295,17 +298,11 @@ class LLMSearcher(Steered, Searcher):
             )
 
     def finish(self) -> str:
-        """Write the summary to the ledger and the log (once) and return it."""
-        session = self._session
-        if self._summarised:
-            return self.summary()
-        self._summarised = True
-        session.note_unfinished()
-        text = self.summary()
-        events.summary(session.journal.append, text=text)
-        self.ledger.flush()
-        logger.info("%s", text)
-        return text
+        """Write the summary to the ledger (once), without a callback to the log, and return it."""
+        if not self._summarised:
+            self._summarised = True
+            finish(self._session, quiet=self.attended)
+        return self.summary()
 
     def write_lessons(self, path: str | os.PathLike[str]) -> None:
         """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
@@ -373,7 +370,10 @@ class LLMSearcher(Steered, Searcher):
 
     def summary(self) -> str:
         """The search so far in plain words."""
-        return f"{self.tally.text()}\nLedger: {self.ledger.path}"
+        return summary_of(self._session)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())
 
     # -- save and restore ----------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from ray import tune
+from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 from raymimic.llm import LLM, resolve_llm
+from raymimic.search.closing import as_html
 from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.scheduler import LLMScheduler
@@ -104,6 +106,7 @@ class Raymimic:
         _refuse("tune_config.search_alg", tune_config.search_alg)
         _refuse("tune_config.scheduler", tune_config.scheduler)
         run_config = run_config or tune.RunConfig()
+        self._meet(run_config.callbacks)
         callbacks = [*(run_config.callbacks or ()), self.callback]
         return tune.Tuner(
             trainable,
@@ -119,6 +122,7 @@ class Raymimic:
         """
         _refuse("search_alg", arguments.get("search_alg"))
         _refuse("scheduler", arguments.get("scheduler"))
+        self._meet(arguments.get("callbacks"))
         arguments |= {
             "search_alg": self.searcher,
             "scheduler": self.scheduler,
@@ -127,9 +131,17 @@ class Raymimic:
         start: Callable[..., tune.ExperimentAnalysis] = tune.run
         return start(trainable, **arguments)
 
+    def _meet(self, callbacks: Sequence[Any] | None) -> None:
+        """Find the run's MLflow logger, whose runs get our words as tags."""
+        found = [one for one in callbacks or () if isinstance(one, MLflowLoggerCallback)]
+        self.callback.loggers.mlflow = found[0] if found else None
+
     def summary(self) -> str:
         """The run so far in plain words: the best, who proposed what, what was stopped, money."""
         return self.searcher.summary()
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())
 
 
 def _refuse(name: str, given: Any) -> None:

@@ -8,7 +8,7 @@ and 0.999 are equally far apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,7 @@ from scipy.special import ndtr
 
 from raymimic.advisor.propose.practice import practice_of
 from raymimic.advisor.roles import assign_roles
-from raymimic.records import Scale
+from raymimic.records import Config, Scale
 from raymimic.space import Choice, Dimension, IntRange, Normal, SearchSpace
 
 Floats = npt.NDArray[np.float64]
@@ -199,7 +199,8 @@ class Axis:
     def show(self, value: Any) -> str:
         """Give a value as people write it."""
         if isinstance(value, float):
-            return f"{value:.3g}" if not 0.999 < value < 1.0 else f"{value:.7g}"
+            near_1 = self.scale == "log distance to 1" and 0.999 < value < 1.0
+            return f"{value:.7g}" if near_1 else f"{value:.3g}"
         return str(self.dimension.show(value))
 
 
@@ -217,6 +218,15 @@ def axes_of(space: SearchSpace) -> tuple[Axis, ...]:
             axis = replace(axis, parent=order[condition.parent], beside=tuple(sorted(levels)))
         axes.append(axis)
     return tuple(axes)
+
+
+def units_of(axes: Sequence[Axis], configs: Iterable[Config]) -> Floats:
+    """Give configurations as rows of coordinates."""
+    rows = [
+        [axis.unit(config[axis.name]) if axis.name in config else math.nan for axis in axes]
+        for config in configs
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(axes))
 
 
 def level_of(axis: Axis, units: Floats) -> npt.NDArray[np.int_]:

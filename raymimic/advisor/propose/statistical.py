@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between
+from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between, units_of
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
@@ -134,14 +134,7 @@ class _Search:
         self._weight = self._believed()
 
     def _encoded(self, configs: Iterable[Config]) -> Floats:
-        rows = [
-            [
-                axis.unit(config[axis.name]) if axis.name in config else math.nan
-                for axis in self._axes
-            ]
-            for config in configs
-        ]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._axes))
+        return units_of(self._axes, configs)
 
     def _process(self, points: Floats, values: Floats) -> GaussianProcess:
         unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
@@ -254,7 +247,7 @@ class _Search:
     def _reason(self, chosen: _Chosen) -> str:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
-        parts = [] if best is None else [self._changes(best, chosen)]
+        parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
         if chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
             parts.append(f"{why}, so distance from what is known counts")
@@ -268,19 +261,29 @@ class _Search:
             parts.append(self._costs.said(chosen.units, against))
         return "; ".join(parts)
 
+    def _values_of(self, chosen: _Chosen) -> str:
+        here = [axis for axis in self._axes if axis.name in chosen.config]
+        order = sorted(here, key=lambda axis: axis.role != "learning_rate")
+        shown = [f"{axis.name} {axis.show(chosen.config[axis.name])}" for axis in order[:_SHOWN]]
+        more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        return f"{', '.join(shown)}{more}"
+
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""
         (before,) = self._encoded([best.config])
         gaps = gaps_between(chosen.units[None], before[None]).ravel()
+        gaps[np.isnan(chosen.units)] = 0.0  # what went with its branch
         order = [i for i in np.argsort(-gaps, kind="stable") if gaps[i] > _SAME]
-        shown = [
-            f"{axis.name} {_shown(axis, best.config)} -> {_shown(axis, chosen.config)}"
-            for axis in (self._axes[i] for i in order[:_SHOWN])
-        ]
+        order.sort(key=lambda i: (np.isnan(before[i]), -gaps[i]))
+        shown = [_change(self._axes[i], best.config, chosen.config) for i in order[:_SHOWN]]
         more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
         what = f"{', '.join(shown) or 'nearly the same'}{more}"
         return f"{what} from the best, trial {best.trial_id} ({number(self._evidence.value(best))})"
 
 
-def _shown(axis: Axis, config: Config) -> str:
-    return axis.show(config[axis.name]) if axis.name in config else "absent"
+def _change(axis: Axis, before: Config, after: Config) -> str:
+    """Say a change of one parameter; one that comes with a branch has no value before."""
+    value = axis.show(after[axis.name])
+    if axis.name not in before:
+        return f"with {axis.name} {value}"
+    return f"{axis.name} {axis.show(before[axis.name])} -> {value}"

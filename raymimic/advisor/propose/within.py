@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from raymimic.advisor.propose.axes import Axis, Floats, axes_of
+from raymimic.advisor.propose.axes import Axis, Floats, axes_of, units_of
 from raymimic.advisor.propose.lesson_guesses import Guess
 from raymimic.space import SearchSpace
 
@@ -47,5 +47,4 @@ class Within:
         if not self._space.restrictions:
             return units
         configs = [self._space.sample(self._rng) for _ in range(_ADDED)]
-        rows = [[axis.unit(config[axis.name]) for axis in self._axes] for config in configs]
-        return np.vstack([units, np.array(rows, dtype=np.float64)])
+        return np.vstack([units, units_of(self._axes, configs)])

@@ -66,6 +66,16 @@ class TransformersLLM:
     def __repr__(self) -> str:
         return f"TransformersLLM(model={self.model!r}, device={self.device!r})"
 
+    def at(self, *, model: str, temperature: float) -> TransformersLLM:
+        """Another object with these two changed."""
+        return TransformersLLM(
+            model,
+            device=self.device,
+            temperature=temperature,
+            seed=self.seed,
+            max_tokens=self.max_tokens,
+        )
+
     def complete(self, request: Request) -> Reply:
         """Answer within ``request.deadline`` seconds or raise an `LLMError`, nothing else.
 
