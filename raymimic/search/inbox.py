@@ -75,7 +75,6 @@ class Inbox:
     def __init__(self, session: Session) -> None:
         self._session = weakref.ref(session)
         self._path = inbox_of(session.journal.ledger.path)
-        self._search = session.journal.ledger.search
         self._at = 0
         self._rest = b""
         self._warned = False
@@ -103,8 +102,10 @@ class Inbox:
         try:
             for line in self._lines():
                 self._hear(session, line)
-        except (FileNotFoundError, NotADirectoryError):
-            return
+            path = inbox_of(session.journal.ledger.path)
+            if path != self._path:  # the ledger has moved to the run's folder
+                self._path, self._at, self._rest = path, 0, b""
+                self.look(session)
         except Exception as error:  # noqa: BLE001 - the thread must outlive it
             if not self._warned:
                 logger.warning("raymimic: wishes in %s cannot be read (%s).", self._path, error)
@@ -112,8 +113,11 @@ class Inbox:
             self._warned = True
 
     def _lines(self) -> list[bytes]:
-        """The whole lines that came since the last call."""
-        size = self._path.stat().st_size
+        """The whole lines that came since the last call; none while there is no file."""
+        try:
+            size = self._path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         if size < self._at:  # somebody began it anew; what was heard is not heard again
             self._at, self._rest = 0, b""
         if size == self._at:
@@ -136,5 +140,6 @@ class Inbox:
             logger.warning("raymimic: a line of %s is no wish (%s).", self._path, error)
             events.fault(session.journal.append, hook="tell", error=error)
             return
-        if not search or not self._search or search == self._search:
+        own = session.journal.ledger.search
+        if not search or not own or search == own:
             session.steering.hear(session, text, tell=tell)

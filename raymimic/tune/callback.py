@@ -17,10 +17,12 @@ from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.lines import Ended
 from raymimic.tune.loggers import Loggers, columns
+from raymimic.tune.places import settle, upload
 from raymimic.tune.results import Reports, metrics_of
 from raymimic.tune.screen import Screen
 
 if TYPE_CHECKING:
+    from raymimic.ledger import Ledger
     from raymimic.scheduling.verdict import Verdict
     from raymimic.tune.scheduler import LLMScheduler
     from raymimic.tune.searcher import LLMSearcher
@@ -89,6 +91,13 @@ class RaymimicCallback(Callback):
         shared = self._searcher if self._searcher is not None else self._scheduler
         return self._history if shared is None else shared.history
 
+    @property
+    def _ledger(self) -> Ledger | None:
+        """The searcher's, else the scheduler's own."""
+        if self._searcher is not None:
+            return self._searcher.ledger
+        return self._scheduler.ledger if self._scheduler is not None else None
+
     def fault(self, hook: str, error: Exception) -> None:
         """Keep that a hook failed; the run goes on."""
         self.faults.add(hook.lstrip("_"), error, self._note)
@@ -133,7 +142,9 @@ class RaymimicCallback(Callback):
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Show the meter, once all that is logged at a run's start is said."""
+        """Let the ledger go to the run's folder; show the meter, once all is said at its start."""
+        if self._ledger is not None:
+            settle(self._ledger, trial)
         self._screen.begin(self._total, self._ended)
         self._show_meter()
 
@@ -174,6 +185,8 @@ class RaymimicCallback(Callback):
             text = self._scheduler.debug_string()
         if text:
             self._say(text)
+        if self._ledger is not None and trials:
+            upload(self._ledger, trials[0])
 
     # -- the screen ----------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory
-from raymimic.ledger import Ledger, default_ledger_path
+from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import EpochReport, Mode
 from raymimic.scheduling.decisions import Decisions
@@ -35,6 +35,7 @@ from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.mailbox import ray_mailbox
+from raymimic.tune.places import settle
 from raymimic.tune.results import TIME_ATTR, Reports
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ class LLMScheduler(FIFOScheduler):
             a training. Needs ``knobs``, and trials that save checkpoints. A searcher is told the
             score that a cloned trial ends with under the configuration that it began with.
         instruction: What the judge should know about the task, in your words.
-        ledger: File for the verdicts; by default the searcher's, or a new one in
-            ``~/ray_results/raymimic/``.
+        ledger: File for the verdicts; by default the searcher's, or one in the
+            experiment's folder.
 
     Raises:
         ValueError: an argument cannot work.
@@ -130,7 +131,7 @@ class LLMScheduler(FIFOScheduler):
         own = Reports(self._keep, self._epochs)
         self.reports = own if searcher is None else searcher.reports
         self.reports.time_attr = time_attr
-        self._ledger = Ledger(ledger or default_ledger_path()) if ledger or not searcher else None
+        self._ledger = Ledger.at(ledger) if ledger or not searcher else None
         judge: Judge | None = choose_judge(llm, timeout=_TIMEOUT_S)
         if judge is not None and not judge.remote and knobs is None:
             judge = None  # rules without knobs have nothing to say
@@ -184,6 +185,9 @@ class LLMScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Learn of a trial; after a restore, what it and the searcher's others did before."""
         del tune_controller
+        ledger = self._searcher.ledger if self._ledger is None and self._searcher else self._ledger
+        if ledger is not None:
+            settle(ledger, trial)
         self._open()
         self._remember(trial)
         now = time.monotonic()

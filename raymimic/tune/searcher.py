@@ -24,23 +24,21 @@ from raymimic.advisor import (
     TrialRecord,
     choose_advisor,
     describe_advisor,
-    lessons_text,
     question_to_guide,
     read_lessons,
-    write_lessons_file,
 )
 from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
-from raymimic.ledger import Ledger, default_ledger_path
+from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
-from raymimic.search.closing import as_html, finish, finish_at_exit, summary_of
+from raymimic.search.closing import finish_at_exit
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
 from raymimic.search.state import Queued
-from raymimic.summary import Journal, Tally
+from raymimic.summary import Journal
 from raymimic.tune import dry_run
 from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
@@ -49,11 +47,12 @@ from raymimic.tune.given import Given, read_constraints
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 from raymimic.tune.steered import Steered
+from raymimic.tune.telling import Telling
 
 logger = logging.getLogger(__name__)
 
 
-class LLMSearcher(Steered, Searcher):
+class LLMSearcher(Steered, Telling, Searcher):
     """Searches hyperparameters with an advisor that reads every learning curve.
 
     Use it as any Ray Tune searcher: ``TuneConfig(search_alg=LLMSearcher())`` or
@@ -93,8 +92,7 @@ class LLMSearcher(Steered, Searcher):
             the statistical proposer stands in. By default a twentieth of what the search is
             expected to take and 30 s at most; the first trial waits for no model.
         seed: Makes the keyless part repeatable.
-        ledger: File for the record of all decisions; by default a new one in
-            ``~/ray_results/raymimic/``.
+        ledger: File for the record of all decisions; by default one in the experiment's folder.
 
     Raises:
         SpaceError, ConfigError: the space, one of ``points_to_evaluate``, ``constraints`` or
@@ -135,7 +133,7 @@ class LLMSearcher(Steered, Searcher):
             patience=patience,
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
-        journal = Journal(Ledger(ledger or default_ledger_path(), secrets.token_hex(4)))
+        journal = Journal(Ledger.at(ledger, secrets.token_hex(4)))
         learnt = None if lessons is None else read_lessons(lessons)
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
@@ -185,7 +183,7 @@ class LLMSearcher(Steered, Searcher):
         assert self._space is not None
         self._metric = self._metric or ANONYMOUS_METRIC
         mode: Mode = "min" if self._mode == "min" else "max"
-        logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.path)
+        logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.where)
         self._given.check(session, self._space)
         session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
         self._given.hand_over(session, self._space)
@@ -297,21 +295,6 @@ class LLMSearcher(Steered, Searcher):
                 "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
             )
 
-    def finish(self) -> str:
-        """Write the summary to the ledger (once), without a callback to the log, and return it."""
-        if not self._summarised:
-            self._summarised = True
-            finish(self._session, quiet=self.attended)
-        return self.summary()
-
-    def write_lessons(self, path: str | os.PathLike[str]) -> None:
-        """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
-
-        A Markdown file of at most about 6,000 characters; one that is there is replaced. Raises
-        `LessonsError` before any trial has ended.
-        """
-        write_lessons_file(path, lessons_text(self.evidence()))
-
     # -- evidence from elsewhere ---------------------------------------------------------------
 
     def add_evaluated_point(
@@ -339,16 +322,6 @@ class LLMSearcher(Steered, Searcher):
 
     # -- what others may read ------------------------------------------------------------------
 
-    @property
-    def ledger(self) -> Ledger:
-        """The record of every decision of this search; ``ledger.path`` is its file."""
-        return self._session.journal.ledger
-
-    @property
-    def tally(self) -> Tally:
-        """Running totals: trials by source, fallbacks, calls, tokens, cost (`summary.Tally`)."""
-        return self._session.journal.tally
-
     def trial(self, trial_id: str) -> TrialRecord | None:
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         return self._ready().state.trial(trial_id)
@@ -368,13 +341,6 @@ class LLMSearcher(Steered, Searcher):
         wanted = evidence.budget.cap(self._queue.batch(self._session))
         return question_to_guide(evidence, wanted, self._session.seed)
 
-    def summary(self) -> str:
-        """The search so far in plain words."""
-        return summary_of(self._session)
-
-    def _repr_html_(self) -> str:
-        return as_html(self.summary())
-
     # -- save and restore ----------------------------------------------------------------------
 
     def save(self, checkpoint_path: str) -> None:
@@ -385,6 +351,10 @@ class LLMSearcher(Steered, Searcher):
     @guarded
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
+        if (
+            not self.attended
+        ):  # nobody else knows the folder: what lies here is uploaded with the run
+            self.ledger.settle(checkpoint_dir)
         super().save_to_dir(checkpoint_dir, session_str)
 
     def restore(self, checkpoint_path: str) -> None:

@@ -250,3 +250,18 @@ def test_no_proposal_breaks_a_standing_wish(tmp_path_factory: Any, wishes: list[
         assert engine.session.steering.orders.space is None or (
             engine.session.state.space.refusal(config) == ""
         )
+
+
+def test_wishes_follow_a_ledger_that_moves_to_the_runs_folder(
+    engine: Engine, tmp_path: Path
+) -> None:
+    ledger, inbox = engine.session.journal.ledger, Inbox(engine.session)
+    post(ledger.path, "lr below 0.1")
+    ledger.path = tmp_path / "run" / "ledger.jsonl"
+    ledger.path.parent.mkdir()
+    post(ledger.path, "lr below 0.01")
+    inbox.look(engine.session)
+    assert [wish.text for wish in engine.session.steering.wishes] == [
+        "lr below 0.1",
+        "lr below 0.01",
+    ]
