@@ -58,30 +58,9 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
-def wish(
-    write: Write,
-    *,
-    number: int,
-    tell: str,
-    part: int,
-    parts: int,
-    who: str,
-    text: str,
-    outcome: str,
-    answer: str,
-    restrictions: Sequence[str],
-    **asked: Any,
-) -> None:
-    """A user's wish was heard: what came of it, and what changed (``answer``).
-
-    ``number`` counts all wishes of a search from 1; this is one of the ``parts`` of the message
-    with the id ``tell``. ``asked`` is what else it asked for: belief, config, order, trial, undoes
-    (as in `Wish`).
-    """
-    write(
-        "wish", number=number, tell=tell, part=part, parts=parts, who=who, text=text,
-        outcome=outcome, answer=answer, restrictions=restrictions, **asked,
-    )  # fmt: skip
+def wish(write: Write, *, number: int, tell: str, part: int, parts: int, **said: Any) -> None:
+    """A user's `Wish` was heard, a part of the message ``tell``; ``said`` are its other fields."""
+    write("wish", number=number, tell=tell, part=part, parts=parts, **said)
 
 
 def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
