@@ -58,6 +58,11 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
+def wish(write: Write, *, number: int, tell: str, part: int, parts: int, **said: Any) -> None:
+    """A user's `Wish` was heard, a part of the message ``tell``; ``said`` are its other fields."""
+    write("wish", number=number, tell=tell, part=part, parts=parts, **said)
+
+
 def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
     """What ``who`` believes of the optimum's place: in words, and as `belief_to_json` gives it."""
     write("belief", who=who, text=text, places=places)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raymimic import events
-from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of
+from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of, wish_of
 from raymimic.errors import ConfigError, LedgerError
 from raymimic.ledger import read_events
 from raymimic.search.session import Session
@@ -103,6 +103,8 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
         session.move_to(space)
     if session.begun:
         _read_on(session, saved.ledger_next)
+        session.steering.resume(session)
+        session.steering.obey(session)
         session.journal.tally.last_t = None  # the time between a kill and its restore is none
         logger.info(
             "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
@@ -130,6 +132,8 @@ def _read_on(session: Session, first: int) -> None:
     rows = found.rows
     for row in rows:
         session.journal.tally.add(row["event"], row)
+        if row["event"] == "wish":
+            session.steering.recall(wish_of(row), str(row.get("tell", "")))
     _Replay(session).replay(rows)
 
 

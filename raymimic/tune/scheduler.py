@@ -147,6 +147,8 @@ class LLMScheduler(FIFOScheduler):
         )
         if judge is not None:
             logger.info("raymimic: %s.", describe_judge(judge))
+        if searcher is not None:
+            searcher.steering.stops = True
         self.faults = Faults("scheduler")
         self._begun = False
         self._seconds_total: float | None = None
@@ -277,6 +279,12 @@ class LLMScheduler(FIFOScheduler):
             return False
         if self._decisions.has_judge:  # the rules' verdict stands whatever happens there
             verdict = self._by_judge(controller, trial, report, verdict) or verdict
+        if (
+            self._searcher is not None
+            and report.trial_id in self._searcher.steering.orders.stopping
+        ):
+            text = f"stopped by your wish at epoch {report.epoch}"
+            verdict = Verdict("wished", report.epoch, text)
         self._settle(report, verdict)
         return verdict.stop
 

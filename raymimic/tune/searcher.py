@@ -46,15 +46,13 @@ from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given, read_constraints
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
+from raymimic.tune.steered import Steered
 from raymimic.tune.telling import Telling
 
 logger = logging.getLogger(__name__)
 
-# Tune passes num_samples=-1 as sys.maxsize.
-_NO_LIMIT = 2**31
 
-
-class LLMSearcher(Telling, Searcher):
+class LLMSearcher(Steered, Telling, Searcher):
     """Searches hyperparameters with an advisor that reads every learning curve.
 
     Use it as any Ray Tune searcher: ``TuneConfig(search_alg=LLMSearcher())`` or
@@ -159,10 +157,8 @@ class LLMSearcher(Telling, Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        samples: int = spec.get("num_samples") or _NO_LIMIT
-        session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
+        session.limit(spec.get("num_samples"), budget_seconds(spec))
         self._summarised = False
-        session.seconds_total = budget_seconds(spec)
         self._space = self._space or offered
         session.space = session.space or self._space.space
         self._given.check(session, self._space)  # what is bad is said before the first trial runs
@@ -179,7 +175,9 @@ class LLMSearcher(Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
+        session.steering.listens = self._queue.advisor.remote
         if session.begun:
+            session.listen()
             return session
         check_told(type(self).__name__, self._space, self._metric, self._mode)
         assert self._space is not None
@@ -189,6 +187,7 @@ class LLMSearcher(Telling, Searcher):
         self._given.check(session, self._space)
         session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
         self._given.hand_over(session, self._space)
+        session.listen()
         return session
 
     def _flat(self, nested: Mapping[str, Any]) -> Config:
@@ -199,14 +198,17 @@ class LLMSearcher(Telling, Searcher):
     # -- proposals -----------------------------------------------------------------------------
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next configuration, or None while one is on its way.
+        """Return the next configuration, None while one is on its way, FINISHED if you wished so.
 
         Raises RuntimeError where space or mode were never given; a fault of ours costs no more than
         a random configuration.
         """
         session, queued = self._ready(), None
         try:
-            queued = self._queue.next(session)
+            orders = session.steering.obey(session)
+            if orders.ending:
+                return self.say_ended()
+            queued = None if orders.paused else self._queue.next(session)
             if queued is not None:
                 session.start(trial_id, queued)
                 self._queue.ask_if_low(session, due=False)
@@ -245,6 +247,7 @@ class LLMSearcher(Telling, Searcher):
     ) -> None:
         """Keep a trial's last epoch (it comes only here) and its outcome."""
         session = self._ready()
+        session.steering.obey(session)
         state = session.state
         if not state.knows(trial_id):
             return
