@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
 from raymimic.evolve.command import add_evolve
+from raymimic.invent.command import add_invent
 from raymimic.report.commands import add_commands
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prompt(commands)
     _add_lessons(commands)
     add_evolve(commands)
+    add_invent(commands)
     add_commands(commands)
     return parser
 

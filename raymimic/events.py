@@ -59,6 +59,11 @@ def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     write("lessons", name=name, note=note, text=text)
 
 
+def wish(write: Write, *, number: int, tell: str, part: int, parts: int, **said: Any) -> None:
+    """A user's `Wish` was heard, a part of the message ``tell``; ``said`` are its other fields."""
+    write("wish", number=number, tell=tell, part=part, parts=parts, **said)
+
+
 def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
     """What ``who`` believes of the optimum's place: in words, and as `belief_to_json` gives it."""
     write("belief", who=who, text=text, places=places)
@@ -108,16 +113,18 @@ def outcome(
     status: TrialStatus,
     score: float | None,
     seconds: float,
+    pace: float,
     diagnosis: str,
     error: str,
     stopped: bool,
+    epochs: int,
     curve: Callable[[], Any] | None,
 ) -> None:
     """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
-        diagnosis=diagnosis, error=error, stopped=stopped,
-        curve=None if curve is None else Later(curve),
+        pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
+        epochs=epochs, curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -144,9 +151,19 @@ def lost(write: Write, *, trial_id: str, proposal: int) -> None:
     write("lost", trial_id=trial_id, proposal=proposal)
 
 
-def unfinished(write: Write, *, trial_id: str, curve: Mapping[str, Any] | None) -> None:
-    """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far."""
-    write("unfinished", trial_id=trial_id, curve=curve)
+def unfinished(
+    write: Write,
+    *,
+    trial_id: str,
+    score: float | None,
+    epochs: int,
+    curve: Mapping[str, Any] | None,
+) -> None:
+    """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far.
+
+    ``score`` is its last value, None without a finite one, ``epochs`` how far it came.
+    """
+    write("unfinished", trial_id=trial_id, score=score, epochs=epochs, curve=curve)
 
 
 def error(write: Write, *, trial_id: str, text: str) -> None:
@@ -347,13 +364,18 @@ def verdict(
     write: Write,
     *,
     epoch: int,
-    kind: str,
+    ended: int,
+    verdict: str,
     before: float | None,
     after: float | None,
-    noise: float | None,
+    expected: float | None,
+    margin: float | None,
 ) -> None:
-    """What an adjustment's interval did to the metric, against the curve's noise."""
-    write("verdict", epoch=epoch, kind=kind, before=before, after=after, noise=noise)
+    """What an adjustment made after ``epoch`` did to the metric, against the curve's own pace."""
+    write(
+        "verdict", epoch=epoch, ended=ended, verdict=verdict, before=before, after=after,
+        expected=expected, margin=margin,
+    )  # fmt: skip
 
 
 def rollback(write: Write, *, epoch: int, unadvised: bool, reason: str) -> None:

@@ -17,6 +17,7 @@ import os
 import queue
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from raymimic.errors import LedgerError
+from raymimic.mending import mend
 from raymimic.rows import is_sound, lines_of, require_layout
 
 if TYPE_CHECKING:
@@ -40,9 +42,11 @@ _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _LARGEST = 10**400  # Python writes no integer of more than 4,300 digits
 
-_LOOKS, _LOOK_S = 2, 0.05
 
 _MOST_WAITING = 10_000  # events kept in memory while the disk takes none
+
+_Queued = dict[str, Any] | threading.Event | tuple[Path, Path]
+"""An event to write, who waits until all before is written, or where from and to the file goes."""
 
 _NUMBERED = re.compile(rb'\{"event": "\w+", "n": (\d+),')
 
@@ -114,8 +118,11 @@ def to_float(value: Any) -> float | None:
 
 def default_ledger_path() -> Path:
     """A new file beside Ray's own results, named by the time and a few random letters."""
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
+    return Path("~/ray_results/raymimic").expanduser() / _fresh_name()
+
+
+def _fresh_name() -> str:
+    return f"raymimic_{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(3)}.jsonl"
 
 
 class Ledger:
@@ -139,26 +146,64 @@ class Ledger:
         self.path = Path(path).expanduser().absolute()
         self.search = search
         self.lost = 0
+        self._movable, self._revived = False, False
         self._open()
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str] | None, search: str = "") -> Ledger:
+        """Give the ledger in a file; without one it begins in a default place and may `settle`."""
+        ledger = cls(path or default_ledger_path(), search)
+        ledger._movable = path is None
+        return ledger
 
     def _open(self) -> None:
         self._lock = threading.Lock()
         self._failed = False
+        self._settled = False
         self._next: int | None = None  # None until the file is looked at
-        self._queue: queue.SimpleQueue[dict[str, Any] | threading.Event] | None = None
+        self._queue: queue.SimpleQueue[_Queued] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "lost": self.lost, "search": self.search}
+        kept = {"path": self.path, "lost": self.lost, "search": self.search}
+        return {**kept, "_movable": self._movable, "_revived": True}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open()
 
     @property
+    def where(self) -> str:
+        """Where it is, and where it goes once the run's folder is known."""
+        more = ", then the run's folder" if self._movable and not self._settled else ""
+        return f"{self.path}{more}"
+
+    def settle(self, folder: str | os.PathLike[str]) -> None:
+        """Move the file to the run's folder, unless the user named its place.
+
+        The first folder that a process names counts. A ledger of an earlier life whose file is gone
+        goes on in a new file: one of its name may be stored elsewhere.
+        """
+        with self._lock:
+            if self._settled or not self._movable:
+                return
+            self._settled = True
+            old, new = self.path, Path(folder).absolute() / self.path.name
+            if self._revived and not old.exists() and not new.exists():
+                new = new.with_name(_fresh_name())
+            if new == old:
+                return
+            self.path = new
+            if self._queue is not None:
+                self._queue.put((old, new))
+            elif self._guard(partial(_move, old, new)) is None:
+                self.path = old
+        logger.info("raymimic: ledger: %s", self.path)
+
+    @property
     def next(self) -> int:
         """The number of the next event: where a reader may go on later."""
         if self._next is None:
-            self._next = self._guard(lambda: _mend(self.path)) or 0
+            self._next = self._guard(lambda: mend(self.path)) or 0
         return self._next
 
     def append(self, event: str, /, **fields: Any) -> dict[str, Any]:
@@ -184,11 +229,15 @@ class Ledger:
             self._queue.put(written)
             written.wait(seconds)
 
-    def _write(self, rows: queue.SimpleQueue[dict[str, Any] | threading.Event]) -> None:
+    def _write(self, rows: queue.SimpleQueue[_Queued]) -> None:
         waiting: deque[bytes] = deque()
         dropped, file = self.lost, None  # a pickled copy goes on counting
         while True:
             row = rows.get()
+            if isinstance(row, tuple):
+                self._moved(file, *row)
+                file = None
+                continue
             if not isinstance(row, threading.Event):
                 if len(waiting) < _MOST_WAITING:
                     waiting.append(_line(row))
@@ -206,6 +255,12 @@ class Ledger:
             self.lost = len(waiting) + dropped
             if isinstance(row, threading.Event):
                 row.set()
+
+    def _moved(self, file: IO[bytes] | None, old: Path, new: Path) -> None:
+        if file is not None:
+            file.close()
+        if self._guard(partial(_move, old, new)) is None:
+            self.path = old
 
     def _opened(self, file: IO[bytes] | None) -> IO[bytes] | None:
         """The file to append to; a new one where somebody deleted it under our hands."""
@@ -327,50 +382,14 @@ def _event(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
 
 
+def _move(old: Path, new: Path) -> bool:
+    new.parent.mkdir(parents=True, exist_ok=True)
+    if old.exists():
+        shutil.move(old, new)
+    return True
+
+
 def _open_to_append(path: Path) -> IO[bytes]:
     # Unbuffered: each event is one write, so a kill can only tear the last line.
     path.parent.mkdir(parents=True, exist_ok=True)
     return open(path, "ab", buffering=0)
-
-
-def _mend(path: Path) -> int:
-    """End an earlier process's file with a whole line; return the number of the next event."""
-    if not path.exists() or path.stat().st_size == 0:
-        return 0
-    data = _at_rest(path)
-    count, kept = data.count(b"\n"), data.rfind(b"\n") + 1
-    following = max(count, _number_of(data[:kept]) + 1)
-    if kept == len(data):
-        return following
-    try:
-        json.loads(data[kept:])
-    except ValueError:
-        torn = {"event": "torn", "n": following, "t": round(time.time(), 3)}
-        tail = json.dumps({**torn, "bytes": len(data) - kept}).encode() + b"\n"
-    else:
-        tail = data[kept:] + b"\n"  # only the line's end was missing
-    with open(path, "r+b") as file:
-        file.seek(kept)
-        file.write(tail)
-        file.truncate()
-    return max(following, _number_of(tail)) + 1
-
-
-def _at_rest(path: Path) -> bytes:
-    """The file's bytes; a last line that another process is just writing is waited for."""
-    data = path.read_bytes()
-    for _ in range(_LOOKS):
-        if data.endswith(b"\n"):
-            break
-        time.sleep(_LOOK_S)
-        data = path.read_bytes()
-    return data
-
-
-def _number_of(lines: bytes) -> int:
-    """The number of the last of these whole lines; -1 where it says none."""
-    try:
-        number = json.loads(lines[lines.rfind(b"\n", 0, -1) + 1 :])["n"]
-    except (ValueError, KeyError, TypeError):
-        return -1
-    return number if isinstance(number, int) else -1

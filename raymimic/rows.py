@@ -28,6 +28,7 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "search": {"metric": str, "mode": str, "advisor": str, "space": dict, "t": (int, float)},
     "lessons": {"name": str, "text": str},
     "belief": {"who": str, "places": dict},
+    "wish": {"number": int, "text": str, "who": str, "outcome": str, "answer": str},
     "proposal": {
         "id": int, "config": dict, "source": str, "rationale": str, "expected": _NUMBER,
         "repairs": list, "made_from": int,
@@ -41,7 +42,7 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
         "curve": _MAYBE,
     },
     "lost": {"trial_id": str},
-    "unfinished": {"trial_id": str, "curve": _MAYBE},
+    "unfinished": {"trial_id": str, "score": _NUMBER, "epochs": int, "curve": _MAYBE},
     "error": {"trial_id": str, "text": str},
     "asked": {"n": int, "tokens": int, "usd": _NUMBER},
     "call": {"status": str, "tokens_in": int, "tokens_out": int, "cost": _NUMBER},

@@ -106,7 +106,8 @@ class Guided(Arm):
                 "verdict": one.verdict,
                 "before": one.before,
                 "after": one.after,
-                "noise": one.noise,
+                "expected": one.expected,
+                "margin": one.margin,
                 "rolled_back": one.rolled_back,
             }
             for one in self.modulator.history

@@ -67,6 +67,7 @@ def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: M
         score=to_float(row["score"]),
         error=row.get("error", ""),
         seconds=row.get("seconds", 0.0),
+        pace=row.get("pace", 0.0),
         stopped=row.get("stopped", False),
         curve=curve,
         diagnosis=diagnose(curve, metric, mode) if curve is not None else None,

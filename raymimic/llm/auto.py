@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from raymimic.errors import LLMSetupError
 from raymimic.llm.anthropic import AnthropicLLM
 from raymimic.llm.base import LLM, Relay
+from raymimic.llm.local import TransformersLLM
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.sdk import SdkLLM
 
@@ -17,13 +18,17 @@ PROVIDERS: dict[str, type[SdkLLM]] = {
 }
 """Who is asked by "NAME:MODEL"; "auto" takes the first that the environment offers."""
 
+LOCAL: dict[str, type[TransformersLLM]] = {"transformers": TransformersLLM}
+"""Models in this process, by "NAME:FOLDER_OR_MODEL"; none is taken by "auto"."""
+
 
 def resolve_llm(llm: str | LLM) -> LLM | None:
     """Return the language model that the setting means; None means to do without one.
 
     "auto" takes the first provider of `PROVIDERS` of whose variables one is set and whose SDK is
     installed, else None. "NAME:" without a model takes the provider's default. Raises
-    `LLMSetupError` for any other setting, and for a named model whose SDK is not installed.
+    `LLMSetupError` for any other setting, for a named model whose SDK is not installed, and for a
+    folder without a model.
     """
     if not isinstance(llm, str):
         if isinstance(llm, LLM):
@@ -35,6 +40,8 @@ def resolve_llm(llm: str | LLM) -> LLM | None:
         found = next((made for _, made in _offered() if _installed(made)), None)
         return None if found is None else found(found.provider.model)
     name, _, model = llm.partition(":")
+    if name in LOCAL:
+        return LOCAL[name](model.strip())
     made = PROVIDERS.get(name)
     if made is None:
         raise LLMSetupError(
@@ -59,6 +66,8 @@ def describe(llm: LLM | None) -> str:
         return _why_none()
     if isinstance(llm, Relay):
         return llm.describe()
+    if isinstance(llm, tuple(LOCAL.values())):
+        return f"{llm.model} in this process"
     if not isinstance(llm, SdkLLM):
         return llm.model
     where = f"{llm.model} at {llm.host}" if llm.address else llm.model
@@ -66,7 +75,7 @@ def describe(llm: LLM | None) -> str:
 
 
 def _forms() -> str:
-    named = ", ".join(f'"{name}:MODEL"' for name in PROVIDERS)
+    named = ", ".join(f'"{name}:MODEL"' for name in (*PROVIDERS, *LOCAL))
     return f'"auto", "none", {named} or an object with complete(request)'
 
 

@@ -11,15 +11,13 @@ import numpy.typing as npt
 from torch import Tensor
 
 from raymimic.advisor import Adjustment, VerdictKind
-from raymimic.curves import Curve, noise_of
+from raymimic.curves import Curve
+from raymimic.curves.effect import NOISES, effect_kind, effect_of, outlook
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.names import norms_of
 from raymimic.records import Mode
 
 Floats = npt.NDArray[np.float64]
-
-_BAND = 2.0
-"""A change counts as real beyond so many standard deviations of the curve's noise."""
 
 
 @dataclass(frozen=True)
@@ -117,40 +115,43 @@ def trusted_share(
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an interval did to the metric, against the noise of the curve before it."""
+    """What an interval did to the metric: its value after it, against what was expected without.
+
+    ``kind`` is that of the acceptance test, where the curve's own pace is no success. ``before`` is
+    the metric where the interval began. ``harmful``: it broke, or ended worse than it began.
+    """
 
     kind: VerdictKind
-    before: float | None
-    after: float | None
-    noise: float | None
+    before: float | None = None
+    after: float | None = None
+    expected: float | None = None
+    margin: float | None = None
+    harmful: bool = False
 
 
 def judge(curve: Curve, metric: str, mode: Mode, epoch: int, *, broken: bool = False) -> Verdict:
-    """Compare the metric at the curve's end with that at ``epoch``, where the interval began.
+    """Compare the metric at the curve's end with where it was going at ``epoch``.
 
-    A change is real beyond two standard deviations of the noise up to ``epoch``; with fewer than
-    three values, beyond twice their spread. Broken or infinite after the interval is worse whatever
-    was before; without a value nothing is known.
+    Broken or infinite after the interval is worse whatever was before; without a value, and with
+    fewer than two before, nothing is known.
     """
-    after = curve.final(metric)
-    known = finite_values(curve, metric, epoch)
-    before = float(known[-1]) if known.size else None
-    noise = noise_of(known)
+    rows = [(at, value) for at, value in curve.reported(metric) if math.isfinite(value)]
+    known = [row for row in rows if row[0] <= epoch]
+    after = rows[-1][1] if rows else None
+    before = known[-1][1] if known else None
     latest = curve.columns[metric][-1] if metric in curve.columns else math.nan
     if broken or math.isinf(latest):
-        return Verdict("worse", before, None if broken else after, noise)
-    if math.isnan(latest) or after is None or before is None or noise is None:
-        return Verdict("unknown", before, None if math.isnan(latest) else after, noise)
-    gain = before - after if mode == "min" else after - before
-    if abs(gain) <= _BAND * noise:
-        return Verdict("within noise", before, after, noise)
-    return Verdict("better" if gain > 0 else "worse", before, after, noise)
+        return Verdict("worse", before, None if broken else after, harmful=True)
+    if math.isnan(latest) or before is None or len(known) < 2:
+        return Verdict("unknown", before, None if math.isnan(latest) else after)
+    ahead = outlook(curve, metric, known[-1])
+    effect = effect_of(ahead, rows[-1:], mode, was_finite=True)
+    lost = effect_kind(latest, before, NOISES * ahead.noise, mode) == "worse"
+    kind = "worse" if lost else effect.kind
+    return Verdict(kind, before, after, effect.expected, effect.margin, harmful=lost)
 
 
-def finite_values(curve: Curve, metric: str, until: int | None = None) -> Floats:
-    """The metric's finite values, up to an epoch if given."""
-    if metric not in curve.columns:
-        return np.empty(0)
-    values = curve.columns[metric]
-    wanted = np.isfinite(values)
-    return values[wanted if until is None else wanted & (curve.epochs <= until)]
+def finite_values(curve: Curve, metric: str) -> Floats:
+    """The metric's finite values."""
+    values = curve.columns.get(metric, np.empty(0))
+    return values[np.isfinite(values)]

@@ -196,8 +196,8 @@ class Modulator:
             self._say_gaps(readings)
         if record.end_epoch(readings, broken=bool(broken)):
             self._steering.anchors.keep_best()
-        self._judge(bool(broken))
-        decided = self._decide(broken) if ranks.leads() else Decision()  # `shared` gives rank 0's
+        harmful = self._judge(bool(broken))
+        decided = self._decide(broken, harmful) if ranks.leads() else Decision()  # rank 0's counts
         decision, record.failures = ranks.shared((decided, record.failures))
         if not readings.loss:
             record.losses_undone = 0
@@ -245,7 +245,7 @@ class Modulator:
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of the judged adjustments after which the metric was better beyond its noise."""
+        """Share of the judged adjustments after which the metric was better than its own pace."""
         return self._record.hit_rate
 
     def restore_best(self) -> None:
@@ -292,28 +292,31 @@ class Modulator:
                 else "",
             )
 
-    def _judge(self, broken: bool) -> None:
-        """Write the verdict on the adjustment that acted in the interval that ended."""
+    def _judge(self, broken: bool) -> bool:
+        """Write the verdict on the adjustment that acted in the interval; whether it did harm."""
         record = self._record
-        if record.open is not None and (broken or not record.awaited):
-            epoch = record.open.epoch
-            verdict = judge(record.curve, record.metric, record.mode, epoch, broken=broken)
-            record.conclude(verdict)
-            events.verdict(self._note, epoch=record.epoch, **asdict(verdict))
+        if record.open is None or (record.awaited and not broken):
+            return False
+        since = record.open.epoch
+        found = judge(record.curve, record.metric, record.mode, since, broken=broken)
+        record.conclude(found)
+        events.verdict(
+            self._note, epoch=since, ended=record.epoch, verdict=found.kind, before=found.before,
+            after=found.after, expected=found.expected, margin=found.margin,
+        )  # fmt: skip
+        return found.harmful
 
-    def _decide(self, broken: str) -> Decision:
+    def _decide(self, broken: str, harmful: bool) -> Decision:
         record = self._record
         if record.awaited:
             return Decision(wait=True)
         answer = self._inquiry.outcome()
-        judged = record.history[-1] if record.history else None
-        failed = judged is not None and judged.ended == record.epoch and judged.verdict == "worse"
-        if (broken or failed) and self._steering.snapshot.finite:
+        if (broken or harmful) and self._steering.snapshot.finite:
             if answer is not None:
                 self._read(answer)  # its calls were paid and its failure counts all the same
                 events.drop(self._note, reason="stale", text="the run was put back")
             why = broken or f"{record.metric} got worse beyond its noise under an adjustment"
-            return Decision(undo=why, calm=bool(broken) and not failed)
+            return Decision(undo=why, calm=bool(broken) and not harmful)
         if broken:
             self._harmless.say(
                 "no way back",

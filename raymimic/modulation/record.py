@@ -99,7 +99,8 @@ class Record:
             verdict=verdict.kind,
             before=verdict.before,
             after=verdict.after,
-            noise=verdict.noise,
+            expected=verdict.expected,
+            margin=verdict.margin,
             ended=self.epoch,
         )
 
@@ -117,7 +118,7 @@ class Record:
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of the judged adjustments after which the metric was better beyond its noise."""
+        """Share of the judged adjustments after which the metric was better than its own pace."""
         judged = [past for past in self.history if past.ended and past.verdict != "unknown"]
         return sum(p.verdict == "better" for p in judged) / len(judged) if judged else None
 

@@ -73,6 +73,7 @@ class _Reader:
         self._order: dict[int, None] = {}  # as they ended
         self._broken = 0
         self._calls: list[int] = []  # made since the last batch
+        self._wishes: list[str] = []  # heard since the last batch
         self._unplaced = 0
 
     def read(self, rows: Sequence[Row]) -> None:
@@ -94,6 +95,8 @@ class _Reader:
         """Give the run, with what a reader must know about it."""
         run = self.run
         run.order = list(self._order)
+        if run.batches:  # nothing was proposed after these
+            run.batches[-1].wishes += self._wishes
         notes = (
             (searches - 1, "an earlier search in the same ledger is not shown"),
             (unreadable, "a line of the ledger could not be read"),
@@ -117,14 +120,15 @@ class _Reader:
             made_from=row.get("made_from", 0),
         )
         batches = self.run.batches
-        if not batches or self._calls or batches[-1].known != trial.made_from:
-            batches.append(Batch(row["t"], trial.made_from, calls=self._calls))
-            self._calls = []
+        told = self._calls or self._wishes
+        if not batches or told or batches[-1].known != trial.made_from:
+            batches.append(Batch(row["t"], trial.made_from, calls=self._calls, wishes=self._wishes))
+            self._calls, self._wishes = [], []
         trial.batch = len(batches) - 1
         batches[-1].proposed.append(row["id"])
         self._proposals[row["id"]] = trial
 
-    def _unit(self, config: Mapping[str, Any]) -> tuple[float, ...] | None:
+    def _unit(self, config: Mapping[str, Any]) -> tuple[float | None, ...] | None:
         try:
             return self._space.encode(self._space.check(config)[0])
         except ConfigError:
@@ -223,7 +227,8 @@ class _Reader:
         came = f"{row['verdict']}: {self.run.metric} {_number(row['before'])} -> "
         came += _number(row["after"])
         if row.get("expected") is not None:
-            self._effect(row)
+            if "trial_id" in row:  # a modulator's are too many for the figure
+                self._effect(row)
             came += f", {_number(row['expected'])} ± {_number(row['margin'])} without it"
         at = row.get("ended", row["epoch"])
         self._training(name, Mark("verdict", at, f"what the change did: {came}"))
@@ -245,7 +250,8 @@ class _Reader:
             self._training(row["run_id"], Mark("adjustment", row["epoch"], text))
 
     def _on_rollback(self, row: Row) -> None:
-        text = "put back to the start of the interval"
+        reason = str(row.get("reason") or "")
+        text = "put back to the start of the interval" + (f": {reason}" if reason else "")
         self._training(row["run_id"], Mark("rollback", row["epoch"], text))
 
     def _training(self, name: Any, mark: Mark) -> None:
@@ -261,6 +267,11 @@ class _Reader:
         self.run.calls.append(row)
         if purpose(row) == "proposals":
             self._calls.append(len(self.run.calls) - 1)
+
+    def _on_wish(self, row: Row) -> None:
+        text = f"{row['number']}. {row['text']}: {row['answer']}"
+        self.run.wishes.append(text)
+        self._wishes.append(text)
 
     def _on_drop(self, row: Row) -> None:
         self._proposals.pop(row.get("proposal", -1), None)

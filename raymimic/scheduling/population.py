@@ -11,7 +11,7 @@ import numpy as np
 
 from raymimic.advisor import Leader
 from raymimic.curves import noise_of
-from raymimic.scheduling.effect import NOISES
+from raymimic.curves.effect import NOISES
 from raymimic.scheduling.running import Exploit, Run, RunningTrial
 
 _REST = 4  # a trial is cloned once in this part of a full training

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from raymimic import events
 from raymimic.advisor import Judgement, KnobState, Leader, PastRedirect
+from raymimic.curves.effect import effect_of, outlook
 from raymimic.records import EpochReport
-from raymimic.scheduling.effect import effect_of, outlook
 from raymimic.scheduling.running import Acting, Run, RunningTrial
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,9 @@ class Redirects:
         values, value = run.knob_values(report), _value(report)
         changed = {name: (values[name], new) for name, new in target.items()}
         own = run.curve_since(trial)
-        ahead = outlook(own, run.metric, run.mode, (report.epoch, value), trial.reading)
+        end, length = _forecast_end(run, trial)
+        now = (report.epoch, value)
+        ahead = outlook(own, run.metric, now, end=end, length=length)
         past = PastRedirect(
             report.epoch,
             changed,
@@ -240,6 +242,14 @@ def moves_of(past: PastRedirect) -> str:
 def _now(trial: RunningTrial) -> EpochReport:
     assert trial.report is not None, "a trial is sent something when it reports"
     return trial.report
+
+
+def _forecast_end(run: Run, trial: RunningTrial) -> tuple[float | None, int]:
+    """The metric's forecast final value and the epochs to it; None where there is no forecast."""
+    reading = trial.reading
+    if reading is None or reading.forecast is None:
+        return None, 0
+    return reading.forecast.median * (1.0 if run.mode == "min" else -1.0), reading.length
 
 
 def _value(report: EpochReport) -> float:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from raymimic.advisor import Case, Judgement, PastRedirect
 from raymimic.curves import Curve, Diagnosis
+from raymimic.curves.effect import Outlook
 from raymimic.records import EpochReport, Knob, Mode
-from raymimic.scheduling.effect import Outlook
 from raymimic.scheduling.rank_rule import RankRule, Reading
 from raymimic.scheduling.verdict import Verdict
 

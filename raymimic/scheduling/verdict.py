@@ -10,8 +10,11 @@ from raymimic.advisor import Judgement, Leader
 from raymimic.records import Mode
 from raymimic.scheduling.rank_rule import Reading
 
-VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
+VerdictKind = Literal[
+    "continue", "whole", "diverged", "hopeless", "overfitting", "judged", "wished"
+]
 
+_CELL = 20
 _REMARK = " | "  # between a verdict's numbers and what a judge said
 
 
@@ -36,6 +39,15 @@ class Verdict:
         """Whether the trial ends here."""
         return self.kind != "continue"
 
+    @property
+    def short(self) -> str:
+        """The decision in at most 20 characters, as Tune's tables show them whole."""
+        if self.kind == "continue":
+            return "cloned" if self.clone else "continue"
+        place = self.reading if self.kind in ("hopeless", "judged") else None
+        text = f"{self.kind}, {place.place} of {place.rivals}" if place is not None else ""
+        return text if 0 < len(text) <= _CELL else f"{self.kind} at {self.epoch}"
+
     def fields(self) -> dict[str, Any]:
         """What the ledger keeps."""
         known: dict[str, Any] = {"kind": self.kind, "epoch": self.epoch, "text": self.text}
@@ -50,7 +62,8 @@ class Verdict:
                 "length": reading.length,
             }
             if reading.worth is not None:
-                known |= {"gain": reading.worth.gain, "fresh": reading.worth.fresh}
+                worth = reading.worth
+                known |= {"chance": worth.chance, "left": worth.left, "fresh": worth.fresh}
         return known
 
 
@@ -123,8 +136,9 @@ def numbers(reading: Reading, mode: Mode) -> str:
     worth = reading.worth
     if worth is not None:
         parts = [
-            f"may still gain {shown(worth.gain)} in {worth.epochs} epochs; "
-            f"a fresh trial gains {shown(worth.fresh)} for as many, which counts {worth.price:g} x",
+            f"chance {_percent(worth.chance)} to become the best for {worth.left:.3g} "
+            f"{worth.unit}; a fresh trial has {_percent(worth.fresh)} for {worth.full:.3g} "
+            f"{worth.unit}, {worth.mean:.3g} in the mean, which counts {worth.price:g} x",
             f"place {reading.place} of {reading.rivals}",
         ]
     if reading.forecast is not None and reading.beats is not None:

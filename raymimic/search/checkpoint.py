@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raymimic import events
-from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of
+from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of, wish_of
 from raymimic.errors import ConfigError, LedgerError
 from raymimic.ledger import check_layout, read_events
 from raymimic.search.session import Session
@@ -25,7 +25,7 @@ from raymimic.search.state import Queued
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what `Checkpoint` holds. Whoever changes what is pickled there counts it up."""
 
 _HEADER = re.compile(rb"raymimic checkpoint (\d{1,9})\n")
@@ -98,11 +98,15 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
     session.trials_total = offered.trials_total or session.trials_total
     session.seconds_total = offered.seconds_total or session.seconds_total
     session.concurrency = offered.concurrency or session.concurrency
+    session.constraints = offered.constraints or session.constraints
     space = offered.space or session.space
     if space is not None:
         session.move_to(space)
     if session.begun:
         _read_on(session, saved.ledger_next)
+        session.steering.resume(session)
+        session.steering.obey(session)
+        session.journal.tally.last_t = None  # the time between a kill and its restore is none
         logger.info(
             "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
             len(session.state.ended),
@@ -130,6 +134,8 @@ def _read_on(session: Session, first: int) -> None:
     rows = found.rows
     for row in rows:
         session.journal.tally.add(row["event"], row)
+        if row["event"] == "wish":
+            session.steering.recall(wish_of(row), str(row.get("tell", "")))
     _Replay(session).replay(rows)
 
 

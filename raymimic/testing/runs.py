@@ -57,6 +57,7 @@ def past(epoch: int, **changes: Any) -> PastAdjustment:
         "verdict": "better",
         "before": 0.5,
         "after": 0.45,
-        "noise": 0.01,
+        "expected": 0.48,
+        "margin": 0.02,
     }
     return PastAdjustment(**{**values, **changes})

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from ray import tune
+from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 from raymimic.llm import LLM, resolve_llm
+from raymimic.search.closing import as_html
 from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.scheduler import LLMScheduler
@@ -43,6 +45,7 @@ class Raymimic:
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
+        constraints: What every configuration must keep to, as in `LLMSearcher`.
         knobs: What a training lets be turned while it runs, as in `LLMScheduler`.
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
@@ -59,6 +62,7 @@ class Raymimic:
         *,
         llm: str | LLM = "auto",
         instruction: str = "",
+        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
         knobs: LiveKnobs | None = None,
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
@@ -71,6 +75,7 @@ class Raymimic:
         self.searcher = LLMSearcher(
             llm=shared,
             instruction=instruction,
+            constraints=constraints,
             points_to_evaluate=points_to_evaluate,
             lessons=lessons,
             belief=belief,
@@ -101,6 +106,7 @@ class Raymimic:
         _refuse("tune_config.search_alg", tune_config.search_alg)
         _refuse("tune_config.scheduler", tune_config.scheduler)
         run_config = run_config or tune.RunConfig()
+        self._meet(run_config.callbacks)
         callbacks = [*(run_config.callbacks or ()), self.callback]
         return tune.Tuner(
             trainable,
@@ -116,6 +122,7 @@ class Raymimic:
         """
         _refuse("search_alg", arguments.get("search_alg"))
         _refuse("scheduler", arguments.get("scheduler"))
+        self._meet(arguments.get("callbacks"))
         arguments |= {
             "search_alg": self.searcher,
             "scheduler": self.scheduler,
@@ -124,9 +131,17 @@ class Raymimic:
         start: Callable[..., tune.ExperimentAnalysis] = tune.run
         return start(trainable, **arguments)
 
+    def _meet(self, callbacks: Sequence[Any] | None) -> None:
+        """Find the run's MLflow logger, whose runs get our words as tags."""
+        found = [one for one in callbacks or () if isinstance(one, MLflowLoggerCallback)]
+        self.callback.loggers.mlflow = found[0] if found else None
+
     def summary(self) -> str:
         """The run so far in plain words: the best, who proposed what, what was stopped, money."""
         return self.searcher.summary()
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())
 
 
 def _refuse(name: str, given: Any) -> None:

@@ -164,6 +164,18 @@ def test_what_makes_it_worse_beyond_noise_is_undone_with_everything_it_touched()
     assert not torch.equal(weights(model)[0], before[0])  # no longer frozen
 
 
+def test_the_curves_own_pace_is_no_success_of_an_adjustment_and_falling_behind_it_no_harm():
+    model, optimizer, _, modulator = begun(*[Adjustment({"dropout": d / 10}) for d in range(2, 7)])
+    run(modulator, model, optimizer, [1.0, 0.8, 0.7, 0.63, 0.58])
+    assert modulator.hit_rate == 0.0  # 1.0 / (1 + t) as it was
+    run(modulator, model, optimizer, [0.2], first=5)
+    assert modulator.history[-1].verdict == "better"
+    model, optimizer, _, modulator = begun(*[Adjustment({"dropout": d / 10}) for d in range(2, 7)])
+    run(modulator, model, optimizer, [4.0, 3.0, 2.0, 1.0, 0.99, 0.99])
+    last = modulator.history[-1]
+    assert (last.verdict, last.rolled_back) == ("worse", False)
+
+
 def test_within_the_noise_nothing_is_undone():
     model, optimizer, _, modulator = begun(*[Adjustment({"dropout": d / 10}) for d in range(2, 7)])
     run(modulator, model, optimizer, [1.0, 0.7, 0.9, 0.75, 0.95])

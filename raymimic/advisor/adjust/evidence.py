@@ -96,11 +96,11 @@ class PastAdjustment:
 
     ``applied`` says in words what was changed, ``dropped`` what was refused or clipped. Decided
     from the metrics up to ``asked_epoch``, it acted from after ``epoch`` on. ``before`` and
-    ``after`` are the metric at the start and the end of its interval, ``noise`` the curve's
-    standard deviation from epoch to epoch, ``ended`` the epoch of the verdict; None while it is
-    under way. ``rolled_back``: the run was put back to the start of the interval. ``changed`` holds
-    each knob that was turned: its value before and after; ``review`` is the advisor's own sentence
-    on it, given later.
+    ``after`` are the metric at the start and the end of its interval, ``expected`` what the curve's
+    own pace would have brought without it, ``margin`` how far from that counts as luck, ``ended``
+    the epoch of the verdict; None while it is under way. ``rolled_back``: the run was put back to
+    the start of the interval. ``changed`` holds each knob that was turned: its value before and
+    after; ``review`` is the advisor's own sentence on it, given later.
     """
 
     epoch: int
@@ -111,7 +111,8 @@ class PastAdjustment:
     verdict: VerdictKind = "unknown"
     before: float | None = None
     after: float | None = None
-    noise: float | None = None
+    expected: float | None = None
+    margin: float | None = None
     ended: int | None = None
     rolled_back: bool = False
     changed: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -57,7 +57,8 @@ What guards the training:
 region, about as far as the same parameters moved over the last epoch. What was clipped or refused \
 is told with the move.
 - A move after which {metric} is worse by more than twice its noise is rolled back: that epoch is \
-lost, and a pause follows. Nothing is won by bold moves.
+lost, and a pause follows. Nothing is won by bold moves. A move counts as better where {metric} is \
+beyond what the curve's own pace would have brought without it.
 
 What experience supports, as a start; what your own moves showed counts for more:
 {experience}

@@ -109,14 +109,16 @@ def _short(evidence: RunEvidence) -> Adjustment | None:
         return None
     wanted = min((_ENOUGH_STEPS / (total * steps)) ** 0.5, _MOST_RAISE)
     raised = _raised_so_far(evidence)
-    factor = min(wanted / raised, _RAISE_A_TIME)
-    if factor <= 1.0 or not _improves(evidence):
+    higher = min(lr.value * min(wanted / raised, _RAISE_A_TIME), lr.high)
+    if higher <= lr.value or not _improves(evidence):
         return None
+    values = evidence.curve.columns[evidence.metric]
+    known = np.isfinite(values).sum()
+    stands = f"no {evidence.metric} yet" if not known else f"{evidence.metric} is at its best"
     why = (
-        f"{total * steps} steps in all are few and {evidence.metric} still improves: "
-        f"learning rate x{factor:.2g}"
+        f"{total * steps} steps in all are few and {stands}: learning rate x{higher / lr.value:.2g}"
     )
-    return Adjustment({LR: lr.value * factor}, None, (), why)
+    return Adjustment({LR: higher}, None, (), why)
 
 
 def _improves(evidence: RunEvidence) -> bool:

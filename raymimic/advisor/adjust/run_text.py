@@ -136,7 +136,7 @@ def record_line(evidence: RunEvidence) -> list[str]:
     undone = sum(past.rolled_back for past in evidence.history)
     return [
         f"Of {judged} judged moves {verdicts['better']} made {name_text(evidence.metric)} better "
-        f"beyond its noise (hit rate {verdicts['better'] / judged:.0%}), {verdicts['worse']} "
+        f"than its own pace (hit rate {verdicts['better'] / judged:.0%}), {verdicts['worse']} "
         f"worse; {undone} rolled back."
     ]
 
@@ -163,7 +163,8 @@ def _past(past: PastAdjustment, metric: str) -> str:
     else:
         after = "not finite" if past.after is None else number(past.after)
         result = f"{name_text(metric)} {number(past.before)} -> {after}"
-        result += "" if past.noise is None else f" (noise {past.noise:.2g})"
+        if past.expected is not None:
+            result += f" (expected without it {number(past.expected)}, luck {number(past.margin)})"
         result += f": {past.verdict}"
     lines.append(f"  {result}{', rolled back' if past.rolled_back else ''}")
     if past.review:

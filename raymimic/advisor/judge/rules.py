@@ -34,8 +34,11 @@ def judgement_by_rule(case: Case, evidence: JudgeEvidence) -> Judgement:
     if found is None:
         return Judgement(case.trial_id, "continue", f"no rule applies: {text}")
     knobs = turned(case.knobs, CURES[found].redirect)
-    if not knobs or _made_worse(case, knobs):
+    if not knobs:
         return Judgement(case.trial_id, "continue", f"no knob is left to turn: {text}")
+    if _made_worse(case, knobs):
+        why = f"the same turn made it worse before: {text}"
+        return Judgement(case.trial_id, "continue", why)
     return Judgement(case.trial_id, "redirect", text, knobs)
 
 

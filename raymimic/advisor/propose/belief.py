@@ -1,11 +1,11 @@
-"""What published practice believes of the optimum; any belief in words and as plain data."""
+"""What common practice believes of the optimum; any belief in words and as plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymimic.advisor.propose.axes import Axis, axes_of
+from raymimic.advisor.propose.axes import DECADES, Axis, axes_of
 from raymimic.advisor.propose.practice import (
     ADAMW_DECAY,
     OPTIMIZER_LR,
@@ -22,12 +22,15 @@ from raymimic.space import Normal, SearchSpace
 _FAR = 10.0
 """A published value this many times outside the user's range means something else by the name."""
 
+_MIDDLE = 0.05
+"""So far from the middle of a range its middle reaches, in unit coordinates."""
+
 FAVOUR = 2.0
-"""The weight of the category that published practice prefers, beside 1 for each other one."""
+"""The weight of the category that practice prefers, beside 1 for each other one."""
 
 
 def belief_from_practice(space: SearchSpace) -> Belief:
-    """Give what published practice says of the parameters by their names.
+    """Give what common practice says of the parameters by their names.
 
     The interval worth exploring is taken for one standard deviation each way. The learning rate and
     the weight decay depend on the optimizer where the space has several.
@@ -49,13 +52,14 @@ def belief_from_practice(space: SearchSpace) -> Belief:
 def _preferred(axis: Axis) -> Leaning | None:
     if axis.levels is None or axis.role not in PREFERRED:
         return None
-    names, source = PREFERRED[axis.role]
+    sources = PREFERRED[axis.role]
     texts = [str(getattr(level, "__name__", level)).lower() for level in axis.levels]
-    best = next((texts.index(name) for name in names if name in texts), None)
-    if best is None:
+    name = next((name for name in sources if name in texts), None)
+    if name is None:
         return None
+    best = texts.index(name)
     weights = {label: FAVOUR if i == best else 1.0 for i, label in enumerate(axis.labels)}
-    return Leaning(weights, source)
+    return Leaning(weights, sources[name])
 
 
 def _places(axis: Axis, optimizer: Axis | None) -> list[Place]:
@@ -77,7 +81,15 @@ def _places(axis: Axis, optimizer: Axis | None) -> list[Place]:
     share = SHARES.get(axis.role or "")
     if share is None or isinstance(axis.dimension, Normal):
         return []
-    return [_between(axis, axis.at(share.value), share.low, share.high, share.source)]
+    centre = axis.at(share.value)
+    return [_between(axis, centre, share.low, share.high, part_of_range(axis.unit(centre)))]
+
+
+def part_of_range(unit: float) -> str:
+    """Say in which part of the user's own range a coordinate lies."""
+    if abs(unit - 0.5) <= _MIDDLE:
+        return "the middle of your range"
+    return f"the {'lower' if unit < 0.5 else 'upper'} half of your range"
 
 
 def _with_optimizer(axis: Axis, kind: str | None) -> Practice | None:
@@ -128,11 +140,12 @@ def describe_belief(belief: Belief, limit: int | None = None) -> str:
 
 def interval_of(place: Place) -> tuple[float, float]:
     """Give the numbers one standard deviation below and above the centre."""
+    width = min(place.width, DECADES)
     if place.scale == "log":
-        return place.centre * 10.0**-place.width, place.centre * 10.0**place.width
+        return place.centre * 10.0**-width, place.centre * 10.0**width
     if place.scale == "log distance to 1":
         distance = 1.0 - place.centre
-        return 1.0 - distance * 10.0**place.width, 1.0 - distance * 10.0**-place.width
+        return 1.0 - distance * 10.0**width, 1.0 - distance * 10.0**-width
     return place.centre - place.width, place.centre + place.width
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from raymimic.advisor.base import SearchEvidence
 from raymimic.advisor.propose.axes import Axis, axes_of
@@ -13,10 +14,14 @@ from raymimic.advisor.propose.lesson_guesses import Guess, belief_from_lessons, 
 from raymimic.advisor.propose.prior import Prior
 from raymimic.records import Belief, Config, Place
 
-PRACTICE = "published practice"
+PRACTICE = "common practice"
 
 _LISTED = 3
 """So many values are named in a reason, the learning rate first."""
+
+
+_EQUAL = 1e-6
+"""Two numbers that differ by no more than this share are one: a step's rounding."""
 
 
 @dataclass(frozen=True)
@@ -26,15 +31,19 @@ class Opinion:
     belief: Belief
     who: str
 
+    @property
+    def says(self) -> bool:
+        """Whether anything is believed."""
+        return bool(self.belief.places or self.belief.leanings)
+
 
 def opinions(evidence: SearchEvidence) -> list[Opinion]:
-    """Give what is believed of the optimum: by published practice, by lessons, by the model.
+    """Give what is believed of the optimum: by common practice, by lessons, by the model.
 
     What the user says is in each.
     """
     practice = belief_from_practice(evidence.space)
-    says = bool(practice.places or practice.leanings)
-    found = [Opinion(practice, PRACTICE if says else "no name")]
+    found = [Opinion(practice, PRACTICE)]
     learnt = belief_from_lessons(evidence)
     if learnt is not None and evidence.lessons is not None:
         found.append(Opinion(learnt.over(practice), evidence.lessons.name))
@@ -43,13 +52,13 @@ def opinions(evidence: SearchEvidence) -> list[Opinion]:
     if evidence.belief is None:
         return found
     said = evidence.belief
-    return [replace(o, belief=said.over(o.belief), who=f"{USER} and {o.who}") for o in found]
+    return [Opinion(said.over(o.belief), f"{USER} and {o.who}" if o.says else USER) for o in found]
 
 
 def openings(evidence: SearchEvidence) -> list[Guess]:
     """Give the first configurations: the centre of each belief, and what an earlier search found.
 
-    That of published practice is always among them, whatever lessons or a model say.
+    That of common practice is always among them, whatever lessons or a model say.
     """
     axes = axes_of(evidence.space)
     practice, *_ = opinions(evidence)
@@ -59,22 +68,42 @@ def openings(evidence: SearchEvidence) -> list[Guess]:
 
 
 def _reason(axes: Sequence[Axis], opinion: Opinion) -> str:
-    practice = opinion.belief
-    config = Prior(axes, practice).likeliest()
+    config = Prior(axes, opinion.belief).likeliest()
+    here = [axis for axis in axes if axis.name in config]
     notes = []
-    for axis in sorted(axes, key=lambda axis: axis.role != "learning_rate"):
-        leaning = practice.leanings.get(axis.name)
-        if leaning is not None:
-            notes.append(f"{axis.name} {axis.show(config[axis.name])} ({leaning.source})")
-        elif axis.name in practice.places:
-            given = practice.places[axis.name]
-            source = next((p.source for p in given if holds(p, axes, config)), given[0].source)
-            notes.append(f"{axis.name} {axis.show(config[axis.name])} ({source})")
+    for axis in sorted(here, key=lambda axis: axis.role != "learning_rate"):
+        why = _why(axis, axes, config, opinion.belief)
+        if why:
+            notes.append(f"{axis.name} {axis.show(config[axis.name])} ({why})")
+    rest = [axis for axis in here if not _why(axis, axes, config, opinion.belief)]
     if not notes:
-        return "first guess: no name is known, the middle of each range"
-    more = f" and {len(notes) - _LISTED} more by practice" if len(notes) > _LISTED else ""
-    rest = "; the rest from the middle of the range" if len(axes) > len(notes) else ""
-    return f"first guess from {opinion.who}: {', '.join(notes[:_LISTED])}{more}{rest}"
+        return f"first guess: no name tells anything, {_neutral(rest)}"
+    more = f" and {len(notes) - _LISTED} more" if len(notes) > _LISTED else ""
+    left = f"; the rest: {_neutral(rest)}" if rest else ""
+    return f"first guess from {opinion.who}: {', '.join(notes[:_LISTED])}{more}{left}"
+
+
+def _why(axis: Axis, axes: Sequence[Axis], config: Config, belief: Belief) -> str:
+    """Say where a value comes from: whoever states another one is not named for this one."""
+    leaning = belief.leanings.get(axis.name)
+    if leaning is not None:
+        return leaning.source
+    place = next((p for p in belief.places.get(axis.name, ()) if holds(p, axes, config)), None)
+    if place is None:
+        return ""
+    if math.isclose(float(config[axis.name]), place.centre, rel_tol=_EQUAL, abs_tol=1e-300):
+        return place.source
+    low, high = axis.bounds
+    inside = low <= place.centre <= high or axis.levels is not None
+    moved = "your nearest to" if inside else "moved into your range from"
+    return f"{moved} {place.centre:.4g}, {place.source}"
+
+
+def _neutral(axes: Sequence[Axis]) -> str:
+    """Say how values are chosen of which nothing is believed, as `Prior.likeliest` does."""
+    parts = ["the middle of each range"] if any(axis.ordered for axis in axes) else []
+    parts += ["the first of each list"] if not all(axis.ordered for axis in axes) else []
+    return " and ".join(parts)
 
 
 def holds(place: Place, axes: Sequence[Axis], config: Config) -> bool:
@@ -82,4 +111,5 @@ def holds(place: Place, axes: Sequence[Axis], config: Config) -> bool:
     if place.given is None:
         return True
     name, label = place.given
-    return any(axis.name == name and axis.label(config[name]) == label for axis in axes)
+    known = (axis for axis in axes if axis.name == name and name in config)
+    return any(axis.label(config[name]) == label for axis in known)

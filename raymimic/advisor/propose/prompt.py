@@ -23,7 +23,7 @@ from raymimic.advisor.propose.trial_text import (
     score_text,
     trial_text,
 )
-from raymimic.advisor.text import fit, goal, object_schema, or_null, titled
+from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
 from raymimic.space import SearchSpace
 
@@ -46,7 +46,7 @@ which configurations to train next.
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
 trial that failed or ended in NaN has no score.
 
-Parameters (every configuration sets all of them):
+Parameters ({which}):
 {space}
 
 Reading the evidence:
@@ -77,6 +77,11 @@ Reply with one JSON object and nothing else: {{"belief": {{"some number": {{"bes
 0.03, "high": 0.3}}, "some choice": {{"this": 0.7, "that": 0.3}}}}, "proposals": [{{"config": \
 {{...}}, "rationale": "...", "expected": 0.0}}]}}"""
 
+_BRANCHES = """\
+a configuration sets exactly those that exist in it. A choice on which others hang is an object \
+with the choice itself, under its own name again, and what exists beside that value: \
+{"optimizer": {"optimizer": "sgd", "optimizer/momentum": 0.9}}"""
+
 _CURVES = """\
 Curves are written epoch:value, thinned to informative epochs. Diagnoses were computed from all \
 epochs, against each curve's own noise; where they and the numbers disagree, trust the numbers. \
@@ -85,12 +90,15 @@ What experience supports, as a start; what the trials show counts for more:"""
 
 def system_prompt(evidence: SearchEvidence) -> str:
     """The part that stays the same over a run, so that providers can cache it."""
-    parameters = evidence.space.dimensions.items()
-    said = evidence.instruction
+    space, said = evidence.space, evidence.instruction
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
-        space="\n".join(f"- {name_text(n)}: {d.describe()}" for n, d in parameters) or "(none)",
+        which=_BRANCHES if space.conditions else "every configuration sets all of them",
+        space="\n".join(
+            f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
+        )
+        or "(none)",
     )
     if evidence.lessons is not None:
         text += "\n\n" + "\n".join(_lessons(evidence.lessons))
@@ -103,6 +111,8 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
     return titled(
         [
             ("Budget", [_budget(evidence)]),
+            ("Wished while the search runs", _wishes(evidence)),
+            ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
             ("How your reasons fared", _track_record(evidence)),
             ("What is believed of the optimum", _beliefs(evidence)),
@@ -139,12 +149,34 @@ def _budget(evidence: SearchEvidence) -> str:
     if budget.concurrency:
         parts.append(f"{budget.concurrency} run at once")
     parts.append(f"{budget.seconds_used:.0f} s used")
-    if budget.seconds_total:
-        parts.append(f"{max(0.0, budget.seconds_total - budget.seconds_used):.0f} s left")
+    if budget.seconds_left is not None:
+        parts.append(f"{budget.seconds_left:.0f} s left")
     epochs = max((int(t.curve.epochs[-1]) for t in evidence.trials if t.curve), default=0)
     if epochs > 1:
         parts.append(f"the longest training had {epochs} epochs")
-    return ", ".join(parts) + "."
+    paces = [t.pace for t in (*evidence.trials, *evidence.running) if t.pace > 0]
+    if not paces:
+        return ", ".join(parts) + "."
+    usual = median(paces)
+    parts.append(f"an epoch takes {min(paces):.2g} to {max(paces):.2g} s, usually {usual:.2g} s")
+    text = ", ".join(parts) + "."
+    if budget.timed:
+        text += " Time is what is spent: of two equally promising ones the quicker comes first."
+    if budget.seconds_left is not None and epochs * usual > budget.seconds_left:
+        text += (
+            f" In the time left a usual trial gets {int(budget.seconds_left / usual)} of {epochs} "
+            "epochs: propose what trains faster."
+        )
+    return text
+
+
+def _wishes(evidence: SearchEvidence) -> list[str]:
+    lines = [f"The user says: {quote(text, 500)}" for text in reversed(evidence.wishes)]
+    return fit_counted(lines, _NOTES_CHARS, "earlier ones")
+
+
+def _limits(evidence: SearchEvidence) -> list[str]:
+    return fit_counted([quote(one.text) for one in evidence.space.restrictions], _NOTES_CHARS)
 
 
 def _task(evidence: SearchEvidence, n: int) -> str:

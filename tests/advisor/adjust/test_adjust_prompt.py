@@ -70,15 +70,18 @@ def test_past_moves_are_shown_with_what_came_of_them():
         past(6, verdict="unknown", after=None, adjustment=Adjustment(rationale="plateau")),
     )
     shown = build_adjust_request(evidence(history=history)).user
-    assert "Of 3 judged moves 1 made val_loss better beyond its noise (hit rate 33%)" in shown
+    assert "Of 3 judged moves 1 made val_loss better than its own pace (hit rate 33%)" in shown
     assert 'after epoch 2 (you, on epochs to 1): "reason of 2"' in shown
     assert 'applied: "lr 0.001 -> 0.002"' in shown
-    assert "val_loss 0.5 -> 0.45 (noise 0.01): better\n" in shown
-    assert "val_loss 0.5 -> 0.7 (noise 0.01): worse, rolled back" in shown
+    assert "val_loss 0.5 -> 0.45 (expected without it 0.48, luck 0.02): better\n" in shown
+    assert "val_loss 0.5 -> 0.7 (expected without it 0.48, luck 0.02): worse, rolled back" in shown
     assert r'dropped: "noise \"1\": too much"' in shown
     assert '(heuristic, on epochs to 5): "plateau"' in shown
     assert "no outcome yet" in shown
-    assert "val_loss 0.5 -> not finite (noise 0.01): worse, rolled back" in shown
+    assert (
+        "val_loss 0.5 -> not finite (expected without it 0.48, luck 0.02): worse, rolled back"
+        in shown
+    )
     assert "Review your last move" in shown
     many = build_adjust_request(evidence(history=tuple(past(e) for e in range(2, 32)))).user
     assert "(22 older not shown)" in many

@@ -33,6 +33,10 @@ def test_few_steps_that_still_improve_get_a_larger_rate_up_to_what_the_shortfall
     second = advised([2.3, 2.0], history=(raised(3.0),))
     assert second.knobs["lr"] == pytest.approx(0.001 * 20**0.5 / 3)
     assert "100 steps in all are few" in second.rationale
+    assert "val_loss is at its best: learning rate x1.5" in second.rationale
+    assert "few and no val_loss yet" in advised([math.nan], diagnosis=Diagnosis(())).rationale
+    bounded = advised([2.3], knobs=(KnobState("lr", 0.001, 0.0001, 0.002),))
+    assert bounded.rationale.endswith("learning rate x2")
     assert advised([2.3, 2.0, 1.7], history=(raised(20**0.5),)).empty
     assert advised([2.3], steps_per_epoch=1000).empty
     assert advised([2.3], epochs_total=None).empty

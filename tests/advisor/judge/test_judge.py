@@ -252,7 +252,9 @@ def test_rules_keep_to_bounds_and_rest_for_a_quarter_of_a_training():
     assert by_rule(flat(), knobs=(at_the_end,)).action == "continue"
     assert by_rule(flat(), redirects=(past(15),)).action == "continue"
     assert by_rule(flat(), redirects=(past(14),)).action == "redirect"
-    assert by_rule(flat(), redirects=(past(10, verdict="worse"),)).action == "continue"
+    again = by_rule(flat(), redirects=(past(10, verdict="worse"),))
+    assert again.action == "continue"
+    assert again.reason.startswith("the same turn made it worse before")
     assert by_rule(flat(), knobs=()).reason == "no knob can be turned now"
     falling = Curve(range(1, 25), {"loss": [e**-0.5 for e in range(1, 25)]})
     assert by_rule(falling).action == "continue"

@@ -245,7 +245,7 @@ def test_a_space_with_other_ranges_gets_them_moved():
         "dropout": practice["dropout"],
     }
     assert "lr 0.05 -> 0.01, width 60 -> 64, optimizer sgd does not fit" in moved.rationale
-    assert "by practice" in moved.rationale
+    assert "the rest as first guesses" in moved.rationale
     assert "3 of 4 parameters are known from it" in lessons_note(learnt, NARROW, "loss", "min")
 
 

@@ -175,7 +175,7 @@ def test_what_a_model_believes_reaches_the_other_sides_proposals_in_the_same_bat
     mixed = MixtureAdvisor(Believer(good)).propose(evidence(), 12)
     assert mixed.belief == NARROW
     assert near(mixed) > near(StatisticalAdvisor().propose(evidence(), 12))
-    assert "belief from published practice and the model" in mixed.proposals[-1].rationale
+    assert "belief from common practice and the model" in mixed.proposals[-1].rationale
 
 
 def test_the_belief_of_a_model_that_keeps_losing_counts_little() -> None:

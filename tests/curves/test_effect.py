@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raymimic.curves import Curve
-from raymimic.scheduling.effect import effect_kind, effect_of, outlook
+from raymimic.curves.effect import effect_kind, effect_of, outlook
 
 
 def losses(values: list[float]) -> Curve:
@@ -27,7 +27,7 @@ def test_better_and_worse_lie_beyond_the_margin(mode, sign):
 def test_a_curve_that_goes_on_as_before_is_within_noise_and_a_jump_is_not():
     random = np.random.default_rng(0)
     known = [1.0 + 2.0 / epoch + 0.01 * random.normal() for epoch in range(1, 21)]
-    before = outlook(losses(known), "loss", "min", (20, known[-1]), None)
+    before = outlook(losses(known), "loss", (20, known[-1]))
     on = [(epoch, 1.0 + 2.0 / epoch) for epoch in range(21, 24)]
     assert effect_of(before, on, "min", was_finite=True).kind == "within noise"
     jump = [(epoch, value - 0.3) for epoch, value in on]
@@ -36,6 +36,6 @@ def test_a_curve_that_goes_on_as_before_is_within_noise_and_a_jump_is_not():
 
 def test_epochs_after_the_present_one_and_gaps_are_left_out():
     curve = Curve(np.arange(1, 9), {"loss": np.array([4, 3, 2, 1, math.nan, 1, 9, 9.0])})
-    now = outlook(curve, "loss", "min", (6, 1.0), None)
+    now = outlook(curve, "loss", (6, 1.0))
     assert now.level == pytest.approx((2 + 1 + 1) / 3)
-    assert outlook(None, "loss", "min", (6, 1.0), None).level == 1.0
+    assert outlook(None, "loss", (6, 1.0)).level == 1.0

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from raymimic.curves import Curve, noise_of
+from raymimic.curves.curve import Curve
+from raymimic.curves.scatter import noise_of
 from raymimic.records import Mode
-from raymimic.scheduling.rank_rule import Reading
 
 EffectKind = Literal["better", "worse", "within noise", "unknown"]
 
@@ -94,9 +94,17 @@ def effect_kind(after: float, expected: float, margin: float, mode: Mode) -> Eff
 
 
 def outlook(
-    curve: Curve | None, metric: str, mode: Mode, now: tuple[int, float], reading: Reading | None
+    curve: Curve | None,
+    metric: str,
+    now: tuple[int, float],
+    *,
+    end: float | None = None,
+    length: int = 0,
 ) -> Outlook:
-    """Read a curve up to ``now`` (epoch, value), its latest epoch."""
+    """Read a curve up to ``now`` (epoch, value), its latest epoch.
+
+    ``end`` is a forecast of its value at ``length`` epochs, if there is one.
+    """
     known = curve.reported(metric) if curve is not None else ()
     rows = [*((epoch, value) for epoch, value in known if epoch < now[0]), now]
     rows = [(epoch, value) for epoch, value in rows if math.isfinite(value)]
@@ -104,10 +112,6 @@ def outlook(
     level, at = place(rows[-WINDOW:]) if rows else (math.nan, float(now[0]))
     before, then = place([row for row in rows if row[0] <= _BACK * now[0]][-WINDOW:] or rows[:1])
     slope = (level - before) / math.log(at / then) if at > then else 0.0
-    end, length = None, 0
-    if reading is not None and reading.forecast is not None:
-        end = reading.forecast.median * (1.0 if mode == "min" else -1.0)
-        length = reading.length
     return Outlook(level, at, slope, noise, end, length)
 
 
