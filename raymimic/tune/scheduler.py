@@ -31,6 +31,7 @@ from raymimic.scheduling.verdict import Verdict
 from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
 from raymimic.tune.arguments import budget_seconds
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
@@ -147,7 +148,10 @@ class LLMScheduler(FIFOScheduler):
         )
         if judge is not None:
             logger.info("raymimic: %s.", describe_judge(judge))
+        if searcher is not None:
+            searcher.steering.stops = True
         self.faults = Faults("scheduler")
+        self._first_score = FirstScore()
         self._begun = False
         self._seconds_total: float | None = None
         self._opened: float | None = None  # of time.monotonic()
@@ -208,6 +212,7 @@ class LLMScheduler(FIFOScheduler):
         seconds = 0.0 if begun is None else time.monotonic() - begun
         self._decisions.complete(trial_id, report, seconds)
         if self._searcher is None:
+            self._first_score.look(str(self._metric), self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
 
     @guarded
@@ -277,6 +282,12 @@ class LLMScheduler(FIFOScheduler):
             return False
         if self._decisions.has_judge:  # the rules' verdict stands whatever happens there
             verdict = self._by_judge(controller, trial, report, verdict) or verdict
+        if (
+            self._searcher is not None
+            and report.trial_id in self._searcher.steering.orders.stopping
+        ):
+            text = f"stopped by your wish at epoch {report.epoch}"
+            verdict = Verdict("wished", report.epoch, text)
         self._settle(report, verdict)
         return verdict.stop
 

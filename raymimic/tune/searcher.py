@@ -29,6 +29,7 @@ from raymimic.advisor import (
 )
 from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
+from raymimic.foreign import trace_text
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
@@ -46,15 +47,13 @@ from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Given, read_constraints
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
+from raymimic.tune.steered import Steered
 from raymimic.tune.telling import Telling
 
 logger = logging.getLogger(__name__)
 
-# Tune passes num_samples=-1 as sys.maxsize.
-_NO_LIMIT = 2**31
 
-
-class LLMSearcher(Telling, Searcher):
+class LLMSearcher(Steered, Telling, Searcher):
     """Searches hyperparameters with an advisor that reads every learning curve.
 
     Use it as any Ray Tune searcher: ``TuneConfig(search_alg=LLMSearcher())`` or
@@ -159,10 +158,8 @@ class LLMSearcher(Telling, Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        samples: int = spec.get("num_samples") or _NO_LIMIT
-        session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
+        session.limit(spec.get("num_samples"), budget_seconds(spec))
         self._summarised = False
-        session.seconds_total = budget_seconds(spec)
         self._space = self._space or offered
         session.space = session.space or self._space.space
         self._given.check(session, self._space)  # what is bad is said before the first trial runs
@@ -179,7 +176,9 @@ class LLMSearcher(Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
+        session.steering.listens = self._queue.advisor.remote
         if session.begun:
+            session.listen()
             return session
         check_told(type(self).__name__, self._space, self._metric, self._mode)
         assert self._space is not None
@@ -189,6 +188,7 @@ class LLMSearcher(Telling, Searcher):
         self._given.check(session, self._space)
         session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
         self._given.hand_over(session, self._space)
+        session.listen()
         return session
 
     def _flat(self, nested: Mapping[str, Any]) -> Config:
@@ -199,14 +199,17 @@ class LLMSearcher(Telling, Searcher):
     # -- proposals -----------------------------------------------------------------------------
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next configuration, or None while one is on its way.
+        """Return the next configuration, None while one is on its way, FINISHED if you wished so.
 
         Raises RuntimeError where space or mode were never given; a fault of ours costs no more than
         a random configuration.
         """
         session, queued = self._ready(), None
         try:
-            queued = self._queue.next(session)
+            orders = session.steering.obey(session)
+            if orders.ending:
+                return self.say_ended()
+            queued = None if orders.paused else self._queue.next(session)
             if queued is not None:
                 session.start(trial_id, queued)
                 self._queue.ask_if_low(session, due=False)
@@ -245,6 +248,7 @@ class LLMSearcher(Telling, Searcher):
     ) -> None:
         """Keep a trial's last epoch (it comes only here) and its outcome."""
         session = self._ready()
+        session.steering.obey(session)
         state = session.state
         if not state.knows(trial_id):
             return
@@ -260,7 +264,7 @@ class LLMSearcher(Telling, Searcher):
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
             self._first_score.look(self.metric, state.curve(trial_id), result or {})
-        if not error:  # after an error its text comes next (`note_error`): a question can wait
+            # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
             self.finish()
@@ -288,9 +292,8 @@ class LLMSearcher(Telling, Searcher):
         """Keep that raymimic itself failed in a hook; the search goes on without what it did."""
         events.fault(self._session.journal.append, hook=hook, error=error)
         if self.tally.faults.total() == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
-            )
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     # -- evidence from elsewhere ---------------------------------------------------------------
 
@@ -357,7 +360,8 @@ class LLMSearcher(Telling, Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too.
 
-        Raises ValueError for a file that is no checkpoint, or one of another layout.
+        Raises ValueError for a file that is no checkpoint, or one of another layout, and
+        `LedgerError` for a ledger of another layout.
         """
         saved = checkpoint.load(checkpoint_path)
         metric, mode, space, self._given = saved.adapter
