@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from raymimic import foreign
-from raymimic.ledger import LAYOUT, Later, Ledger
+from raymimic.ledger import Later, Ledger
 from raymimic.records import Call, Mode, Proposal, TrialStatus
+from raymimic.rows import LAYOUT
 
 
 class Write(Protocol):
@@ -56,6 +57,11 @@ def search(
 def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     """What an earlier search learnt was given: its file's name, whether it fits, its text."""
     write("lessons", name=name, note=note, text=text)
+
+
+def wish(write: Write, *, number: int, tell: str, part: int, parts: int, **said: Any) -> None:
+    """A user's `Wish` was heard, a part of the message ``tell``; ``said`` are its other fields."""
+    write("wish", number=number, tell=tell, part=part, parts=parts, **said)
 
 
 def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:

@@ -52,8 +52,27 @@ from raymimic.advisor.propose.belief_reading import MODEL, USER, read_belief
 from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
 from raymimic.advisor.propose.openings import opinions
+from raymimic.advisor.propose.preferences import (
+    filled,
+    lean_to_number,
+    lean_to_side,
+    lean_to_values,
+    sizes,
+)
 from raymimic.advisor.propose.random import RandomAdvisor
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
+from raymimic.advisor.roles import assign_roles
+from raymimic.advisor.wishes import (
+    KEPT,
+    Order,
+    Wish,
+    WishOutcome,
+    belief_of,
+    restrictions_of,
+    standing,
+    wish_of,
+    words_of,
+)
 
 __all__ = [
     "Action",
@@ -69,6 +88,7 @@ __all__ = [
     "JudgeAdvice",
     "JudgeEvidence",
     "Judgement",
+    "KEPT",
     "KnobState",
     "LLMAdvisor",
     "LayerState",
@@ -79,6 +99,7 @@ __all__ = [
     "MixtureAdvisor",
     "OPERATIONS",
     "Operation",
+    "Order",
     "PastAdjustment",
     "PastRedirect",
     "RAW_LIMIT",
@@ -89,10 +110,14 @@ __all__ = [
     "TrialRecord",
     "USER",
     "VerdictKind",
+    "Wish",
+    "WishOutcome",
     "ask_adjust",
     "ask_judge",
     "ask_propose",
+    "assign_roles",
     "belief_from_json",
+    "belief_of",
     "belief_to_json",
     "build_adjust_request",
     "build_judge_request",
@@ -107,6 +132,10 @@ __all__ = [
     "describe_judge",
     "ended_trial",
     "evidence_from_ledger",
+    "filled",
+    "lean_to_number",
+    "lean_to_side",
+    "lean_to_values",
     "lessons_note",
     "lessons_text",
     "opinions",
@@ -114,5 +143,10 @@ __all__ = [
     "question_to_guide",
     "read_belief",
     "read_lessons",
+    "restrictions_of",
+    "sizes",
+    "standing",
+    "wish_of",
+    "words_of",
     "write_lessons_file",
 ]

@@ -103,6 +103,7 @@ class SearchEvidence:
 
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
+    ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
     place, ``model_belief`` what the model last said of it. ``to_run`` says how many of the
@@ -122,6 +123,7 @@ class SearchEvidence:
     queued: tuple[Config, ...] = ()
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
+    wishes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
     belief: Belief | None = None

@@ -18,6 +18,7 @@ from raymimic.summary import duration, show
 _TEXTS = 4_000_000  # characters of reasons, judgements and errors on a page
 _LONGEST = 2000  # of one of them, however few there are
 _TICKS = 5
+_WISHES = 20  # latest of a batch that are shown
 _DROPS = 5  # refused proposals of a batch whose texts are shown
 _EFFECTS = 1000  # latest redirects and clones that are drawn
 _PROMPTS = 30  # latest calls whose prompt and reply are on the page
@@ -176,6 +177,7 @@ def _batch(run: Run, batch: Batch, limit: int) -> dict[str, Any]:
         "calls": batch.calls,
         "dropped": [_cut(text, limit) for text in batch.dropped[:_DROPS]],
         "fallbacks": dict(Counter(_cut(text, limit) for text in batch.fallbacks)),
+        "wishes": [_cut(text, limit) for text in batch.wishes[-_WISHES:]],
     }
 
 

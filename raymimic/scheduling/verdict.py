@@ -10,7 +10,9 @@ from raymimic.advisor import Judgement, Leader
 from raymimic.records import Mode
 from raymimic.scheduling.rank_rule import Reading
 
-VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
+VerdictKind = Literal[
+    "continue", "whole", "diverged", "hopeless", "overfitting", "judged", "wished"
+]
 
 _CELL = 20
 _REMARK = " | "  # between a verdict's numbers and what a judge said

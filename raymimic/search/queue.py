@@ -82,7 +82,7 @@ class ProposalQueue:
 
     def trial_ended(self, session: Session) -> None:
         """Ask for what the slot that is free now needs, before Tune asks for it."""
-        due = session.trials_left > 0
+        due = session.trials_left > 0 and not session.steering.orders.paused
         self.collect(session)
         self.ask_if_low(session, due=due)
         if due and not session.state.queue and not self._should_wait(session):

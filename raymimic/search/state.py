@@ -247,7 +247,9 @@ class SearchState:
 
     # -- evidence ----------------------------------------------------------------------------
 
-    def view(self, budget: Budget, instruction: str) -> Callable[[], SearchEvidence]:
+    def view(
+        self, budget: Budget, instruction: str, wishes: tuple[str, ...] = ()
+    ) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the returned function may build the evidence in any thread.
 
         Cheap on the caller's side (two shallow copies); partial curves are read when built.
@@ -267,6 +269,7 @@ class SearchState:
                 queued=queued,
                 budget=budget,
                 instruction=instruction,
+                wishes=wishes,
                 drops=drops,
                 lessons=self.lessons,
                 belief=self.belief,

@@ -180,18 +180,18 @@ def _simple(a: ast.expr, op: ast.cmpop, b: ast.expr, dimensions: Dimensions) -> 
         return Bound(a.id, value, kind in (ast.Lt, ast.LtE), kind in (ast.Lt, ast.Gt))
     listed = value if isinstance(value, list) else [value]
     try:
-        values = tuple(_own(dimension, one) for one in listed)
+        values = tuple(own_value(dimension, one) for one in listed)
     except ConfigError as error:
         raise SpaceError(f"{a.id}: {error}") from None
     shown = tuple(dimension.show(one) for one in values)
     return Values(a.id, values, kind in (ast.Eq, ast.In), shown)
 
 
-def _own(dimension: Any, value: Any) -> Any:
-    """The space's own value; raises `ConfigError` where it would have to be mended."""
+def own_value(dimension: Any, value: Any) -> Any:
+    """A dimension's own value; raises `ConfigError` where it would have to be mended."""
     found, notes = dimension.read(value)
     if notes and not isinstance(dimension, Choice):
-        raise ConfigError(list(notes))
+        raise ConfigError([f"must be {dimension.describe()}, got {brief(value)}"])
     return found
 
 
@@ -245,7 +245,7 @@ def _broken(mine: Iterable[Restriction], name: str, value: Any) -> bool:
 
 
 def _nothing(name: str, dimension: Any, mine: Iterable[Restriction]) -> Any:
-    texts = [repr(one.text) for one in mine]
+    texts = list(dict.fromkeys(repr(one.text) for one in mine))
     leave = "leaves" if len(texts) == 1 else "leave"
     raise SpaceError(f"{' and '.join(texts)} {leave} nothing of {name} ({dimension.describe()})")
 

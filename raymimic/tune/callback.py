@@ -13,14 +13,17 @@ from raymimic.curves import CurveHistory, diagnose
 from raymimic.foreign import without_secrets
 from raymimic.records import EpochReport, Mode
 from raymimic.summary import duration, show
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.lines import Ended
 from raymimic.tune.loggers import Loggers, columns
+from raymimic.tune.places import settle, upload
 from raymimic.tune.results import Reports, metrics_of
 from raymimic.tune.screen import Screen
 
 if TYPE_CHECKING:
+    from raymimic.ledger import Ledger
     from raymimic.scheduling.verdict import Verdict
     from raymimic.tune.scheduler import LLMScheduler
     from raymimic.tune.searcher import LLMSearcher
@@ -75,6 +78,7 @@ class RaymimicCallback(Callback):
         shared = searcher if searcher is not None else scheduler
         self._reports = Reports(self._keep, self._epochs) if shared is None else shared.reports
         self.faults = Faults("callback")
+        self._first_score = FirstScore()
         self._screen = Screen()
         self.loggers = Loggers(mlflow)
         self._total: int | None = None
@@ -88,6 +92,13 @@ class RaymimicCallback(Callback):
         """Every reported epoch; that of the searcher or the scheduler, if there is one."""
         shared = self._searcher if self._searcher is not None else self._scheduler
         return self._history if shared is None else shared.history
+
+    @property
+    def _ledger(self) -> Ledger | None:
+        """The searcher's, else the scheduler's own."""
+        if self._searcher is not None:
+            return self._searcher.ledger
+        return self._scheduler.ledger if self._scheduler is not None else None
 
     def fault(self, hook: str, error: Exception) -> None:
         """Keep that a hook failed; the run goes on."""
@@ -133,7 +144,9 @@ class RaymimicCallback(Callback):
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Show the meter, once all that is logged at a run's start is said."""
+        """Let the ledger go to the run's folder; show the meter, once all is said at its start."""
+        if self._ledger is not None:
+            settle(self._ledger, trial)
         self._screen.begin(self._total, self._ended)
         self._show_meter()
 
@@ -153,6 +166,10 @@ class RaymimicCallback(Callback):
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print the ended trial."""
+        if self._searcher is None and self._scheduler is None:  # else they look
+            curve = self._history.curve(trial.trial_id) if trial.trial_id in self._history else None
+            last = getattr(trial, "last_result", None) or {}
+            self._first_score.look(str(self._metric), curve, last)
         self._print(trial, "")
 
     @guarded
@@ -174,6 +191,8 @@ class RaymimicCallback(Callback):
             text = self._scheduler.debug_string()
         if text:
             self._say(text)
+        if self._ledger is not None and trials:
+            upload(self._ledger, trials[0])
 
     # -- the screen ----------------------------------------------------------------------------
 

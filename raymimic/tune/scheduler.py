@@ -21,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory
-from raymimic.ledger import Ledger, default_ledger_path
+from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import EpochReport, Mode
 from raymimic.scheduling.decisions import Decisions
@@ -31,10 +31,12 @@ from raymimic.scheduling.verdict import Verdict
 from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
 from raymimic.tune.arguments import budget_seconds
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.mailbox import ray_mailbox
+from raymimic.tune.places import settle
 from raymimic.tune.results import TIME_ATTR, Reports
 
 if TYPE_CHECKING:
@@ -92,8 +94,8 @@ class LLMScheduler(FIFOScheduler):
             a training. Needs ``knobs``, and trials that save checkpoints. A searcher is told the
             score that a cloned trial ends with under the configuration that it began with.
         instruction: What the judge should know about the task, in your words.
-        ledger: File for the verdicts; by default the searcher's, or a new one in
-            ``~/ray_results/raymimic/``.
+        ledger: File for the verdicts; by default the searcher's, or one in the
+            experiment's folder.
 
     Raises:
         ValueError: an argument cannot work.
@@ -130,7 +132,7 @@ class LLMScheduler(FIFOScheduler):
         own = Reports(self._keep, self._epochs)
         self.reports = own if searcher is None else searcher.reports
         self.reports.time_attr = time_attr
-        self._ledger = Ledger(ledger or default_ledger_path()) if ledger or not searcher else None
+        self._ledger = Ledger.at(ledger) if ledger or not searcher else None
         judge: Judge | None = choose_judge(llm, timeout=_TIMEOUT_S)
         if judge is not None and not judge.remote and knobs is None:
             judge = None  # rules without knobs have nothing to say
@@ -146,7 +148,10 @@ class LLMScheduler(FIFOScheduler):
         )
         if judge is not None:
             logger.info("raymimic: %s.", describe_judge(judge))
+        if searcher is not None:
+            searcher.steering.stops = True
         self.faults = Faults("scheduler")
+        self._first_score = FirstScore()
         self._begun = False
         self._seconds_total: float | None = None
         self._opened: float | None = None  # of time.monotonic()
@@ -182,6 +187,9 @@ class LLMScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Learn of a trial; after a restore, what it and the searcher's others did before."""
         del tune_controller
+        ledger = self._searcher.ledger if self._ledger is None and self._searcher else self._ledger
+        if ledger is not None:
+            settle(ledger, trial)
         self._open()
         self._remember(trial)
         now = time.monotonic()
@@ -204,6 +212,7 @@ class LLMScheduler(FIFOScheduler):
         seconds = 0.0 if begun is None else time.monotonic() - begun
         self._decisions.complete(trial_id, report, seconds)
         if self._searcher is None:
+            self._first_score.look(str(self._metric), self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
 
     @guarded
@@ -273,6 +282,12 @@ class LLMScheduler(FIFOScheduler):
             return False
         if self._decisions.has_judge:  # the rules' verdict stands whatever happens there
             verdict = self._by_judge(controller, trial, report, verdict) or verdict
+        if (
+            self._searcher is not None
+            and report.trial_id in self._searcher.steering.orders.stopping
+        ):
+            text = f"stopped by your wish at epoch {report.epoch}"
+            verdict = Verdict("wished", report.epoch, text)
         self._settle(report, verdict)
         return verdict.stop
 

@@ -36,6 +36,7 @@ class Engine:
         patience: float | None = None,
         seed: int = 0,
         constraints: Any = (),
+        instruction: str = "",
     ) -> None:
         self.queue = ProposalQueue(
             ProposalInquiry(advisor, TIMEOUT_S),
@@ -50,6 +51,7 @@ class Engine:
             concurrency=slots,
             trials_total=trials,
             constraints=constraints,
+            instruction=instruction,
         )
         self.session.begin("loss", "min", advisor.name, self.queue.batch(self.session))
 

@@ -39,7 +39,10 @@ _RATIO = 4.0
 _NEAREST_TO_1 = 1e-7
 """Decay rates nearer to 1 than this are not told apart."""
 
-_SMALLEST = 1e-300
+DECADES = 300.0
+"""Numbers lie within so many powers of ten: a belief may be as wide as one likes."""
+
+_SMALLEST = 10.0**-DECADES
 
 _TAIL = 1e-12
 """How far from 0 and 1 the coordinate of an unbounded dimension stays."""
@@ -127,9 +130,9 @@ class Axis:
     def straight(self, bent: Floats | float) -> Floats:
         """Give the numbers at places on the scale."""
         if self.scale == "log":
-            return np.asarray(10.0 ** np.asarray(bent))
+            return np.asarray(10.0 ** np.clip(bent, -DECADES, DECADES))
         if self.scale == "log distance to 1":
-            return np.asarray(1.0 - 10.0 ** -np.asarray(bent))
+            return np.asarray(1.0 - 10.0 ** np.clip(-np.asarray(bent), -DECADES, DECADES))
         return np.asarray(bent, dtype=np.float64)
 
     @cached_property

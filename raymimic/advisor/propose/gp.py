@@ -13,10 +13,10 @@ from scipy.special import ndtr
 
 from raymimic.advisor.propose.axes import Floats, gaps_between
 
-_LENGTH = (math.log(1.2), 1.2)
+_LENGTH = (math.log(0.5), 1.0)
 """Prior of a length scale's logarithm, mean and standard deviation; the box has length 1."""
 
-_NOISE = (math.log(0.05), 1.5)
+_NOISE = (math.log(0.2), 1.0)
 """The same of the noise variance; the values have variance 1."""
 
 _LENGTHS = (math.log(0.05), math.log(30.0))

@@ -111,6 +111,7 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
     return titled(
         [
             ("Budget", [_budget(evidence)]),
+            ("Wished while the search runs", _wishes(evidence)),
             ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
             ("How your reasons fared", _track_record(evidence)),
@@ -135,7 +136,8 @@ def reply_schema(space: SearchSpace) -> dict[str, Any]:
         expected=or_null({"type": "number"}),
     )
     return object_schema(
-        belief=belief_schema(space), proposals={"type": "array", "items": proposal}
+        belief=belief_schema(space),
+        proposals={"type": "array", "items": proposal, "minItems": 1},
     )
 
 
@@ -166,6 +168,11 @@ def _budget(evidence: SearchEvidence) -> str:
             "epochs: propose what trains faster."
         )
     return text
+
+
+def _wishes(evidence: SearchEvidence) -> list[str]:
+    lines = [f"The user says: {quote(text, 500)}" for text in reversed(evidence.wishes)]
+    return fit_counted(lines, _NOTES_CHARS, "earlier ones")
 
 
 def _limits(evidence: SearchEvidence) -> list[str]:

@@ -18,7 +18,7 @@ from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between, u
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, told
+from raymimic.advisor.propose.objective_values import kept, told, warped
 from raymimic.advisor.propose.openings import openings, opinions
 from raymimic.advisor.propose.prior import Priors
 from raymimic.advisor.propose.within import Within, moved
@@ -126,7 +126,7 @@ class _Search:
         values = told(evidence)
         rows = kept(values, _FITTED)
         self._trials = [evidence.trials[row] for row in rows]
-        self._values = np.array([values[row] for row in rows], dtype=np.float64)
+        self._values = warped([values[row] for row in rows])
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
         self._costs = Costs(evidence, self._encoded, self._process)

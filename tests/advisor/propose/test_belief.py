@@ -201,3 +201,12 @@ def test_a_models_entries_are_read_one_by_one_and_moved_into_the_range() -> None
     assert read_model_belief(None, NET) == (None, ())
     assert read_model_belief([], NET)[0] is None
     assert set(belief_schema(NET)["properties"]) == set(NET.dimensions)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_belief_as_wide_as_one_likes_is_none() -> None:
+    belief = read_belief({"lr": (1e-3, 1e6), "beta1": (0.9, 1e6), "dropout": (0.3, 1e6)}, NET)
+    assert describe_belief(belief)
+    axes = axes_of(NET)
+    units = np.random.default_rng(0).random((20, len(axes)))
+    assert np.ptp(Prior(axes, belief).log_density(units)) < 0.01
