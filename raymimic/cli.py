@@ -169,8 +169,8 @@ def _question(target: Path) -> tuple[SearchEvidence, int]:
     from raymimic.ledger import read_events
 
     events = read_events(target)
-    evidence, search = evidence_from_ledger(events), events.of("search")[0]
-    wanted = evidence.budget.cap(search["batch"])
+    evidence, search = evidence_from_ledger(events), events.search or {}
+    wanted = evidence.budget.cap(search.get("batch", 1))
     return question_to_guide(evidence, wanted, search.get("seed", 0))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from raymimic.curves import CurveHistory, diagnose
 from raymimic.foreign import without_secrets
 from raymimic.records import EpochReport, Mode
 from raymimic.summary import duration, show
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.lines import Ended
@@ -35,7 +37,9 @@ class RaymimicCallback(Callback):
 
     The columns are ``source``, ``reason``, ``why`` (the reason in 20 characters, for Tune's tables)
     and, with a scheduler, ``decision`` and ``verdict`` (the same in 20). Where Tune writes
-    TensorBoard's files the words are in its text tab; with ``mlflow`` they are tags of its runs.
+    TensorBoard's files the words are in its text tab. Of ``loggers``, Weights & Biases shows them
+    as columns, if this callback stands before it, and MLflow as tags.
+
     ``history`` keeps every reported epoch. With ``searcher``, lines name who proposed the trial
     and why, the searcher learns the text of errors (Tune gives it to callbacks only), and the
     summary is printed at the end. It works with every other searcher, too: give ``metric`` and
@@ -52,7 +56,7 @@ class RaymimicCallback(Callback):
         scheduler: The `LLMScheduler` of this run, if it is one: its verdicts are shown, too.
         metric: The metric to show; taken from ``searcher`` or ``scheduler`` if given.
         mode: "min" or "max"; taken from ``searcher`` or ``scheduler`` if given.
-        mlflow: The ``MLflowLoggerCallback`` of this run, if there is one: its runs get tags.
+        loggers: The ``WandbLoggerCallback`` and ``MLflowLoggerCallback`` of this run, if any.
 
     Raises ValueError without a searcher, a scheduler, or both of ``metric`` and ``mode``.
     """
@@ -64,7 +68,7 @@ class RaymimicCallback(Callback):
         scheduler: LLMScheduler | None = None,
         metric: str | None = None,
         mode: Mode | None = None,
-        mlflow: Any = None,
+        loggers: Sequence[Any] = (),
     ) -> None:
         if searcher is None and scheduler is None and (metric is None or mode is None):
             raise ValueError(
@@ -77,8 +81,10 @@ class RaymimicCallback(Callback):
         shared = searcher if searcher is not None else scheduler
         self._reports = Reports(self._keep, self._epochs) if shared is None else shared.reports
         self.faults = Faults("callback")
+        self._first_score = FirstScore()
         self._screen = Screen()
-        self.loggers = Loggers(mlflow)
+        self.loggers = Loggers()
+        self.loggers.meet(loggers)
         self._total: int | None = None
         self._ended = 0
         self._best: tuple[float, str] | None = None
@@ -164,6 +170,10 @@ class RaymimicCallback(Callback):
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print the ended trial."""
+        if self._searcher is None and self._scheduler is None:  # else they look
+            curve = self._history.curve(trial.trial_id) if trial.trial_id in self._history else None
+            last = getattr(trial, "last_result", None) or {}
+            self._first_score.look(str(self._metric), curve, last)
         self._print(trial, "")
 
     @guarded
