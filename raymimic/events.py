@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from raymimic import foreign
-from raymimic.ledger import LAYOUT, Later, Ledger
+from raymimic.ledger import Later, Ledger
 from raymimic.records import Call, Mode, Proposal, TrialStatus
+from raymimic.rows import LAYOUT
 
 
 class Write(Protocol):

@@ -29,7 +29,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from raymimic.errors import LedgerError
 from raymimic.mending import mend
-from raymimic.rows import is_sound
+from raymimic.rows import is_sound, lines_of, require_layout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,6 @@ _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _LARGEST = 10**400  # Python writes no integer of more than 4,300 digits
 
-LAYOUT = 1
-"""Of a ledger's events, in each search event. Whoever changes what a field means counts it up."""
 
 _MOST_WAITING = 10_000  # events kept in memory while the disk takes none
 
@@ -303,6 +301,11 @@ class Events:
         """Return the events of one kind."""
         return [row for row in self.rows if row["event"] == event]
 
+    @property
+    def search(self) -> dict[str, Any] | None:
+        """The event of the search that began last; None where there is no sound one."""
+        return next((row for row in reversed(self.of("search")) if is_sound(row)), None)
+
     def of_search(self, search: str) -> Events:
         """The events of the search with this id (of all where it is empty) that can be used.
 
@@ -331,21 +334,36 @@ def read_events(path: str | os.PathLike[str], first: int = 0) -> Events:
     """
     rows, unreadable = [], 0
     try:
-        with open(path, "rb") as lines:
-            for line in lines:
-                if not line.strip() or (first and _number(line) < first):
-                    continue
-                row = _event(line)
-                if row is None:
-                    unreadable += 1
-                elif first == 0 or row.get("n", -1) >= first:
-                    rows.append(row)
-    except OSError as error:
+        for line in lines_of(path):
+            if not line.strip() or (first and _number(line) < first):
+                continue
+            row = _event(line)
+            if row is None:
+                unreadable += 1
+            elif first == 0 or row.get("n", -1) >= first:
+                rows.append(row)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or str(error)
         raise LedgerError(
-            f"a ledger must be a readable JSONL file, got {str(path)!r} ({error.strerror}); "
+            f"a ledger must be a readable JSONL file, got {str(path)[:300]!r} ({why}); "
             "give the path printed at the start of the search"
         ) from error
     return Events(tuple(rows), unreadable)
+
+
+def check_layout(path: str | os.PathLike[str], search: str) -> None:
+    """Raise `LedgerError` if the search with this id was written in another layout of the ledger.
+
+    Only lines that begin a search are parsed; a file that is not there has no layout.
+    """
+    try:
+        begins = (line for line in lines_of(path) if line.startswith(b'{"event": "search"'))
+        begun = [_event(line) for line in begins]
+    except (OSError, ValueError):
+        return
+    for row in begun:
+        if row is not None and row.get("search", search) == search:
+            require_layout(row)
 
 
 def _number(line: bytes) -> float:
@@ -357,6 +375,8 @@ def _number(line: bytes) -> float:
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
+        if b"\\ud" in line:  # half of a pair, which no file and no terminal takes
+            row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None

@@ -282,9 +282,16 @@ class Journal:
 
 
 def tally_of(events: Iterable[Mapping[str, Any]]) -> Tally:
-    """Count a whole ledger; events that lack what they should have are left out."""
-    tally = Tally()
-    for row in events:
+    """Count a ledger's events; those that lack what they should have are left out.
+
+    Of several searches in one ledger (told apart by their ids) the one that began last counts.
+    """
+    tally, rows = Tally(), list(events)
+    begun = [row for row in rows if row["event"] == "search"]
+    mine = begun[-1].get("search") if begun else None
+    for row in rows:
+        if mine is not None and row.get("search", mine) != mine:
+            continue
         with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
             tally.add(row["event"], row)
     return tally

@@ -15,9 +15,9 @@ from raymimic.advisor.wishes import Wish, restrictions_of, standing, wish_of, wo
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
 from raymimic.foreign import error_text
-from raymimic.ledger import LAYOUT, Events, to_float
+from raymimic.ledger import Events, to_float
 from raymimic.records import Belief, Budget, Mode, Proposal
-from raymimic.rows import is_sound
+from raymimic.rows import require_layout
 from raymimic.space import SearchSpace
 from raymimic.space.restrictions import Restriction, read_restrictions
 
@@ -25,28 +25,24 @@ from raymimic.space.restrictions import Restriction, read_restrictions
 def evidence_from_ledger(events: Events) -> SearchEvidence:
     """Return what was known when the ledger's last event was written.
 
-    Of running trials a ledger holds the curve only if the run was ended under them. Raises
-    `LedgerError` for a file that records no search.
+    Of running trials a ledger holds the curve only if the run was ended under them. Of several
+    searches in one ledger the last counts. Raises `LedgerError` for a file that records no search.
     """
-    searches = [row for row in events.of("search") if is_sound(row)]
-    if not searches:
+    first = events.search
+    if first is None:
         raise LedgerError(
             f"a ledger must begin with a search event, got {len(events.rows)} events without one; "
             "give the file that LLMSearcher named at its start"
         )
-    first = searches[0]
-    if first.get("layout", LAYOUT) != LAYOUT or first["mode"] not in ("min", "max"):
-        raise LedgerError(
-            f"a ledger must have layout {LAYOUT} and a mode of min or max, got layout "
-            f"{first.get('layout')!r} and mode {first['mode']!r}; read it with the raymimic that "
-            "wrote it"
-        )
+    require_layout(first)
+    if first["mode"] not in ("min", "max"):
+        raise LedgerError(f"a search's mode must be min or max, got {first['mode']!r:.100}")
     rows = events.of_search(first.get("search", "")).rows
     try:
         reader = _Reader(first, [wish_of(row) for row in rows if row["event"] == "wish"])
         for row in rows:
             reader.read(row)
-    except (SpaceError, KeyError, TypeError, ValueError) as error:
+    except (SpaceError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise LedgerError(
             f"a ledger's events must fit its search, and one does not ({error_text(error)[:300]}); "
             "it was edited, or another version of raymimic wrote it"
@@ -61,7 +57,7 @@ def proposal_of(row: Mapping[str, Any], space: SearchSpace) -> Proposal:
         rationale=row["rationale"],
         source=row["source"],
         expected=to_float(row["expected"]),
-        repairs=tuple(row["repairs"]),
+        repairs=tuple(map(str, row["repairs"])),
     )
 
 

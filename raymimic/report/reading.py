@@ -11,6 +11,7 @@ from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError, SpaceError
 from raymimic.ledger import read_events, to_float
 from raymimic.report.run import Batch, Effect, Mark, Run, Trial
+from raymimic.rows import is_sound, require_layout
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally, show
 
@@ -26,14 +27,19 @@ def read_run(ledgers: Sequence[Path]) -> Run:
     counted in ``notes``. Raises `LedgerError` for a file that records no search.
     """
     events = read_events(ledgers[0])
-    begins = [at for at, row in enumerate(events.rows) if row["event"] == "search"]
+    begins = [
+        at for at, row in enumerate(events.rows) if row["event"] == "search" and is_sound(row)
+    ]
     if not begins:
         raise LedgerError(
-            f"a ledger must hold a search event, got {len(events.rows)} events without one in "
-            f"{str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
+            f"a ledger must hold a whole search event, got {len(events.rows)} events without one "
+            f"in {str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
         )
-    reader = _Reader(str(ledgers[0]), events.rows[begins[-1]])
-    reader.read(events.rows[begins[-1] :])
+    search = events.rows[begins[-1]]
+    require_layout(search)
+    reader = _Reader(str(ledgers[0]), search)
+    mine = search.get("search")
+    reader.read([row for row in events.rows[begins[-1] :] if row.get("search", mine) == mine])
     others = [read_events(path) for path in ledgers[1:]]
     for other in others:
         reader.read(other.rows)
@@ -73,13 +79,16 @@ class _Reader:
     def read(self, rows: Sequence[Row]) -> None:
         """Take in events in their order."""
         for row in rows:
+            if not is_sound(row):
+                self._broken += 1
+                continue
             handler: Callable[[Row], None] | None = getattr(self, f"_on_{row['event']}", None)
             try:
                 self.run.tally.add(row["event"], row)
                 self.run.last_t = max(self.run.last_t, row.get("t", 0.0))
                 if handler is not None:
                     handler(row)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 self._broken += 1  # said in the notes: of another version, or edited by hand
 
     def finish(self, searches: int, unreadable: int) -> Run:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from raymimic import events
 from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of, wish_of
 from raymimic.errors import ConfigError, LedgerError
-from raymimic.ledger import read_events
+from raymimic.ledger import check_layout, read_events
 from raymimic.search.session import Session
 from raymimic.search.state import Queued
 
@@ -91,7 +91,8 @@ def _refuse(path: str | os.PathLike[str], found: str) -> NoReturn:
 def resume(saved: Checkpoint, offered: Session) -> Session:
     """Return the saved session in the space of today's run (``offered``), up to its ledger's end.
 
-    The space of today holds the user's objects of today; a budget given today counts.
+    The space of today holds the user's objects of today; a budget given today counts. Raises
+    `LedgerError` where another version of the ledger's layout wrote the search.
     """
     session = saved.session
     session.trials_total = offered.trials_total or session.trials_total
@@ -119,6 +120,7 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
 def _read_on(session: Session, first: int) -> None:
     """Apply the ledger's events from number ``first`` on."""
     ledger = session.journal.ledger
+    check_layout(ledger.path, ledger.search)
     try:
         found = read_events(ledger.path, first).of_search(ledger.search)
     except LedgerError:

@@ -13,6 +13,7 @@ from raymimic.curves import CurveHistory, diagnose
 from raymimic.foreign import without_secrets
 from raymimic.records import EpochReport, Mode
 from raymimic.summary import duration, show
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.lines import Ended
@@ -77,6 +78,7 @@ class RaymimicCallback(Callback):
         shared = searcher if searcher is not None else scheduler
         self._reports = Reports(self._keep, self._epochs) if shared is None else shared.reports
         self.faults = Faults("callback")
+        self._first_score = FirstScore()
         self._screen = Screen()
         self.loggers = Loggers(mlflow)
         self._total: int | None = None
@@ -164,6 +166,10 @@ class RaymimicCallback(Callback):
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print the ended trial."""
+        if self._searcher is None and self._scheduler is None:  # else they look
+            curve = self._history.curve(trial.trial_id) if trial.trial_id in self._history else None
+            last = getattr(trial, "last_result", None) or {}
+            self._first_score.look(str(self._metric), curve, last)
         self._print(trial, "")
 
     @guarded

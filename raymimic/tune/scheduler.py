@@ -31,6 +31,7 @@ from raymimic.scheduling.verdict import Verdict
 from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
 from raymimic.tune.arguments import budget_seconds
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
@@ -150,6 +151,7 @@ class LLMScheduler(FIFOScheduler):
         if searcher is not None:
             searcher.steering.stops = True
         self.faults = Faults("scheduler")
+        self._first_score = FirstScore()
         self._begun = False
         self._seconds_total: float | None = None
         self._opened: float | None = None  # of time.monotonic()
@@ -210,6 +212,7 @@ class LLMScheduler(FIFOScheduler):
         seconds = 0.0 if begun is None else time.monotonic() - begun
         self._decisions.complete(trial_id, report, seconds)
         if self._searcher is None:
+            self._first_score.look(str(self._metric), self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
 
     @guarded

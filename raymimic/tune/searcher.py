@@ -29,6 +29,7 @@ from raymimic.advisor import (
 )
 from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
+from raymimic.foreign import trace_text
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
@@ -263,7 +264,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
             self._first_score.look(self.metric, state.curve(trial_id), result or {})
-        if not error:  # after an error its text comes next (`note_error`): a question can wait
+            # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
             self.finish()
@@ -291,9 +292,8 @@ class LLMSearcher(Steered, Telling, Searcher):
         """Keep that raymimic itself failed in a hook; the search goes on without what it did."""
         events.fault(self._session.journal.append, hook=hook, error=error)
         if self.tally.faults.total() == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
-            )
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     # -- evidence from elsewhere ---------------------------------------------------------------
 
@@ -360,7 +360,8 @@ class LLMSearcher(Steered, Telling, Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too.
 
-        Raises ValueError for a file that is no checkpoint, or one of another layout.
+        Raises ValueError for a file that is no checkpoint, or one of another layout, and
+        `LedgerError` for a ledger of another layout.
         """
         saved = checkpoint.load(checkpoint_path)
         metric, mode, space, self._given = saved.adapter

@@ -136,7 +136,8 @@ def reply_schema(space: SearchSpace) -> dict[str, Any]:
         expected=or_null({"type": "number"}),
     )
     return object_schema(
-        belief=belief_schema(space), proposals={"type": "array", "items": proposal}
+        belief=belief_schema(space),
+        proposals={"type": "array", "items": proposal, "minItems": 1},
     )
 
 
