@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.propose.axes import Axis, axes_of
-from raymimic.advisor.propose.belief import belief_from_practice
-from raymimic.advisor.propose.belief_reading import MODEL, USER
-from raymimic.advisor.propose.lesson_guesses import Guess, belief_from_lessons, lesson_guesses
-from raymimic.advisor.propose.prior import Prior
+from raymimic.advisor.belief.axes import Axis, axes_of
+from raymimic.advisor.belief.belief import belief_from_practice
+from raymimic.advisor.belief.lesson_guesses import Guess, belief_from_lessons, lesson_guesses
+from raymimic.advisor.belief.prior import Prior
+from raymimic.advisor.belief.reading import MODEL, USER
 from raymimic.records import Belief, Config, Place
 
 PRACTICE = "common practice"

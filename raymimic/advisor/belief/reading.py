@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymimic.advisor.propose.axes import Axis, axes_of
+from raymimic.advisor.belief.axes import Axis, axes_of
 from raymimic.advisor.text import object_schema
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Leaning, Place
