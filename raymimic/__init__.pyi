@@ -34,6 +34,7 @@ from .errors import LLMCallError as LLMCallError
 from .errors import LLMError as LLMError
 from .errors import LLMRefusal as LLMRefusal
 from .errors import LLMSetupError as LLMSetupError
+from .errors import MergeError as MergeError
 from .errors import MissingExtra as MissingExtra
 from .errors import ProgramError as ProgramError
 from .errors import RaymimicError as RaymimicError
@@ -41,6 +42,8 @@ from .errors import SandboxError as SandboxError
 from .errors import SpaceError as SpaceError
 from .evolution import Shares as Shares
 from .evolution import TrainingTask as TrainingTask
+from .invention import MergeTask as MergeTask
+from .invention import Pairing as Pairing
 from .ledger import Ledger as Ledger
 from .ledger import read_events as read_events
 from .llm import LLM as LLM
@@ -62,6 +65,7 @@ from .records import Knob as Knob
 from .records import Proposal as Proposal
 from .scheduling import Verdict as Verdict
 from .space import Choice as Choice
+from .space import Condition as Condition
 from .space import FloatRange as FloatRange
 from .space import IntRange as IntRange
 from .space import Normal as Normal
@@ -73,7 +77,9 @@ from .tune import LLMScheduler as LLMScheduler
 from .tune import LLMSearcher as LLMSearcher
 from .tune import Raymimic as Raymimic
 from .tune import RaymimicCallback as RaymimicCallback
+from .tune import SelfDevelopingSearch as SelfDevelopingSearch
 from .tune import TrialKnobs as TrialKnobs
+from .tune import merge_trainable as merge_trainable
 from .tune import program_trainable as program_trainable
 
 __version__: str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from raymimic import __version__
 from raymimic.errors import MissingExtra, RaymimicError
 from raymimic.evolve.command import add_evolve
+from raymimic.invent.command import add_invent
 from raymimic.report.commands import add_commands
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_prompt(commands)
     _add_lessons(commands)
     add_evolve(commands)
+    add_invent(commands)
     add_commands(commands)
     return parser
 
@@ -167,8 +169,8 @@ def _question(target: Path) -> tuple[SearchEvidence, int]:
     from raymimic.ledger import read_events
 
     events = read_events(target)
-    evidence, search = evidence_from_ledger(events), events.of("search")[0]
-    wanted = evidence.budget.cap(search["batch"])
+    evidence, search = evidence_from_ledger(events), events.search or {}
+    wanted = evidence.budget.cap(search.get("batch", 1))
     return question_to_guide(evidence, wanted, search.get("seed", 0))
 
 

@@ -8,6 +8,7 @@ RaymimicError
 ├── LessonsError (ValueError)      a file that holds no lessons, or nothing to write into one
 ├── ProgramError (ValueError)      a program or its data that cannot be evolved
 ├── SandboxError                   this machine cannot confine a candidate program
+├── MergeError (ValueError)        models that cannot be merged
 ├── CandidateError                 one candidate program failed, or returned what it must not
 ├── AdvisorError                   an advisor returned no usable advice
 └── LLMError                       a language model gave no usable reply
@@ -62,6 +63,10 @@ class ProgramError(RaymimicError, ValueError):
 
 class SandboxError(RaymimicError):
     """No mechanism of this machine confines a candidate program, or its runner did not start."""
+
+
+class MergeError(RaymimicError, ValueError):
+    """Models that cannot be merged, or a setting of a merge that is none."""
 
 
 class CandidateError(RaymimicError):

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from raymimic import foreign
-from raymimic.ledger import LAYOUT, Later, Ledger
+from raymimic.ledger import Later, Ledger
 from raymimic.records import Call, Mode, Proposal, TrialStatus
+from raymimic.rows import LAYOUT
 
 
 class Write(Protocol):
@@ -56,6 +57,11 @@ def search(
 def lessons(write: Write, *, name: str, note: str, text: str) -> None:
     """What an earlier search learnt was given: its file's name, whether it fits, its text."""
     write("lessons", name=name, note=note, text=text)
+
+
+def wish(write: Write, *, number: int, tell: str, part: int, parts: int, **said: Any) -> None:
+    """A user's `Wish` was heard, a part of the message ``tell``; ``said`` are its other fields."""
+    write("wish", number=number, tell=tell, part=part, parts=parts, **said)
 
 
 def belief(write: Write, *, who: str, text: str, places: Mapping[str, Any]) -> None:
@@ -107,16 +113,18 @@ def outcome(
     status: TrialStatus,
     score: float | None,
     seconds: float,
+    pace: float,
     diagnosis: str,
     error: str,
     stopped: bool,
+    epochs: int,
     curve: Callable[[], Any] | None,
 ) -> None:
     """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
-        diagnosis=diagnosis, error=error, stopped=stopped,
-        curve=None if curve is None else Later(curve),
+        pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
+        epochs=epochs, curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -143,9 +151,19 @@ def lost(write: Write, *, trial_id: str, proposal: int) -> None:
     write("lost", trial_id=trial_id, proposal=proposal)
 
 
-def unfinished(write: Write, *, trial_id: str, curve: Mapping[str, Any] | None) -> None:
-    """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far."""
-    write("unfinished", trial_id=trial_id, curve=curve)
+def unfinished(
+    write: Write,
+    *,
+    trial_id: str,
+    score: float | None,
+    epochs: int,
+    curve: Mapping[str, Any] | None,
+) -> None:
+    """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far.
+
+    ``score`` is its last value, None without a finite one, ``epochs`` how far it came.
+    """
+    write("unfinished", trial_id=trial_id, score=score, epochs=epochs, curve=curve)
 
 
 def error(write: Write, *, trial_id: str, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -79,6 +80,15 @@ def without_secrets(text: str) -> str:
             text = text.replace(secret, "[key]")
     text = _ASSIGNED.sub(r"\1[key]", _URL_PASSWORD.sub(r"\1[key]", text))
     return _SECRET.sub("[key]", text)
+
+
+def trace_text(error: BaseException) -> str:
+    """An error's traceback without keys, for the log: a message in it may quote what a user set."""
+    try:
+        lines = traceback.format_exception(error)
+    except Exception:  # noqa: BLE001 - as in `error_text`
+        return error_text(error)
+    return without_secrets("".join(lines)).rstrip()
 
 
 def error_text(error: BaseException) -> str:

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from raymimic.errors import LedgerError
-from raymimic.rows import is_sound
+from raymimic.mending import mend, move
+from raymimic.rows import is_sound, lines_of, require_layout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +41,15 @@ _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _LARGEST = 10**400  # Python writes no integer of more than 4,300 digits
 
-_LOOKS, _LOOK_S = 2, 0.05
 
-LAYOUT = 1
-"""Of a ledger's events, in each search event. Whoever changes what a field means counts it up."""
+UNSETTLED = ", then the run's folder"
+
+UPLOADED = "; a copy lies in the experiment's folder"
 
 _MOST_WAITING = 10_000  # events kept in memory while the disk takes none
+
+_Queued = dict[str, Any] | threading.Event | tuple[Path, Path]
+"""An event to write, who waits until all before is written, or where from and to the file goes."""
 
 _NUMBERED = re.compile(rb'\{"event": "\w+", "n": (\d+),')
 
@@ -117,8 +121,11 @@ def to_float(value: Any) -> float | None:
 
 def default_ledger_path() -> Path:
     """A new file beside Ray's own results, named by the time and a few random letters."""
-    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
-    return Path("~/ray_results/raymimic").expanduser() / f"{stamp}_{secrets.token_hex(3)}.jsonl"
+    return Path("~/ray_results/raymimic").expanduser() / _fresh_name()
+
+
+def _fresh_name() -> str:
+    return f"raymimic_{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(3)}.jsonl"
 
 
 class Ledger:
@@ -142,26 +149,67 @@ class Ledger:
         self.path = Path(path).expanduser().absolute()
         self.search = search
         self.lost = 0
+        self._movable, self._revived = False, False
         self._open()
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str] | None, search: str = "") -> Ledger:
+        """Give the ledger in a file; without one it begins in a default place and may `settle`."""
+        ledger = cls(path or default_ledger_path(), search)
+        ledger._movable = path is None
+        return ledger
 
     def _open(self) -> None:
         self._lock = threading.Lock()
         self._failed = False
+        self._settled = False
+        self._note = ""
         self._next: int | None = None  # None until the file is looked at
-        self._queue: queue.SimpleQueue[dict[str, Any] | threading.Event] | None = None
+        self._queue: queue.SimpleQueue[_Queued] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "lost": self.lost, "search": self.search}
+        kept = {"path": self.path, "lost": self.lost, "search": self.search}
+        return {**kept, "_movable": self._movable, "_revived": True}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open()
 
     @property
+    def where(self) -> str:
+        """Where it is, where it goes once the run's folder is known, or where a copy of it is."""
+        waits = self._movable and not self._settled
+        return f"{self.path}{UNSETTLED if waits else self._note}"
+
+    def settle(self, folder: str | os.PathLike[str], note: str = "") -> None:
+        """Move the file to the run's folder, unless the user named its place.
+
+        ``note`` is what people are told behind the path, of a folder that Tune uploads.
+
+        The first folder that a process names counts. A ledger of an earlier life whose file is gone
+        goes on in a new file: one of its name may be stored elsewhere.
+        """
+        with self._lock:
+            if self._settled or not self._movable:
+                return
+            self._settled = True
+            old, new = self.path, Path(folder).absolute() / self.path.name
+            if self._revived and not old.exists() and not new.exists():
+                new = new.with_name(_fresh_name())
+            if new == old:
+                return
+            self.path, self._note = new, note
+            if self._queue is not None:
+                self._queue.put((old, new))
+            elif self._guard(partial(move, old, new)) is None:
+                self.path = old
+        logger.info("raymimic: ledger: %s", self.where)
+
+    @property
     def next(self) -> int:
         """The number of the next event: where a reader may go on later."""
         if self._next is None:
-            self._next = self._guard(lambda: _mend(self.path)) or 0
+            self._next = self._guard(lambda: mend(self.path)) or 0
         return self._next
 
     def append(self, event: str, /, **fields: Any) -> dict[str, Any]:
@@ -187,11 +235,15 @@ class Ledger:
             self._queue.put(written)
             written.wait(seconds)
 
-    def _write(self, rows: queue.SimpleQueue[dict[str, Any] | threading.Event]) -> None:
+    def _write(self, rows: queue.SimpleQueue[_Queued]) -> None:
         waiting: deque[bytes] = deque()
         dropped, file = self.lost, None  # a pickled copy goes on counting
         while True:
             row = rows.get()
+            if isinstance(row, tuple):
+                self._moved(file, *row)
+                file = None
+                continue
             if not isinstance(row, threading.Event):
                 if len(waiting) < _MOST_WAITING:
                     waiting.append(_line(row))
@@ -209,6 +261,12 @@ class Ledger:
             self.lost = len(waiting) + dropped
             if isinstance(row, threading.Event):
                 row.set()
+
+    def _moved(self, file: IO[bytes] | None, old: Path, new: Path) -> None:
+        if file is not None:
+            file.close()
+        if self._guard(partial(move, old, new)) is None:
+            self.path = old
 
     def _opened(self, file: IO[bytes] | None) -> IO[bytes] | None:
         """The file to append to; a new one where somebody deleted it under our hands."""
@@ -249,6 +307,11 @@ class Events:
         """Return the events of one kind."""
         return [row for row in self.rows if row["event"] == event]
 
+    @property
+    def search(self) -> dict[str, Any] | None:
+        """The event of the search that began last; None where there is no sound one."""
+        return next((row for row in reversed(self.of("search")) if is_sound(row)), None)
+
     def of_search(self, search: str) -> Events:
         """The events of the search with this id (of all where it is empty) that can be used.
 
@@ -277,21 +340,36 @@ def read_events(path: str | os.PathLike[str], first: int = 0) -> Events:
     """
     rows, unreadable = [], 0
     try:
-        with open(path, "rb") as lines:
-            for line in lines:
-                if not line.strip() or (first and _number(line) < first):
-                    continue
-                row = _event(line)
-                if row is None:
-                    unreadable += 1
-                elif first == 0 or row.get("n", -1) >= first:
-                    rows.append(row)
-    except OSError as error:
+        for line in lines_of(path):
+            if not line.strip() or (first and _number(line) < first):
+                continue
+            row = _event(line)
+            if row is None:
+                unreadable += 1
+            elif first == 0 or row.get("n", -1) >= first:
+                rows.append(row)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or str(error)
         raise LedgerError(
-            f"a ledger must be a readable JSONL file, got {str(path)!r} ({error.strerror}); "
+            f"a ledger must be a readable JSONL file, got {str(path)[:300]!r} ({why}); "
             "give the path printed at the start of the search"
         ) from error
     return Events(tuple(rows), unreadable)
+
+
+def check_layout(path: str | os.PathLike[str], search: str) -> None:
+    """Raise `LedgerError` if the search with this id was written in another layout of the ledger.
+
+    Only lines that begin a search are parsed; a file that is not there has no layout.
+    """
+    try:
+        begins = (line for line in lines_of(path) if line.startswith(b'{"event": "search"'))
+        begun = [_event(line) for line in begins]
+    except (OSError, ValueError):
+        return
+    for row in begun:
+        if row is not None and row.get("search", search) == search:
+            require_layout(row)
 
 
 def _number(line: bytes) -> float:
@@ -303,6 +381,8 @@ def _number(line: bytes) -> float:
 def _event(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
+        if b"\\ud" in line:  # half of a pair, which no file and no terminal takes
+            row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
@@ -312,46 +392,3 @@ def _open_to_append(path: Path) -> IO[bytes]:
     # Unbuffered: each event is one write, so a kill can only tear the last line.
     path.parent.mkdir(parents=True, exist_ok=True)
     return open(path, "ab", buffering=0)
-
-
-def _mend(path: Path) -> int:
-    """End an earlier process's file with a whole line; return the number of the next event."""
-    if not path.exists() or path.stat().st_size == 0:
-        return 0
-    data = _at_rest(path)
-    count, kept = data.count(b"\n"), data.rfind(b"\n") + 1
-    following = max(count, _number_of(data[:kept]) + 1)
-    if kept == len(data):
-        return following
-    try:
-        json.loads(data[kept:])
-    except ValueError:
-        torn = {"event": "torn", "n": following, "t": round(time.time(), 3)}
-        tail = json.dumps({**torn, "bytes": len(data) - kept}).encode() + b"\n"
-    else:
-        tail = data[kept:] + b"\n"  # only the line's end was missing
-    with open(path, "r+b") as file:
-        file.seek(kept)
-        file.write(tail)
-        file.truncate()
-    return max(following, _number_of(tail)) + 1
-
-
-def _at_rest(path: Path) -> bytes:
-    """The file's bytes; a last line that another process is just writing is waited for."""
-    data = path.read_bytes()
-    for _ in range(_LOOKS):
-        if data.endswith(b"\n"):
-            break
-        time.sleep(_LOOK_S)
-        data = path.read_bytes()
-    return data
-
-
-def _number_of(lines: bytes) -> int:
-    """The number of the last of these whole lines; -1 where it says none."""
-    try:
-        number = json.loads(lines[lines.rfind(b"\n", 0, -1) + 1 :])["n"]
-    except (ValueError, KeyError, TypeError):
-        return -1
-    return number if isinstance(number, int) else -1

@@ -78,7 +78,8 @@ class EpochReport:
     run optimises, None where this epoch does not report it. ``knobs`` are its live knobs' values,
     ``taken`` and ``lost`` the serials of the last clone that it took over and of the last whose
     checkpoint it found gone (0: none). ``restarted``: it was just started anew (a retry or a
-    restore), so what it reported of this and later epochs before is void.
+    restore), so what it reported of this and later epochs before is void. ``pace``: seconds that an
+    epoch of this trial takes, 0 where nobody says.
     """
 
     trial_id: str
@@ -89,6 +90,7 @@ class EpochReport:
     restarted: bool = False
     taken: int = 0
     lost: int = 0
+    pace: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ class Advice:
     """What an advisor answered: proposals, what it had to drop and the calls it made.
 
     ``proposals`` hold raw configurations that the asker still has to check against the space.
-    ``belief`` is what a model says of the optimum's place, None if it said nothing.
+    ``belief`` is what a model says of the optimum's place, None if it said nothing; ``outside``
+    says of proposals that were dropped for breaking a restriction of the space which one it was.
 
     >>> from raymimic import Advice, Proposal
     >>> len(Advice((Proposal({"lr": 1e-3}, "Adam's default", "user"),)).proposals)
@@ -184,6 +187,7 @@ class Advice:
     drops: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     belief: Belief | None = None
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,18 @@ class Budget:
     seconds_total: float | None = None
     seconds_used: float = 0.0
     concurrency: int | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether time is what is spent: it is limited, or the number of trials is not."""
+        return self.trials_total is None or self.seconds_total is not None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds until the search ends, or None without a limit."""
+        if self.seconds_total is None:
+            return None
+        return max(0.0, self.seconds_total - self.seconds_used)
 
     @property
     def trials_left(self) -> int | None:

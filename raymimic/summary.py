@@ -12,15 +12,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raymimic.foreign import cut
 from raymimic.ledger import Ledger, to_float
+
+_SETTINGS = 8
+_SETTING_CHARS = 60
+_REASON_CHARS = 200
+"""A configuration is shown with so many of its parameters, a reason in so many characters."""
 
 
 @dataclass
 class Best:
-    """The best finished trial so far."""
+    """The best trial so far, whole or not: ``ending`` says how far one came that was cut short."""
 
     trial_id: str
     score: float
+    ending: str
     source: str
     config: Mapping[str, Any]
     rationale: str
@@ -31,11 +38,13 @@ class Tally:
     """Running totals over the events of one search; plain picklable data.
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
-    ``fallbacks`` counts slots that the advisor left empty by reason, ``stand_ins`` by the source
-    that filled them. ``stops`` counts trials that a scheduler ended by kind, ``judgements`` those
-    on running trials by what came of them, ``unjudged`` questions that failed or were rejected in
-    part by reason. ``clones`` counts trials that were sent a better one's weights by who said so,
-    ``redirects`` what that and turning live knobs did.
+    ``scores`` are the latest of all trials, ``endings`` say in words how those came that are not of
+    a whole training. ``fallbacks`` counts slots that the advisor left empty by reason,
+    ``stand_ins`` by the source that filled them. ``stops`` counts trials that a scheduler ended by
+    kind, ``judgements`` those on running trials by what came of them, ``unjudged`` questions that
+    failed or were rejected in part by reason. ``clones`` counts trials that were sent a better
+    one's weights by who said so, ``redirects`` what that and turning live knobs did. ``seconds``
+    runs from the first event to the last of each run: it stands still once a run is ``over``.
     """
 
     metric: str = ""
@@ -59,20 +68,24 @@ class Tally:
     cost: float = 0.0
     unpriced: int = 0
     best: Best | None = None
-    first_t: float | None = None
+    seconds: float = 0.0
     last_t: float | None = None
+    over: bool = False
     proposals: dict[int, dict[str, Any]] = field(default_factory=dict)
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    endings: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: str, row: Mapping[str, Any]) -> None:
         """Count one event as the ledger holds it; unknown kinds are ignored."""
         if "t" in row:
-            self.first_t = row["t"] if self.first_t is None else self.first_t
+            if self.last_t is not None and not self.over:
+                self.seconds += max(0.0, row["t"] - self.last_t)
             self.last_t = row["t"]
+            self.over = event == "summary" or (self.over and event != "start")
         handler = getattr(self, f"_on_{event}", None)
         if handler is not None:
             handler(row)
@@ -96,6 +109,7 @@ class Tally:
 
     def _on_unfinished(self, row: Mapping[str, Any]) -> None:
         self.unfinished.add(row["trial_id"])
+        self._score(row, f" after {row['epochs']} epochs, still under way")
 
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
         self.unfinished.discard(row["trial_id"])
@@ -104,10 +118,16 @@ class Tally:
             self.ended[earlier] -= 1
         self.outcomes[row["trial_id"]] = row["status"]
         self.ended[row["status"]] += 1
+        cut = row.get("stopped") and "epochs" in row
+        self._score(row, f" after {row['epochs']} epochs, stopped there" if cut else "")
+
+    def _score(self, row: Mapping[str, Any], ending: str) -> None:
+        """Take in the latest score of a trial, and how that came."""
         self.scores.pop(row["trial_id"], None)
         score = to_float(row.get("score"))
         if score is not None:
             self.scores[row["trial_id"]] = score
+        self.endings[row["trial_id"]] = ending
         if self.best is not None and self.best.trial_id == row["trial_id"]:
             self.best = self._best_of_all()  # its new outcome may be worse
         elif score is not None and (self.best is None or self._beats(score, self.best.score)):
@@ -125,6 +145,7 @@ class Tally:
         return Best(
             trial_id=trial_id,
             score=score,
+            ending=self.endings.get(trial_id, ""),
             source=proposal.get("source", "user"),
             config=proposal.get("config", {}),
             rationale=proposal.get("rationale", ""),
@@ -180,17 +201,7 @@ class Tally:
         """Say in plain words: best, how many by whom, faults, calls, money."""
         if not self.metric and not self.trials and not self.outcomes:
             return f"raymimic: no search began, so no trial ended.{self._faults()}"
-        lines = [self._trials_line()]
-        if self.best is None:
-            lines.append(f"Best: none, no trial ended with a finite {self.metric}.")
-        else:
-            settings = ", ".join(f"{key}={show(item)}" for key, item in self.best.config.items())
-            lines.append(
-                f"Best: {self.metric} {show(self.best.score)} in trial {self.best.trial_id}, "
-                f"proposed by {self.best.source}: {settings}"
-            )
-            if self.best.rationale:
-                lines.append(f"  why it was tried: {self.best.rationale}")
+        lines = [self._trials_line(), *self._best_lines()]
         lines.append(f"Proposed by: {_counts(self.started) or 'nobody'}.{self._faults()}")
         lines += self._scheduler_lines()
         if self.calls:
@@ -201,6 +212,20 @@ class Tally:
                 f"{self.tokens_out:,} out, {self.money}."
             )
         return "\n".join(lines)
+
+    def _best_lines(self) -> list[str]:
+        if self.best is None:
+            if not self.ended.total():
+                return []
+            return [f"Best: none, no trial ended with a finite {self.metric}."]
+        best = self.best
+        settings = bounded(f"{name}={show(value)}" for name, value in best.config.items())
+        line = (
+            f"Best: {self.metric} {show(best.score)} in trial {best.trial_id}{best.ending}, "
+            f"proposed by {best.source}: {settings}"
+        )
+        why = f"  why it was tried: {cut(best.rationale, _REASON_CHARS)}"
+        return [line, why] if best.rationale else [line]
 
     def _scheduler_lines(self) -> list[str]:
         lines = [f"Stopped early: {_counts(self.stops)}."] if self.stops else []
@@ -217,12 +242,14 @@ class Tally:
         return lines
 
     def _trials_line(self) -> str:
-        seconds = (self.last_t or 0.0) - (self.first_t or 0.0)
+        if not self.trials and not self.outcomes:
+            return "raymimic: no trial of this search has started."
         goal = {"min": "lower", "max": "higher"}[self.mode]
         trials = _plural(sum(self.ended.values()), "trial")
+        kinds = f" ({_counts(self.ended)})" if +self.ended else ""
         under_way = f", {len(self.unfinished)} under way" if self.unfinished else ""
         return (
-            f"raymimic: {trials} ended ({_counts(self.ended)}){under_way} in {duration(seconds)}, "
+            f"raymimic: {trials} ended{kinds}{under_way} in {duration(self.seconds)}, "
             f"for {self.metric} ({goal} is better)."
         )
 
@@ -255,12 +282,27 @@ class Journal:
 
 
 def tally_of(events: Iterable[Mapping[str, Any]]) -> Tally:
-    """Count a whole ledger; events that lack what they should have are left out."""
-    tally = Tally()
-    for row in events:
+    """Count a ledger's events; those that lack what they should have are left out.
+
+    Of several searches in one ledger (told apart by their ids) the one that began last counts.
+    """
+    tally, rows = Tally(), list(events)
+    begun = [row for row in rows if row["event"] == "search"]
+    mine = begun[-1].get("search") if begun else None
+    for row in rows:
+        if mine is not None and row.get("search", mine) != mine:
+            continue
         with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
             tally.add(row["event"], row)
     return tally
+
+
+def bounded(settings: Iterable[str]) -> str:
+    """Join "name=value" texts: the first few and how many more there are."""
+    texts = list(settings)
+    shown = [cut(text, _SETTING_CHARS) for text in texts[:_SETTINGS]]
+    more = f" and {len(texts) - _SETTINGS} more" if len(texts) > _SETTINGS else ""
+    return ", ".join(shown) + more
 
 
 def show(value: Any) -> str:

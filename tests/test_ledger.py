@@ -167,9 +167,27 @@ def test_the_summary_tells_best_sources_faults_calls_and_money(tmp_path):
     assert "$0.0020 + 1 calls of unknown price" in text
 
 
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ({"event": "outcome", "status": "done", "stopped": True}, "stopped there"),
+        ({"event": "unfinished", "curve": None}, "still under way"),
+    ],
+)
+def test_the_best_is_handed_over_whole_or_not_with_its_epoch(event, said):
+    whole = {"event": "outcome", "trial_id": "a", "status": "done", "score": 0.8, "stopped": False}
+    rows = [
+        {"event": "search", "metric": "loss", "mode": "min", "advisor": "m"},
+        {**whole, "epochs": 20},
+        {"trial_id": "b", "score": 0.5, "epochs": 7, **event},
+    ]
+    assert f"Best: loss 0.5 in trial b after 7 epochs, {said}, proposed" in tally_of(rows).text()
+    assert "Best: loss 0.8 in trial a, proposed" in tally_of(rows[:2]).text()
+
+
 def test_an_empty_search_has_a_summary():
     text = tally_of([{"event": "search", "metric": "loss", "mode": "min", "advisor": "m"}]).text()
-    assert "no trial ended with a finite loss" in text
+    assert "no trial of this search has started" in text
     assert "Proposed by: nobody" in text
 
 

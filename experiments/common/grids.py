@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,3 +90,10 @@ class NearestRow:
             distances = np.square(self._points - np.array(point)).sum(axis=1)
             self._latest = point, int(distances.argmin())
         return self._latest[1]
+
+    def unused(self, config: dict[str, Any], used: Collection[int]) -> int:
+        """The index of the nearest row that is not among ``used``."""
+        point = np.array([column.unit(config[column.name]) for column in self.columns])
+        distances = np.square(self._points - point).sum(axis=1)
+        distances[list(used)] = np.inf
+        return int(distances.argmin())

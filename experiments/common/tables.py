@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,6 +146,14 @@ class TableTask:
 
     def test(self, config: Config) -> float:
         return float(self._tests[self._nearest(config)])
+
+    def unused_row(self, config: Config, used: Collection[int]) -> int:
+        """The row nearest to a configuration that is not among ``used``."""
+        return self._nearest.unused(config, used)
+
+    def config_of(self, row: int) -> Config:
+        """The configuration of a row."""
+        return dict(self._rows[row])
 
     def worst(self, n: int) -> list[Config]:
         return [dict(self._rows[row]) for row in self._order[::-1][:n]]

@@ -21,7 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from experiments.common.replay import Replay, Row
 from experiments.common.task import NotApplicable, Task
-from experiments.head_to_head import ablations, minds
+from experiments.head_to_head import ablations, beliefs, minds
 from experiments.head_to_head.one_epoch import OneEpoch, StopAtOnce
 from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
 from raymimic.advisor import StatisticalAdvisor, choose_advisor
@@ -104,9 +104,11 @@ def _raymimic(
     *,
     llm: MakeLLM | None = None,
     default: bool = False,
+    belief: Callable[[Task], dict[str, Any]] | None = None,
 ) -> Searcher:
     return LLMSearcher(
         llm="none" if llm is None else llm(task, seed),
+        belief=None if belief is None else belief(task),
         seed=seed,
         points_to_evaluate=_first(task, default),
         ledger=str(ledger),
@@ -137,6 +139,14 @@ def _ax(task: Task, seed: int, ledger: Path, *, default: bool) -> Searcher:
     # What AxSearch does not know it hands on to AxClient.
     points = _first(task, default)
     return AxSearch(points_to_evaluate=points, random_seed=seed, verbose_logging=False)
+
+
+def _outside(task: Task, seed: int, ledger: Path, *, name: str) -> Searcher:
+    """A searcher that Ray Tune has no adapter for, told what we believe at first."""
+    from experiments.head_to_head import outside
+
+    del ledger
+    return {"smac": outside.Smac, "neps-pibo": outside.NepsPibo}[name](task, seed)
 
 
 def _heuristic(task: Task, seed: int) -> Advisor:
@@ -225,12 +235,15 @@ _SEARCHERS: dict[str, MakeSearcher] = {
 
 METHODS: dict[str, Method] = {
     **{name: Method(make) for name, make in _SEARCHERS.items()},
+    **{f"{name}+B": Method(partial(_outside, name=name)) for name in ("smac", "neps-pibo")},
     **{f"asha:{name}": Asha(_SEARCHERS[name]) for name in ("random", "tpe", "gp", "raymimic")},
     "one-epoch": OneEpochFirst(_SEARCHERS["random"]),
     **{
         f"raymimic:{name}": Method(partial(_raymimic, llm=make))
         for name, make in (_ADVISORS | _MINDS).items()
     },
+    "raymimic:no-belief": Method(partial(_raymimic, belief=beliefs.no_belief)),
+    "raymimic:wrong-belief": Method(partial(_raymimic, belief=beliefs.wrong_end)),
     **{f"neuropt:{name}": Method(partial(_neuropt, llm=make)) for name, make in _MINDS.items()},
 }
 

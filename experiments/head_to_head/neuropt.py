@@ -64,11 +64,15 @@ class NeuroptSearcher(Searcher):
     """Proposes as neuropt does. ``llm=None`` is its mode without a model: random search.
 
     ``trial(trial_id)`` says who made a configuration, ``tally`` what the model has cost: both as
-    `LLMSearcher` has them. ``deadline`` is the wall seconds a call may take.
+    `LLMSearcher` has them. ``deadline`` is the wall seconds a call may take, ``batch`` how
+    many configurations a question asks for.
     """
 
-    def __init__(self, llm: LLM | None, *, seed: int = 0, deadline: float = 60.0) -> None:
+    def __init__(
+        self, llm: LLM | None, *, seed: int = 0, deadline: float = 60.0, batch: int = BATCH
+    ) -> None:
         super().__init__()
+        self._batch_size = batch
         self._llm = llm
         self._deadline = deadline
         self._random = random.Random(seed)
@@ -139,20 +143,20 @@ class NeuroptSearcher(Searcher):
     def _batch(self) -> list[Proposed]:
         if self._llm is None:
             return self._random_batch("no model")
-        asked = question(self._space, str(self._mode), self._history, self._best, BATCH)
+        asked = question(self._space, str(self._mode), self._history, self._best, self._batch_size)
         for attempt in range(1, _TRIES + 1):
             try:
                 text = self._ask(asked)
             except LLMError as error:
                 return self._random_batch(f"random fallback: {error}")
-            configs = read_batch(self._space, text, BATCH)
+            configs = read_batch(self._space, text, self._batch_size)
             if configs is None:
                 return self._random_batch("random fallback: the reply cannot be read")
             repeated = self._duplicates(configs)
             if not repeated or attempt == _TRIES:
                 break
             again = [configs[index] for index in repeated]
-            asked = retry_question(self._space, again, self._history, self._best, BATCH)
+            asked = retry_question(self._space, again, self._history, self._best, self._batch_size)
         return [
             self._draw("random fallback: a duplicate") if index in repeated else Proposed(c, "llm")
             for index, c in enumerate(configs)
@@ -191,7 +195,7 @@ class NeuroptSearcher(Searcher):
         return repeated
 
     def _random_batch(self, reason: str) -> list[Proposed]:
-        return [self._draw(reason) for _ in range(BATCH)]
+        return [self._draw(reason) for _ in range(self._batch_size)]
 
     def _draw(self, reason: str) -> Proposed:
         return Proposed(self._space.sample(self._random), "random", reason)

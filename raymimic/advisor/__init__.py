@@ -23,6 +23,10 @@ from raymimic.advisor.base import (
     TrialRecord,
     VerdictKind,
 )
+from raymimic.advisor.belief.belief import belief_from_json, belief_to_json, describe_belief
+from raymimic.advisor.belief.lesson_guesses import lessons_note
+from raymimic.advisor.belief.openings import opinions
+from raymimic.advisor.belief.reading import MODEL, USER, read_belief
 from raymimic.advisor.choose import (
     choose_adjuster,
     choose_advisor,
@@ -45,15 +49,30 @@ from raymimic.advisor.judge import (
     PastRedirect,
     build_judge_request,
 )
-from raymimic.advisor.lessons import lessons_text, read_lessons, write_lessons_file
+from raymimic.advisor.lessons import closing_words, lessons_text, read_lessons, write_lessons_file
 from raymimic.advisor.llm import LLMAdvisor, build_request
-from raymimic.advisor.propose.belief import belief_from_json, belief_to_json, describe_belief
-from raymimic.advisor.propose.belief_reading import MODEL, USER, read_belief
-from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
-from raymimic.advisor.propose.openings import opinions
+from raymimic.advisor.propose.preferences import (
+    filled,
+    lean_to_number,
+    lean_to_side,
+    lean_to_values,
+    sizes,
+)
 from raymimic.advisor.propose.random import RandomAdvisor
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
+from raymimic.advisor.roles import assign_roles
+from raymimic.advisor.wishes import (
+    KEPT,
+    Order,
+    Wish,
+    WishOutcome,
+    belief_of,
+    restrictions_of,
+    standing,
+    wish_of,
+    words_of,
+)
 
 __all__ = [
     "Action",
@@ -69,6 +88,7 @@ __all__ = [
     "JudgeAdvice",
     "JudgeEvidence",
     "Judgement",
+    "KEPT",
     "KnobState",
     "LLMAdvisor",
     "LayerState",
@@ -79,6 +99,7 @@ __all__ = [
     "MixtureAdvisor",
     "OPERATIONS",
     "Operation",
+    "Order",
     "PastAdjustment",
     "PastRedirect",
     "RAW_LIMIT",
@@ -89,10 +110,14 @@ __all__ = [
     "TrialRecord",
     "USER",
     "VerdictKind",
+    "Wish",
+    "WishOutcome",
     "ask_adjust",
     "ask_judge",
     "ask_propose",
+    "assign_roles",
     "belief_from_json",
+    "belief_of",
     "belief_to_json",
     "build_adjust_request",
     "build_judge_request",
@@ -100,12 +125,17 @@ __all__ = [
     "choose_adjuster",
     "choose_advisor",
     "choose_judge",
+    "closing_words",
     "describe_adjuster",
     "describe_advisor",
     "describe_belief",
     "describe_judge",
     "ended_trial",
     "evidence_from_ledger",
+    "filled",
+    "lean_to_number",
+    "lean_to_side",
+    "lean_to_values",
     "lessons_note",
     "lessons_text",
     "opinions",
@@ -113,5 +143,10 @@ __all__ = [
     "question_to_guide",
     "read_belief",
     "read_lessons",
+    "restrictions_of",
+    "sizes",
+    "standing",
+    "wish_of",
+    "words_of",
     "write_lessons_file",
 ]

@@ -58,7 +58,8 @@ class TrialRecord:
     """One trial as an advisor sees it.
 
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
-    ``error`` the failure's text, ``seconds`` the trial's wall time. ``curve`` holds every reported
+    ``error`` the failure's text, ``seconds`` the trial's wall time, ``pace`` the seconds that an
+    epoch takes (0 where nobody says). ``curve`` holds every reported
     epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: from outside
     (by a scheduler or a stop criterion), so its training may not have been a full one.
 
@@ -77,6 +78,7 @@ class TrialRecord:
     score: float | None = None
     error: str = ""
     seconds: float = 0.0
+    pace: float = 0.0
     curve: Curve | None = None
     diagnosis: Diagnosis | None = None
     stopped: bool = False
@@ -101,11 +103,11 @@ class SearchEvidence:
 
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
+    ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
-    place, ``model_belief`` what the model last said of it. ``to_run`` says how many of the
-    proposals asked for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the
-    user's points.
+    place, ``model_belief`` what the model last said of it. ``shared`` says that a
+    statistical proposer takes part; ``queued_by_user`` how many of ``queued`` are the user's.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace
     >>> SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min").ranked()
@@ -120,11 +122,12 @@ class SearchEvidence:
     queued: tuple[Config, ...] = ()
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
+    wishes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
     belief: Belief | None = None
     model_belief: Belief | None = None
-    to_run: int | None = None
+    shared: bool = False
     queued_by_user: int = 0
 
     @property
@@ -148,9 +151,9 @@ class SearchEvidence:
         more = tuple(configs)
         return self._sharing(replace(self, queued=(*self.queued, *more))) if more else self
 
-    def for_run(self, count: int) -> SearchEvidence:
-        """The same evidence for a question of whose proposals ``count`` will be run."""
-        return self._sharing(replace(self, to_run=count))
+    def for_partner(self) -> SearchEvidence:
+        """The same for a model that shares the trials with the statistical proposer."""
+        return self._sharing(replace(self, shared=True))
 
     def _sharing(self, other: SearchEvidence) -> SearchEvidence:
         """``other`` with what was computed here of the ended trials, which are the same."""

@@ -160,9 +160,8 @@ def _result(grid: Any, settings: DemoSettings, split: Split, epochs: int) -> dic
 
 
 def _closing(result: dict[str, Any], out: Path) -> str:
-    settings = ", ".join(f"{name}={show(value)}" for name, value in result["best_config"].items())
     return (
-        f"Best {METRIC} {show(result['best_val_loss'])} ({result['best_val_accuracy']:.1%} right "
-        f"on validation), {result['test_accuracy']:.1%} right on test images nobody had seen, "
-        f"after {duration(result['seconds'])}.\n  {settings}\nResults: {out}"
+        f"The best ({METRIC} {show(result['best_val_loss'])}), trained once more: "
+        f"{result['best_val_accuracy']:.1%} right on validation, {result['test_accuracy']:.1%} on "
+        f"test images nobody had seen. {duration(result['seconds'])} in all.\nResults: {out}"
     )

@@ -23,16 +23,25 @@ _NO_SYSTEM = re.compile(
     re.IGNORECASE,
 )
 
+# A server's own fault (500) that is a refusal all the same: llama.cpp's grammar, and the validation
+# of llama-cpp-python's server, which answers so.
+_NO_SCHEMA = re.compile(r"grammar|response_format.*(input should be|not supported|unsupported)")
+
 _MOST_CHANGES = 8  # of one question; a refusal costs no tokens
-_MOST_LARGER = 2  # tries with a larger cap, which do
+_MOST_LARGER = 2  # tries after a reply that was cut off, which do
+_SHORT_OF_CAP = 0.8  # of the cap: a reply cut off before was cut off by something else
+
+NEWER_CAP = "max_completion_tokens"
+"""In `Learnt.without`: the newer name of the cap, which some servers ignore without a word."""
 
 
 class Adaptation:
     """One question on its way: ``request`` as it goes out next, ``learnt`` as it then would be.
 
     ``fields`` are what a server may not know, each with words of a refusal that mean it. With a
-    ``fixed_cap`` (tokens) a reply that was cut off is not asked for again. ``paid_in`` and
-    ``paid_out`` are the tokens of replies that could not be used and were asked for again.
+    ``fixed_cap`` (tokens) a reply that was cut off by it is not asked for again. ``own``: the
+    server is the user's, not the provider. ``paid_in`` and ``paid_out`` are the tokens of replies
+    that could not be used and were asked for again.
     """
 
     def __init__(
@@ -41,8 +50,11 @@ class Adaptation:
         learnt: Learnt,
         fields: Mapping[str, Sequence[str]],
         fixed_cap: int | None,
+        *,
+        own: bool = False,
     ) -> None:
         self.learnt, self._fields, self._fixed = learnt, fields, fixed_cap is not None
+        self._own = own
         self.request = replace(request, max_tokens=fixed_cap or learnt.cap(request.max_tokens))
         self.paid_in = self.paid_out = 0
         self._changes = self._larger = 0
@@ -67,20 +79,51 @@ class Adaptation:
         return self._make_room(failure.said) or self._go_without(failure)
 
     def _allow_more(self, failure: BadReply) -> bool:
-        """The reply was cut off, often by reasoning that nobody sees: allow it much more."""
-        cap = self.learnt.larger(self.request.max_tokens)
-        if self._fixed or self._larger == _MOST_LARGER or cap <= self.request.max_tokens:
+        """The reply was cut off, often by reasoning that nobody sees: allow it much more.
+
+        Cut off well below our cap, something else did it: the cap's newer name was not heard, or
+        prompt and reply filled the context (llama.cpp says no more than that).
+        """
+        cap, without = self.request.max_tokens, self.learnt.without
+        below = self._own and 0 < failure.tokens_out < _SHORT_OF_CAP * cap
+        unheard = below and NEWER_CAP in self._fields and NEWER_CAP not in without
+        if self._larger == _MOST_LARGER:
             return False
-        wider = replace(self.request, max_tokens=cap)
+        if below and not unheard and self._make_room_for_reply(failure):
+            return True
+        wider = self.request
+        if not self._fixed:
+            wider = replace(wider, max_tokens=self.learnt.larger(cap))
         if self.learnt.context is not None:
             wider = fitted(wider, self.learnt.context, self._prompt)
-            if wider.max_tokens <= self.request.max_tokens:
-                return False
+        if wider.max_tokens <= cap and not unheard:
+            return False
+        self._pay(failure)
+        if wider.max_tokens > cap:
+            self.learnt = replace(self.learnt, reply_tokens=wider.max_tokens)
+        if unheard:
+            self.learnt = replace(self.learnt, without=without | {NEWER_CAP})
+        self.request = wider
+        return True
+
+    def _make_room_for_reply(self, failure: BadReply) -> bool:
+        """Prompt and reply together filled the context: a shorter prompt, if that is possible."""
+        if failure.tokens_in == 0:
+            return False
+        window = failure.tokens_in + failure.tokens_out
+        smaller = fitted(self.request, window, failure.tokens_in)
+        if smaller.user == self.request.user:
+            return False
+        self._pay(failure)
+        characters = (len(self.request.system) + len(self.request.user)) / failure.tokens_in
+        self.learnt = replace(self.learnt, context=window, characters=max(0.5, characters))
+        self.request = smaller
+        return True
+
+    def _pay(self, failure: BadReply) -> None:
         self._larger += 1
         self.paid_in += failure.tokens_in
         self.paid_out += failure.tokens_out
-        self.request, self.learnt = wider, replace(self.learnt, reply_tokens=wider.max_tokens)
-        return True
 
     def _make_room(self, said: str) -> bool:
         """The cap is above the server's limit, or prompt and reply do not fit its context."""
@@ -116,11 +159,11 @@ class Adaptation:
             found = SYSTEM
         else:
             for name, words in self._fields.items():
-                meant = ["grammar"] if failure.retryable and "grammar" in words else words
-                if name not in without and any(_names(word, said) for word in meant):
+                if name not in without and any(_names(word, said) for word in words):
                     found = name
                     break
-        if found is None or (failure.retryable and found not in (SYSTEM, "schema")):
+        clear = found == SYSTEM or (found == "schema" and _NO_SCHEMA.search(said))
+        if found is None or (failure.retryable and not clear):
             return False
         self.learnt = replace(self.learnt, without=without | {found})
         return True

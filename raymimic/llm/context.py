@@ -57,12 +57,17 @@ class Room:
     prompt: int | None
 
 
+def speaks_of_context(said: str) -> bool:
+    """Whether a server's words are about a prompt or a reply too long for its context."""
+    return _TOO_LONG.search(said) is not None
+
+
 def read_room(said: str, cap: int) -> Room | None:
     """What a server's words say of its context; None if they are about something else.
 
     ``cap`` is what the refused request allowed the reply, in tokens.
     """
-    if not _TOO_LONG.search(said):
+    if not speaks_of_context(said):
         return None
     added = _SUM.search(said)  # Anthropic: prompt + cap > context
     if added:
@@ -89,9 +94,11 @@ def read_reply_limit(said: str, cap: int) -> int | None:
 def fitted(request: Request, window: int, prompt: int) -> Request:
     """The request with a cap that leaves room for its ``prompt`` tokens, or a shorter prompt.
 
-    The cap stays at least `LEAST_REPLY` (or what was asked for, if that is less).
+    The cap stays at least a third of what was asked for, a quarter of the context at most, and
+    `LEAST_REPLY` (or what was asked for, if that is less).
     """
-    least = min(request.max_tokens, LEAST_REPLY, window // 2)
+    third = min(request.max_tokens // 3, window // 4)
+    least = min(request.max_tokens, max(LEAST_REPLY, third), window // 2)
     room = window - prompt - _MARGIN
     if room >= least:
         return replace(request, max_tokens=min(request.max_tokens, room))
@@ -111,7 +118,8 @@ def shortened(request: Request, share: float) -> Request:
     if left_out <= 0:
         return request
     mark = f"({left_out} lines left out: the model's context is small)"
-    return replace(request, user="\n".join([*lines[:head], mark, *lines[len(lines) - tail :]]))
+    user = "\n".join([*lines[:head], mark, *lines[len(lines) - tail :]])
+    return replace(request, user=user) if len(user) < len(request.user) else request
 
 
 def _as_many(lines: Sequence[str], room: int) -> int:

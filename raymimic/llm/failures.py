@@ -18,6 +18,7 @@ from typing import Any
 
 from raymimic.errors import LLMCallError, LLMError, LLMRefusal, LLMSetupError
 from raymimic.foreign import without_secrets
+from raymimic.llm.context import speaks_of_context
 
 MAX_WORDS = 300  # characters of the server's message that an error quotes
 _RETRYABLE = {408, 409, 429}  # and every 5xx
@@ -163,6 +164,8 @@ def from_status(code: int, body: object, context: Context, headers: Any) -> LLME
         )
     if code in (400, 413, 422):
         text = f"{context.host} refused the request ({status}){said}"
+        if speaks_of_context(words):
+            text += "; start the server with a larger context (llama.cpp: -c, Ollama: num_ctx)"
         return RequestRefused(text, status=status, said=context.clean(_message_of(body), 4000))
     if code in _RETRYABLE or code >= 500:
         wait = _retry_after(headers)

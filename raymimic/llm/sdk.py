@@ -114,7 +114,9 @@ class SdkLLM(ABC):
         client = contained(self._open_client, self._translate)
         if isinstance(client, LLMError):
             raise client
-        work = Adaptation(request, self.learnt, self.optional_fields, self.max_tokens)
+        work = Adaptation(
+            request, self.learnt, self.optional_fields, self.max_tokens, own=bool(self.address)
+        )
         try:
             answer, failed = call_with_retries(
                 lambda seconds: self._ask(client, work, seconds),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from raymimic import events
+from raymimic.foreign import trace_text
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +29,13 @@ class Harmless:
             events.fault(self._write, hook=place, error=error)
             self.say(
                 place,
-                "raymimic: the modulator failed in %s; training goes on. Please report this.",
+                "raymimic: the modulator failed in %s; training goes on. Please report this.\n%s",
                 place,
-                trace=True,
+                trace_text(error),
             )
 
-    def say(self, key: str, text: str, *values: object, trace: bool = False) -> None:
+    def say(self, key: str, text: str, *values: object) -> None:
         """Log a warning, once for each ``key``."""
         if key not in self._said:
             self._said.add(key)
-            logger.warning(text, *values, exc_info=trace)
+            logger.warning(text, *values)

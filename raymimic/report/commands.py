@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raymimic.errors import LedgerError
+from raymimic.report.tell import add_tell
 
 if TYPE_CHECKING:
     from raymimic.report.run import Run
@@ -45,6 +46,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     book.add_argument("target", metavar="RUN", help=_RUN)
     book.add_argument("-o", "--out", type=Path, help="a Markdown file; default: print it")
     book.set_defaults(run=_lab_book)
+
+    add_tell(commands)
 
     export = commands.add_parser("export", help="a run for other tools")
     export.add_argument("target", metavar="RUN", help=_RUN)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from raymimic.errors import LedgerError
+from raymimic.rows import lines_of
 
 _SUFFIX = ".jsonl"
 _BEGINS_A_SEARCH = "search"
@@ -25,7 +27,21 @@ def find_ledgers(run: str) -> tuple[Path, ...]:
     written last is taken. Others in its folder that record modulated trainings follow it. Raises
     `LedgerError` where there is no ledger.
     """
-    path = Path(_copied(run) if "://" in run else run).expanduser()
+    path = Path(_copied(run) if "://" in run else run)
+    try:
+        found = _found(path.expanduser())
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a NUL, no such home
+        raise LedgerError(f"{run[:300]!r} cannot be looked into ({error!s:.200})") from None
+    if not found:
+        raise LedgerError(
+            f"{run[:300]!r} must be a ledger, a results folder or a Tune experiment with one, and "
+            f"no ledger ({_SUFFIX} file that begins with a search) is there; give the path that "
+            "was printed at the start of the search"
+        )
+    return found
+
+
+def _found(path: Path) -> tuple[Path, ...]:
     if path.is_file():
         return (path, *_trainings(path))
     places = [(path, f"*{_SUFFIX}"), (path, f"*/*{_SUFFIX}")]
@@ -37,11 +53,7 @@ def find_ledgers(run: str) -> tuple[Path, ...]:
         if found:
             latest = max(found, key=lambda file: file.stat().st_mtime)
             return (latest, *_trainings(latest))
-    raise LedgerError(
-        f"{run!r} must be a ledger, a results folder or a Tune experiment with one, and no "
-        f"ledger ({_SUFFIX} file that begins with a search) is there; give the path that was "
-        "printed at the start of the search"
-    )
+    return ()
 
 
 def _trainings(ledger: Path) -> tuple[Path, ...]:
@@ -52,14 +64,16 @@ def _trainings(ledger: Path) -> tuple[Path, ...]:
 
 def _kind_of(file: Path) -> str:
     """What a ledger records: "search", "run", or nothing we know."""
-    with open(file, "rb") as lines:
-        for line, _ in zip(lines, range(_LOOKED_AT), strict=False):
+    try:
+        for line in islice(lines_of(file), _LOOKED_AT):
             try:
                 event = json.loads(line)["event"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
             if event in (_BEGINS_A_SEARCH, "run"):
                 return str(event)
+    except OSError:  # a folder or a pipe of that name, or nobody may read it
+        return ""
     return ""
 
 

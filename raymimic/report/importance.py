@@ -54,7 +54,8 @@ def importances(run: Run) -> list[Importance]:
     """Return each parameter's importance, the largest first; empty with fewer than `FEWEST` trials.
 
     By PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023) as Optuna has it, over bootstrap
-    resamples of the scored trials.
+    resamples of the scored trials; of parameters that do not always exist by conditional PED-ANOVA
+    (arXiv 2601.20800, Optuna 5).
     """
     usable = [index for index in run.scored if run.trials[index].unit is not None]
     names = [name for name, dim in run.space.dimensions.items() if dim.size != 1]
@@ -96,7 +97,8 @@ def _shares(trials: Sequence[Any], mode: str, names: Sequence[str]) -> list[floa
     study = optuna.create_study(direction="minimize" if mode == "min" else "maximize")
     study.add_trials(trials)
     judge = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
-    found = judge.evaluate(study, params=list(names))
+    tried = {name for trial in trials for name in trial.params}
+    found = judge.evaluate(study, params=[name for name in names if name in tried])
     values = [max(0.0, float(found.get(name, 0.0))) for name in names]
     total = sum(values)
     return [value / total for value in values] if total > 0 else None
@@ -105,6 +107,8 @@ def _shares(trials: Sequence[Any], mode: str, names: Sequence[str]) -> list[floa
 def groups_of(run: Run, name: str) -> list[Group]:
     """Return the trials in groups by one parameter's value, with the median score of each.
 
+    Trials in which it does not exist are in none.
+
     Categories are groups as they are; numbers are cut into at most six groups of equal size. The
     doubt is a bootstrap's 80 % interval of the median.
     """
@@ -112,20 +116,21 @@ def groups_of(run: Run, name: str) -> list[Group]:
     dimension = run.space.dimensions[name]
     units, scores = [], []
     for trial in run.trials:
-        if trial.unit is not None and trial.score is not None:
-            units.append(trial.unit[place])
+        unit = None if trial.unit is None else trial.unit[place]
+        if unit is not None and trial.score is not None:
+            units.append(unit)
             scores.append(trial.score)
     if not units:
         return []
-    unit, score = np.array(units), np.array(scores)
-    if isinstance(dimension, Choice) or len(np.unique(unit)) <= _BINS:
-        parts = [unit == value for value in np.unique(unit)]
+    places, score = np.array(units), np.array(scores)
+    if isinstance(dimension, Choice) or len(np.unique(places)) <= _BINS:
+        parts = [places == value for value in np.unique(places)]
     else:
-        edges = np.unique(np.quantile(unit, np.linspace(0, 1, _BINS + 1)))
-        which = np.clip(np.searchsorted(edges, unit, side="right") - 1, 0, len(edges) - 2)
+        edges = np.unique(np.quantile(places, np.linspace(0, 1, _BINS + 1)))
+        which = np.clip(np.searchsorted(edges, places, side="right") - 1, 0, len(edges) - 2)
         parts = [which == number for number in np.unique(which)]
     rng = np.random.default_rng(_SEED)
-    return [_group(dimension, unit[part], score[part], rng) for part in parts]
+    return [_group(dimension, places[part], score[part], rng) for part in parts]
 
 
 def _group(dimension: Any, unit: Any, score: Any, rng: np.random.Generator) -> Group:

@@ -157,6 +157,11 @@ def _batches(run: Run) -> Iterator[str]:
     if len(shown) < len(run.batches):
         yield ""
         yield f"The latest {len(shown)} of {len(run.batches):,} batches."
+    if run.wishes:
+        yield ""
+        yield "What the user wished while it ran:"
+        yield ""
+        yield from (f"- {_plain(text)}" for text in run.wishes[-_BATCHES:])
 
 
 def _trainings(run: Run) -> Iterator[str]:

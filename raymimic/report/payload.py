@@ -18,6 +18,7 @@ from raymimic.summary import duration, show
 _TEXTS = 4_000_000  # characters of reasons, judgements and errors on a page
 _LONGEST = 2000  # of one of them, however few there are
 _TICKS = 5
+_WISHES = 20  # latest of a batch that are shown
 _DROPS = 5  # refused proposals of a batch whose texts are shown
 _EFFECTS = 1000  # latest redirects and clones that are drawn
 _PROMPTS = 30  # latest calls whose prompt and reply are on the page
@@ -100,6 +101,7 @@ def _param(run: Run, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "choice": choice,
+        "conditional": name in run.space.conditions,
         "ticks": [[spot, label(dimension, spot)] for spot in spots],
         "groups": [vars(group) for group in groups_of(run, name)],
     }
@@ -126,7 +128,7 @@ def _trial(run: Run, index: int, rank: int | None, limit: int) -> dict[str, Any]
         "batch": trial.batch,
         "began": None if trial.began is None else round(trial.began - run.first_t, 1),
         "epochs": trial.epochs,
-        "unit": trial.unit and [round(place, 4) for place in trial.unit],
+        "unit": trial.unit and [rounded(place) for place in trial.unit],
         "config": [trial.config.get(name) for name in run.space.dimensions],
         "story": [[head, _cut(text, limit)] for head, text in story_of(run, index, rank)],
         "marks": _marks(run, trial),
@@ -175,6 +177,7 @@ def _batch(run: Run, batch: Batch, limit: int) -> dict[str, Any]:
         "calls": batch.calls,
         "dropped": [_cut(text, limit) for text in batch.dropped[:_DROPS]],
         "fallbacks": dict(Counter(_cut(text, limit) for text in batch.fallbacks)),
+        "wishes": [_cut(text, limit) for text in batch.wishes[-_WISHES:]],
     }
 
 

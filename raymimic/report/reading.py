@@ -11,6 +11,7 @@ from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError, SpaceError
 from raymimic.ledger import read_events, to_float
 from raymimic.report.run import Batch, Effect, Mark, Run, Trial
+from raymimic.rows import is_sound, require_layout
 from raymimic.space import SearchSpace
 from raymimic.summary import Tally, show
 
@@ -26,14 +27,19 @@ def read_run(ledgers: Sequence[Path]) -> Run:
     counted in ``notes``. Raises `LedgerError` for a file that records no search.
     """
     events = read_events(ledgers[0])
-    begins = [at for at, row in enumerate(events.rows) if row["event"] == "search"]
+    begins = [
+        at for at, row in enumerate(events.rows) if row["event"] == "search" and is_sound(row)
+    ]
     if not begins:
         raise LedgerError(
-            f"a ledger must hold a search event, got {len(events.rows)} events without one in "
-            f"{str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
+            f"a ledger must hold a whole search event, got {len(events.rows)} events without one "
+            f"in {str(ledgers[0])!r}; give the file that LLMSearcher named at its start"
         )
-    reader = _Reader(str(ledgers[0]), events.rows[begins[-1]])
-    reader.read(events.rows[begins[-1] :])
+    search = events.rows[begins[-1]]
+    require_layout(search)
+    reader = _Reader(str(ledgers[0]), search)
+    mine = search.get("search")
+    reader.read([row for row in events.rows[begins[-1] :] if row.get("search", mine) == mine])
     others = [read_events(path) for path in ledgers[1:]]
     for other in others:
         reader.read(other.rows)
@@ -67,24 +73,30 @@ class _Reader:
         self._order: dict[int, None] = {}  # as they ended
         self._broken = 0
         self._calls: list[int] = []  # made since the last batch
+        self._wishes: list[str] = []  # heard since the last batch
         self._unplaced = 0
 
     def read(self, rows: Sequence[Row]) -> None:
         """Take in events in their order."""
         for row in rows:
+            if not is_sound(row):
+                self._broken += 1
+                continue
             handler: Callable[[Row], None] | None = getattr(self, f"_on_{row['event']}", None)
             try:
                 self.run.tally.add(row["event"], row)
                 self.run.last_t = max(self.run.last_t, row.get("t", 0.0))
                 if handler is not None:
                     handler(row)
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 self._broken += 1  # said in the notes: of another version, or edited by hand
 
     def finish(self, searches: int, unreadable: int) -> Run:
         """Give the run, with what a reader must know about it."""
         run = self.run
         run.order = list(self._order)
+        if run.batches:  # nothing was proposed after these
+            run.batches[-1].wishes += self._wishes
         notes = (
             (searches - 1, "an earlier search in the same ledger is not shown"),
             (unreadable, "a line of the ledger could not be read"),
@@ -108,14 +120,15 @@ class _Reader:
             made_from=row.get("made_from", 0),
         )
         batches = self.run.batches
-        if not batches or self._calls or batches[-1].known != trial.made_from:
-            batches.append(Batch(row["t"], trial.made_from, calls=self._calls))
-            self._calls = []
+        told = self._calls or self._wishes
+        if not batches or told or batches[-1].known != trial.made_from:
+            batches.append(Batch(row["t"], trial.made_from, calls=self._calls, wishes=self._wishes))
+            self._calls, self._wishes = [], []
         trial.batch = len(batches) - 1
         batches[-1].proposed.append(row["id"])
         self._proposals[row["id"]] = trial
 
-    def _unit(self, config: Mapping[str, Any]) -> tuple[float, ...] | None:
+    def _unit(self, config: Mapping[str, Any]) -> tuple[float | None, ...] | None:
         try:
             return self._space.encode(self._space.check(config)[0])
         except ConfigError:
@@ -254,6 +267,11 @@ class _Reader:
         self.run.calls.append(row)
         if purpose(row) == "proposals":
             self._calls.append(len(self.run.calls) - 1)
+
+    def _on_wish(self, row: Row) -> None:
+        text = f"{row['number']}. {row['text']}: {row['answer']}"
+        self.run.wishes.append(text)
+        self._wishes.append(text)
 
     def _on_drop(self, row: Row) -> None:
         self._proposals.pop(row.get("proposal", -1), None)

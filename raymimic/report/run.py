@@ -33,15 +33,16 @@ class Mark:
 class Trial:
     """One trial: why it was proposed, what was expected and what came of it.
 
-    ``config`` is as JSON shows it, ``unit`` its place in each dimension from 0 to 1 (None where it
-    does not fit the space). Times are Unix seconds. ``batch`` is the index of the batch it was
-    proposed in, -1 without one; ``given`` says that it was evaluated elsewhere.
+    ``config`` is as JSON shows it, ``unit`` its place in each dimension from 0 to 1, None where one
+    does not exist in it (None as a whole where it does not fit the space). Times are Unix seconds.
+    ``batch`` is the index of the batch it was proposed in, -1 without one; ``given`` says that it
+    was evaluated elsewhere.
     """
 
     trial_id: str
     source: str = "user"
     config: Mapping[str, Any] = field(default_factory=dict)
-    unit: tuple[float, ...] | None = None
+    unit: tuple[float | None, ...] | None = None
     rationale: str = ""
     expected: float | None = None
     repairs: tuple[str, ...] = ()
@@ -84,7 +85,8 @@ class Batch:
     """Configurations proposed from one state of knowledge: ``known`` trials had ended then.
 
     ``proposed`` holds the numbers of its proposals, ``trials`` the indices of those that began,
-    ``calls`` those of the calls that were made for it.
+    ``calls`` those of the calls that were made for it. ``wishes`` are what the user had wished
+    since the batch before, with the answers.
     """
 
     when: float
@@ -94,12 +96,14 @@ class Batch:
     calls: list[int] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
+    wishes: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Run:
     """All that a page or a text needs; trials stand in the order in which they began.
 
+    ``wishes`` are all that the user wished while it ran, with the answers.
     ``order`` lists the indices of ended trials as they ended. ``ended`` is whether the search wrote
     its summary: without it the run goes on, or was killed. ``notes`` say what a reader must know.
     """
@@ -114,6 +118,7 @@ class Run:
     order: list[int] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     calls: list[Mapping[str, Any]] = field(default_factory=list)
+    wishes: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     first_t: float = 0.0
     last_t: float = 0.0

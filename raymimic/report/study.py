@@ -26,6 +26,8 @@ def quiet_optuna() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            # Said of each resample with few trials of a branch: the interval shows the doubt.
+            warnings.filterwarnings("ignore", "Some regimes", UserWarning)
             yield
     finally:
         optuna.logging.set_verbosity(level)
@@ -90,11 +92,17 @@ def _frozen(run: Run, index: int, known: dict[str, Any], stories: bool) -> Any:
     from optuna.trial import FrozenTrial
 
     trial = run.trials[index]
+    assert trial.unit is not None, "the caller leaves out what does not fit the space"
+    existing = {
+        name: known[name]
+        for name, place in zip(run.space.dimensions, trial.unit, strict=True)
+        if place is not None
+    }
     params = {
         name: _category(trial.config[name])
         if isinstance(run.space.dimensions[name], Choice)
         else trial.config[name]
-        for name in known
+        for name in existing
     }
     return FrozenTrial(
         number=index,
@@ -104,7 +112,7 @@ def _frozen(run: Run, index: int, known: dict[str, Any], stories: bool) -> Any:
         datetime_start=_time(trial.began if trial.began is not None else trial.ended),
         datetime_complete=_time(trial.ended),
         params=params,
-        distributions=known,
+        distributions=existing,
         user_attrs=_attributes(run, index) if stories else {},
         system_attrs={},
         intermediate_values=_curve(run, trial) if stories else {},

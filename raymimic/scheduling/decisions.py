@@ -96,14 +96,18 @@ class Decisions:
 
     # -- reports ---------------------------------------------------------------------------------
 
-    def by_rule(self, report: EpochReport) -> Verdict | None:
-        """Take in a report and ask the rules; None if it does not hold the metric."""
+    def by_rule(self, report: EpochReport, seconds_left: float | None = None) -> Verdict | None:
+        """Take in a report and ask the rules; None if it does not hold the metric.
+
+        ``seconds_left`` until the run ends, None without a limit.
+        """
         if report.value is None:
             return None  # the metric comes every few epochs
         run, trial = self._run, self._trial(report.trial_id)
         if self._redirects is not None and self._redirects.arrives(trial, report):
             run.ranks.clone(trial.trial_id)
-        run.ranks.add(trial.trial_id, report.epoch, self._sign * report.value)
+        run.ranks.add(trial.trial_id, report.epoch, self._sign * report.value, report.pace)
+        run.ranks.seconds_left = seconds_left
         return verdict_of(Look(run, trial, report, report.value, self._max_t))
 
     def by_judge(
@@ -149,21 +153,24 @@ class Decisions:
             self.stopped[verdict.kind] += 1
             events.stop(self._run.keeper.note, trial_id=report.trial_id, **verdict.fields())
 
-    def complete(self, trial_id: str, report: EpochReport | None) -> None:
-        """A trial ended by itself, by a criterion, or because it was stopped here."""
+    def complete(self, trial_id: str, report: EpochReport | None, seconds: float = 0.0) -> None:
+        """A trial ended by itself, by a criterion, or because it was stopped here.
+
+        It took ``seconds`` of wall time, 0 if unknown.
+        """
         verdict, run = self.verdict(trial_id), self._run
         whole = verdict is None or not verdict.stop or verdict.kind == "whole"
         value = report.value if report is not None else None
         if report is not None and value is not None and whole:
-            run.ranks.add(trial_id, report.epoch, self._sign * value)
-        self.end(trial_id, whole=whole)
+            run.ranks.add(trial_id, report.epoch, self._sign * value, report.pace)
+        self.end(trial_id, whole=whole, seconds=seconds)
         if self._judging is not None and value is not None and whole:
             self._judging.finished(trial_id, value)
 
-    def end(self, trial_id: str, *, whole: bool) -> None:
+    def end(self, trial_id: str, *, whole: bool, seconds: float = 0.0) -> None:
         """A trial ended, as a ``whole`` training or not, or it failed and may come again."""
         run = self._run
-        run.ranks.end(trial_id, whole=whole)
+        run.ranks.end(trial_id, whole=whole, seconds=seconds)
         trial = run.trials.get(trial_id)
         if trial is None:
             return

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from raymimic.curves import Extrapolator, Forecast
-from raymimic.scheduling.worth import Prospects, Worth, expected_gain
+from raymimic.scheduling.worth import Prospects, Worth
 
 CAREFUL = 2.0
 """Patience where the number of trials is the limit: hardly ever is the best one stopped."""
@@ -23,8 +23,8 @@ EAGER = 0.25
 """Patience where time is the limit and nothing is known of who proposes: a race of many starts."""
 
 ENOUGH = 3
-"""With so many finished trainings, trials are weighed by what they may gain; before, none of the
-best so many at an epoch is stopped."""
+"""With so many finished trainings, trials are weighed by their chances; before, none of the best so
+many at an epoch is stopped."""
 
 TRUSTED = 6
 """With so many finished trainings a forecast counts ..."""
@@ -78,6 +78,7 @@ class Reading:
 class _Trial:
     epochs: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
+    pace: float = 0.0  # seconds an epoch, 0 if unknown
     ended: bool = False
     behind: int | None = None  # the epoch at which it was stopped or failed, or took other weights
     start: int = 0  # where the values with another's weights begin; 0 for a training from scratch
@@ -92,11 +93,10 @@ class _Trial:
 class RankRule:
     """Finds a running trial hopeless: it is not worth its epochs, or its rank says so.
 
-    *Worth.* Where an epoch has a ``price``, a trial goes on while what it may still gain for the
-    epochs it has left is worth more than what fresh trials of this search gain in as many, times
-    the price (`Worth`, `Prospects`), or while none was better at its epoch. That takes three
-    finished trainings: until then its rank decides, and the best three at an epoch go on. With
-    None, rank and forecast decide.
+    *Worth.* Where time has a ``price``, a trial goes on while its chance to become the best, for
+    what its remaining epochs cost, is at least that of a fresh trial of this search, times the
+    price (`Worth`, `Prospects`). That takes three finished trainings: until then its rank decides,
+    and the best three at an epoch go on. With None, rank and forecast decide.
 
     *Rank.* At epoch e a trial goes on if it is among the best ``patience * n * grace / e`` of the n
     trials that came as far or were stopped before (those count as worse), and never are fewer than
@@ -114,7 +114,8 @@ class RankRule:
     but counts among them as one stopped there: nobody is measured against its later epochs, no
     forecast is made from its curve, and its own curve begins anew.
 
-    ``length`` None: the longest finished training tells. Cost per value: O(log n) and a forecast.
+    ``length`` None: the longest finished training tells. ``seconds_left`` until the run ends, None
+    without a limit. Cost per value: O(log n) and a forecast.
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class RankRule:
         price: float | None = None,
     ) -> None:
         self.patience, self.price = patience, price
+        self.seconds_left: float | None = None
         self._grace, self._length = grace, length
         self._trials: dict[str, _Trial] = {}
         self._field = Extrapolator()
@@ -148,9 +150,13 @@ class RankRule:
     def __contains__(self, trial_id: object) -> bool:
         return trial_id in self._trials
 
-    def add(self, trial_id: str, epoch: int, value: float) -> None:
-        """Keep one reported value; an epoch not above the last drops those from it on first."""
+    def add(self, trial_id: str, epoch: int, value: float, pace: float = 0.0) -> None:
+        """Keep one reported value; an epoch not above the last drops those from it on first.
+
+        ``pace``: seconds that an epoch of this trial takes, 0 if unknown.
+        """
         trial = self._trials.setdefault(trial_id, _Trial())
+        trial.pace = pace or trial.pace
         while trial.epochs and trial.epochs[-1] >= epoch:
             self._take_back(trial)
         if len(trial.epochs) < trial.start:
@@ -195,14 +201,17 @@ class RankRule:
         reading = self._ranked(trial, epoch, length, grace)
         return self._forecast(trial, reading) if self._finals else reading
 
-    def end(self, trial_id: str, *, whole: bool) -> None:
-        """The trial ended, as a ``whole`` training or because it was stopped or failed."""
+    def end(self, trial_id: str, *, whole: bool, seconds: float = 0.0) -> None:
+        """The trial ended, as a ``whole`` training or because it was stopped or failed.
+
+        ``seconds`` of wall time that it took, 0 if unknown.
+        """
         trial = self._trials.get(trial_id)
         if trial is None or trial.ended or not trial.epochs:
             return
         trial.ended = True
         final = trial.values[-1]
-        self._prospects.add(final if whole else self._end_of(trial), trial.epochs[-1])
+        self._prospects.add(trial.epochs[-1], trial.pace, seconds)
         if not whole or not math.isfinite(final):
             if trial.behind is None:
                 trial.behind = trial.epochs[-1]
@@ -234,29 +243,19 @@ class RankRule:
         bar = self._finals[min(len(self._trials) // _CROWD, len(self._finals) - 1)]
         beats = forecast.probability_below(bar)
         if self.price is not None and len(self._finals) >= ENOUGH:
-            worth = self._worth(forecast, reading, self.price)
-            return replace(
-                reading,
-                forecast=forecast,
-                bar=bar,
-                beats=beats,
-                worth=worth,
-                hopeless=worth.lost and reading.place > 1,
+            worth = self._prospects.worth(
+                forecast.probability_below(self._finals[0]),
+                max(1, reading.length - reading.epoch),
+                trial.pace,
+                length=reading.length,
+                price=self.price,
+                seconds_left=self.seconds_left,
             )
+            return replace(reading, forecast=forecast, bar=bar, beats=beats, worth=worth,
+                           hopeless=worth.lost)  # fmt: skip
         sparing = self.patience >= _SPARING and len(self._finals) >= TRUSTED
         hopeless = reading.hopeless and not (sparing and beats >= ABLE)
         return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)
-
-    def _worth(self, forecast: Forecast, reading: Reading, price: float) -> Worth:
-        left = reading.length - reading.epoch
-        fresh = left * self._prospects.gain_per_epoch(reading.length)
-        return Worth(expected_gain(forecast, self._finals[0]), left, fresh, price)
-
-    def _end_of(self, trial: _Trial) -> float:
-        """The forecast end of a trial that was stopped or failed, its last value without one."""
-        epochs, values = trial.now()
-        forecast = self._field.forecast(np.array(epochs), np.array(values))
-        return values[-1] if forecast is None else forecast.median
 
     def _take_back(self, trial: _Trial) -> None:
         epoch, value = trial.epochs.pop(), trial.values.pop()

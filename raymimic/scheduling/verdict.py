@@ -10,7 +10,9 @@ from raymimic.advisor import Judgement, Leader
 from raymimic.records import Mode
 from raymimic.scheduling.rank_rule import Reading
 
-VerdictKind = Literal["continue", "whole", "diverged", "hopeless", "overfitting", "judged"]
+VerdictKind = Literal[
+    "continue", "whole", "diverged", "hopeless", "overfitting", "judged", "wished"
+]
 
 _CELL = 20
 _REMARK = " | "  # between a verdict's numbers and what a judge said
@@ -60,7 +62,8 @@ class Verdict:
                 "length": reading.length,
             }
             if reading.worth is not None:
-                known |= {"gain": reading.worth.gain, "fresh": reading.worth.fresh}
+                worth = reading.worth
+                known |= {"chance": worth.chance, "left": worth.left, "fresh": worth.fresh}
         return known
 
 
@@ -133,10 +136,10 @@ def numbers(reading: Reading, mode: Mode) -> str:
     worth = reading.worth
     if worth is not None:
         parts = [
-            f"may still gain {shown(worth.gain)} in {worth.epochs} epochs; "
-            f"a fresh trial gains {shown(worth.fresh)} for as many, which counts {worth.price:g} x",
-            f"place {reading.place} of {reading.rivals}"
-            + (", and the leader goes on" if worth.lost and not reading.hopeless else ""),
+            f"chance {_percent(worth.chance)} to become the best for {worth.left:.3g} "
+            f"{worth.unit}; a fresh trial has {_percent(worth.fresh)} for {worth.full:.3g} "
+            f"{worth.unit}, {worth.mean:.3g} in the mean, which counts {worth.price:g} x",
+            f"place {reading.place} of {reading.rivals}",
         ]
     if reading.forecast is not None and reading.beats is not None:
         sign = -1.0 if mode == "max" else 1.0

@@ -1,102 +1,107 @@
-"""What a running trial may still gain, and what a fresh one is expected to gain for as many epochs.
+"""Whether a running trial is worth the time it still takes: against a fresh trial of this search.
 
-Both are expected improvements over the best whole training, as in optimal stopping (freeze-thaw,
-Swersky et al. 2014). Values are oriented by the caller: lower is better here.
+Optimal stopping, as in freeze-thaw (Swersky et al. 2014): what is compared are the chances to
+become the best of all for what they cost. By how much the best would be improved is about the same
+for both, so it needs no estimate.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import insort
-from collections import deque
 from dataclasses import dataclass
 
-from raymimic.curves import Forecast
-
-TIMED = 10.0
-"""The price of an epoch where epochs are what is spent, in what a fresh trial gains with it as this
-module reckons. Above 1, for the reckoning takes fresh trials for no better than those before them
-and forecasts have heavy tails: of 1, 3 and 10 the best at 5 and 10 trainings on four tables."""
+TIMED = 1.0
+"""The price of time where time is what is spent: what a fresh trial makes of it."""
 
 COUNTED = 0.1
-"""The same where trials are what is spent: an epoch saved buys nothing but time."""
-
-_RECENT = 20  # fresh trials are expected to take as long as the latest so many
-_PRIOR = 2.0  # so many full trainings are counted among them
-_LEAST = 4  # the scale is taken from the better half of the ends, and from so many at least
+"""The same where trials are what is spent: time saved buys nothing but time, and the best of them
+must hardly ever be stopped."""
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What one running trial is worth at one look."""
+    """What one running trial is worth at one look. Costs are in ``unit``: epochs or seconds."""
 
-    gain: float
-    """What it may still gain: expected improvement of its end over the best whole training."""
+    chance: float
+    """Its forecast chance to end better than the best whole training."""
 
-    epochs: int
-    """What that costs: the epochs that it has left."""
+    left: float
+    """What its remaining epochs cost."""
 
     fresh: float
-    """What fresh trials are expected to gain in as many epochs."""
+    """The chance of a fresh trial to become the best; 0 where no time is left for one."""
+
+    full: float
+    """What a fresh trial costs if it runs to its end."""
+
+    mean: float
+    """What a trial of this search costs in the mean: most are stopped before their end."""
 
     price: float
+    unit: str = "epochs"
 
     @property
     def lost(self) -> bool:
-        """Whether its epochs are worth more than it is."""
-        return self.gain < self.price * self.fresh
+        """Whether a fresh trial makes more of the time it takes."""
+        return self._rate(self.chance, self.left) < self.price * self._rate(self.fresh, self.full)
+
+    def _rate(self, chance: float, cost: float) -> float:
+        """Chance for what it is expected to cost: a failure is stopped by this very rule."""
+        return chance / (chance * cost + (1 - chance) * min(cost, self.mean))
 
 
 class Prospects:
-    """What a fresh trial of this search is expected to gain and to cost, from its own trials.
+    """What a fresh trial of this search is expected to reach and to cost, from its own trials.
 
     For draws that are exchangeable, the chance that the next of n + 1 is the best of all is
-    1 / (n + 1). It is then better by the scale of the better tail: taken for exponential, that is
-    the mean distance of the better half from the median (Hill's estimator, of values and not of
-    logarithms). So a searcher whose trials end close
-    together is left to finish what runs, and one whose trials end far apart to begin another. Ends
-    that are exactly equal count once in the scale: the same training was run again.
+    1 / (n + 1). Costs are seconds of wall time as soon as any trial's are known: epochs at their
+    pace, and what starting a trial takes (the least that any took beside its epochs); else epochs.
     """
 
     def __init__(self) -> None:
-        self._ends: list[float] = []
-        self._epochs: deque[int] = deque(maxlen=_RECENT)
-        self._count = 0
+        self._count = self._epochs = 0
+        self._timed_epochs, self._seconds = 0, 0.0  # of trials whose pace is known
+        self._startup: float | None = None
 
-    def add(self, end: float, epochs: int) -> None:
-        """Take in an ended trial: its final value or its forecast (NaN if it has none)."""
-        self._count += 1
-        self._epochs.append(epochs)
-        if math.isfinite(end) and end not in self._ends:
-            insort(self._ends, end)
+    def add(self, epochs: int, pace: float, seconds: float) -> None:
+        """Take in an ended trial: ``pace`` in seconds an epoch, ``seconds`` of wall time.
 
-    def gain_per_epoch(self, length: int) -> float:
-        """Give the expected improvement by an epoch of fresh trials; 0 before two ends differ.
-
-        ``length``: epochs of a full training, counted in as what a trial may cost.
+        Either is 0 if unknown.
         """
-        best = self._ends[: max(_LEAST, len(self._ends) // 2)]
-        if len(best) < 2:
-            return 0.0
-        scale = sum(best[-1] - end for end in best[:-1]) / (len(best) - 1)
-        cost = (sum(self._epochs) + _PRIOR * length) / (len(self._epochs) + _PRIOR)
-        return scale / (self._count + 1) / cost
+        self._count += 1
+        self._epochs += epochs
+        if pace > 0:
+            self._timed_epochs += epochs
+            self._seconds += epochs * pace
+            if seconds > 0:
+                startup = max(0.0, seconds - pace * epochs)
+                self._startup = startup if self._startup is None else min(startup, self._startup)
 
+    def worth(
+        self,
+        chance: float,
+        left: int,
+        pace: float,
+        *,
+        length: int,
+        price: float,
+        seconds_left: float | None = None,
+    ) -> Worth:
+        """Weigh a running trial of that ``chance`` and pace with ``left`` epochs to go.
 
-def expected_gain(forecast: Forecast, bar: float) -> float:
-    """Give the expected improvement of a forecast end over ``bar``: E[max(bar - end, 0)]."""
-    away = bar - forecast.median
-    if away <= 0:
-        return _below(away, forecast.low)
-    return _below(0.0, forecast.low) + _below(away, forecast.high) - _below(0.0, forecast.high)
-
-
-def _below(away: float, scale: float) -> float:
-    """Give E[max(away - scale T, 0)] of Student's t with 4 degrees of freedom."""
-    z = away / scale if scale > 0 else math.copysign(math.inf, away)
-    if abs(z) > 1e6:
-        return max(0.0, away)
-    root = z / math.sqrt(4 + z * z)
-    share = 0.5 + 0.75 * (root - root**3 / 3)
-    density = 0.375 * math.pow(1 + z * z / 4, -2.5)
-    return max(0.0, scale * (z * share + (4 + z * z) / 3 * density))
+        ``length``: epochs of a full training. ``seconds_left``: until the run ends, None without a
+        limit. At least one trial must have ended.
+        """
+        timed = self._timed_epochs > 0
+        usual = self._seconds / self._timed_epochs if timed else 1.0
+        startup = (self._startup or 0.0) if timed else 0.0
+        full = startup + length * usual
+        late = timed and seconds_left is not None and full > seconds_left
+        return Worth(
+            chance,
+            left * ((pace or usual) if timed else 1.0),
+            0.0 if late else 1.0 / (self._count + 1),
+            full,
+            startup + usual * self._epochs / self._count,
+            price,
+            "s" if timed else "epochs",
+        )

@@ -29,6 +29,7 @@ class Admission:
         self._wanted, self._made_from = wanted, made_from
         self._left = deque(advice.proposals)
         self._refused = deque(("unused", text) for text in advice.drops)
+        self._refused.extend(("restricted", text) for text in advice.outside)
 
     def go_on(self, session: Session, limit: int) -> bool:
         """Handle at most ``limit`` proposals; whether those were the last.
@@ -56,6 +57,9 @@ class Admission:
             config, repairs = state.space.check(proposal.config)
         except ConfigError as error:
             return "invalid", str(error)
+        outside = state.space.outside(config)
+        if outside:
+            return "restricted", outside
         if state.seen(config) and not state.exhausted():
             return "repeat", f"{state.space.show(config)} was proposed before"
         checked = replace(proposal, config=config, repairs=proposal.repairs + repairs)

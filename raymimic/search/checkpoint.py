@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raymimic import events
-from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of
+from raymimic.advisor import MODEL, belief_from_json, ended_trial, proposal_of, wish_of
 from raymimic.errors import ConfigError, LedgerError
-from raymimic.ledger import read_events
+from raymimic.ledger import check_layout, read_events
 from raymimic.search.session import Session
 from raymimic.search.state import Queued
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 4
 """Of what `Checkpoint` holds. Whoever changes what is pickled there counts it up."""
 
 _HEADER = re.compile(rb"raymimic checkpoint (\d{1,9})\n")
@@ -91,17 +91,22 @@ def _refuse(path: str | os.PathLike[str], found: str) -> NoReturn:
 def resume(saved: Checkpoint, offered: Session) -> Session:
     """Return the saved session in the space of today's run (``offered``), up to its ledger's end.
 
-    The space of today holds the user's objects of today; a budget given today counts.
+    The space of today holds the user's objects of today; a budget given today counts. Raises
+    `LedgerError` where another version of the ledger's layout wrote the search.
     """
     session = saved.session
     session.trials_total = offered.trials_total or session.trials_total
     session.seconds_total = offered.seconds_total or session.seconds_total
     session.concurrency = offered.concurrency or session.concurrency
+    session.constraints = offered.constraints or session.constraints
     space = offered.space or session.space
     if space is not None:
         session.move_to(space)
     if session.begun:
         _read_on(session, saved.ledger_next)
+        session.steering.resume(session)
+        session.steering.obey(session)
+        session.journal.tally.last_t = None  # the time between a kill and its restore is none
         logger.info(
             "raymimic: restored %d ended trials, %d running, %d proposals waiting. Ledger: %s",
             len(session.state.ended),
@@ -115,6 +120,7 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
 def _read_on(session: Session, first: int) -> None:
     """Apply the ledger's events from number ``first`` on."""
     ledger = session.journal.ledger
+    check_layout(ledger.path, ledger.search)
     try:
         found = read_events(ledger.path, first).of_search(ledger.search)
     except LedgerError:
@@ -128,6 +134,8 @@ def _read_on(session: Session, first: int) -> None:
     rows = found.rows
     for row in rows:
         session.journal.tally.add(row["event"], row)
+        if row["event"] == "wish":
+            session.steering.recall(wish_of(row), str(row.get("tell", "")))
     _Replay(session).replay(rows)
 
 

@@ -82,7 +82,7 @@ class ProposalQueue:
 
     def trial_ended(self, session: Session) -> None:
         """Ask for what the slot that is free now needs, before Tune asks for it."""
-        due = session.trials_left > 0
+        due = session.trials_left > 0 and not session.steering.orders.paused
         self.collect(session)
         self.ask_if_low(session, due=due)
         if due and not session.state.queue and not self._should_wait(session):
@@ -164,6 +164,10 @@ class ProposalQueue:
         state = session.state
         while state.queue:
             queued = state.queue.popleft()
+            outside = state.space.outside(queued.proposal.config)
+            if outside:  # it was queued before the restriction, or is the user's own point
+                self._set_aside(session, queued, outside)
+                continue
             age = len(state.ended) - queued.made_from
             if queued.proposal.source == "user" or age <= self._stale_after(session):
                 return queued
@@ -171,6 +175,13 @@ class ProposalQueue:
             state.discard(queued, text)
             events.drop(session.journal.append, reason="stale", text=text, proposal=queued.id)
         return None
+
+    def _set_aside(self, session: Session, queued: Queued, text: str) -> None:
+        """Drop a waiting proposal that breaks a restriction; a point of the user's with a word."""
+        session.state.discard(queued, text)
+        events.drop(session.journal.append, reason="restricted", text=text, proposal=queued.id)
+        if queued.proposal.source == "user":
+            logger.warning("raymimic: %s, so it is not tried.", text)
 
     def _stale_after(self, session: Session) -> int:
         """How many trials may end between a question and the use of its answer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,12 +29,17 @@ from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
 from raymimic.foreign import without_secrets
 from raymimic.records import Belief, Budget, Config, Mode, Proposal
+from raymimic.search.inbox import Inbox
 from raymimic.search.state import Queued, SearchState
+from raymimic.search.steering import Steering
 from raymimic.space import SearchSpace
 from raymimic.space.reading import brief
+from raymimic.space.restrictions import Predicate, Restriction, read_restrictions
 from raymimic.summary import Journal
 
 logger = logging.getLogger(__name__)
+
+_NO_LIMIT = 2**31  # Tune passes num_samples=-1 as sys.maxsize
 
 _SHOWN = 8  # parameters of a belief in a line of the log
 
@@ -68,8 +73,9 @@ class Session:
     """One search. It begins once space, metric and mode are known; ``state`` is what it knows then.
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
-    Configurations are flat, as everywhere in this
-    room. Times in seconds; ``seconds_before`` was used before the last restore.
+    ``constraints`` are the user's restrictions of the space: texts, and functions of a
+    configuration. Configurations are flat, as everywhere in this room. Times
+    in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -77,11 +83,14 @@ class Session:
     instruction: str = ""
     lessons: Lessons | None = None
     said: Mapping[str, Any] | None = None
+    constraints: tuple[str | Callable[[Config], Any], ...] = ()
     space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
     seconds_before: float = 0.0
     concurrency: int | None = None
+    steering: Steering = field(default_factory=Steering)
+    _inbox: Inbox | None = None
     _state: SearchState | None = None
     _clock: float | None = None
     _started_at: dict[str, float] = field(default_factory=dict)
@@ -92,6 +101,7 @@ class Session:
             "seconds_before": self.seconds_used,
             "_clock": None,
             "_started_at": {},
+            "_inbox": None,
         }
         return {**self.__dict__, **stopped}
 
@@ -128,7 +138,7 @@ class Session:
                 self.journal.ledger.path,
                 self.trials_total,
             )
-        belief = self.read_belief()
+        belief, self.space = self.read_belief(), self.restricted()
         self._state = SearchState(self.space, metric, mode, self.lessons, belief)
         events.search(
             self.journal.append,
@@ -155,11 +165,27 @@ class Session:
             self.believe(opinion.who, opinion.belief)
         if belief is not None:
             self.believe(USER, belief)
+        self.steering.begin(self)
+        self.steering.obey(self)
 
     def read_belief(self) -> Belief | None:
         """Read what the user said of the optimum; raises `ConfigError` where it does not fit."""
         assert self.space is not None, "a belief is read once the space is known"
         return None if self.said is None else read_belief(self.said, self.space)
+
+    def restricted(self, wished: Iterable[str] = ()) -> SearchSpace:
+        """The space under the user's ``constraints`` and these restrictions.
+
+        Raises `SpaceError` where nothing is left.
+        """
+        assert self.space is not None, "constraints are read once the space is known"
+        restrictions: list[Restriction] = []
+        for one in (*self.constraints, *wished):
+            if isinstance(one, str):
+                restrictions += read_restrictions(one, self.space.dimensions)
+            else:
+                restrictions.append(Predicate(one))
+        return self.space.under(restrictions)
 
     def believe(self, who: str, belief: Belief) -> None:
         """Write down what ``who`` believes of the optimum; the model's is kept for what follows."""
@@ -167,6 +193,12 @@ class Session:
             self.state.model_belief = belief
         text, places = describe_belief(belief), belief_to_json(belief)
         events.belief(self.journal.append, who=who, text=text, places=places)
+
+    def listen(self) -> None:
+        """Hear the user's wishes from now on; what was said before counts, too."""
+        if self._inbox is None:
+            self._inbox = Inbox(self)
+            self._inbox.start()
 
     # -- budget --------------------------------------------------------------------------------
 
@@ -185,7 +217,16 @@ class Session:
     def trials_left(self) -> float:
         """How many trials the budget may still start; infinite without a limit."""
         total = self.trials_total
+        if self.steering.orders.ending:
+            return 0
         return math.inf if total is None else max(0, total - self.trials_started)
+
+    def limit(self, samples: int | None, seconds: float | None) -> None:
+        """Learn how many trials may start from now on (as Tune counts them), and how long."""
+        limited = samples is not None and 0 < samples < _NO_LIMIT
+        self.trials_total = self.trials_started + (samples or 0) if limited else None
+        self.seconds_total = seconds
+        self.steering.new_run()
 
     def budget(self) -> Budget:
         """What is left; the clock starts with the first look."""
@@ -201,7 +242,7 @@ class Session:
 
     def view(self) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the function returned makes evidence of it in any thread."""
-        return self.state.view(self.budget(), self.instruction)
+        return self.state.view(self.budget(), self.instruction, self.steering.orders.words)
 
     def evidence(self) -> SearchEvidence:
         """All that an advisor would be shown now."""
@@ -274,9 +315,11 @@ class Session:
             status=record.status,
             score=record.score,
             seconds=record.seconds,
+            pace=record.pace,
             diagnosis=record.diagnosis.text if record.diagnosis else "",
             error=record.error,
             stopped=record.stopped,
+            epochs=self.state.epochs(trial_id),
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -335,11 +378,18 @@ class Session:
     def note_unfinished(self) -> None:
         """The run ends: write the curve so far of each trial that is under way."""
         for record in self.evidence().running if self.begun else ():
-            curve = None if record.curve is None else record.curve.to_json()
-            events.unfinished(self.journal.append, trial_id=record.trial_id, curve=curve)
+            curve = record.curve
+            events.unfinished(
+                self.journal.append,
+                trial_id=record.trial_id,
+                score=None if curve is None else curve.final(self.state.metric),
+                epochs=self.state.epochs(record.trial_id),
+                curve=None if curve is None else curve.to_json(),
+            )
 
     def move_to(self, space: SearchSpace) -> None:
         """Go on in a space of today, whose value objects count; what does not fit is forgotten."""
         self.space = space
+        self.space = self.restricted()
         if self._state is not None:
-            self._state.move_to(space)
+            self._state.move_to(self.space)

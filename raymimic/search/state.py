@@ -170,14 +170,24 @@ class SearchState:
         return trial_id in self.running or trial_id in self._ended_at
 
     def record(
-        self, trial_id: str, epoch: int, metrics: Mapping[str, float], restarted: bool
+        self,
+        trial_id: str,
+        epoch: int,
+        metrics: Mapping[str, float],
+        restarted: bool,
+        pace: float = 0.0,
     ) -> None:
-        """Add one epoch of a known trial; the same epoch again replaces the first."""
+        """Add one epoch of a known trial; the same epoch again replaces the first.
+
+        ``pace`` as in `EpochReport`.
+        """
         if trial_id not in self.history and trial_id in self._ended_at:
             known = self.ended[self._ended_at[trial_id]].curve  # it ended before a restore
             if known is not None:
                 self._remember(trial_id, known)
         self.history.append(trial_id, epoch, metrics, restarted=restarted)
+        if pace and trial_id in self.running:
+            self.running[trial_id] = replace(self.running[trial_id], pace=pace)
 
     def epochs(self, trial_id: str) -> int:
         """The last epoch reported; 0 before the first."""
@@ -237,7 +247,9 @@ class SearchState:
 
     # -- evidence ----------------------------------------------------------------------------
 
-    def view(self, budget: Budget, instruction: str) -> Callable[[], SearchEvidence]:
+    def view(
+        self, budget: Budget, instruction: str, wishes: tuple[str, ...] = ()
+    ) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the returned function may build the evidence in any thread.
 
         Cheap on the caller's side (two shallow copies); partial curves are read when built.
@@ -257,6 +269,7 @@ class SearchState:
                 queued=queued,
                 budget=budget,
                 instruction=instruction,
+                wishes=wishes,
                 drops=drops,
                 lessons=self.lessons,
                 belief=self.belief,

@@ -19,6 +19,13 @@ from raymimic.space.reading import Notes, brief, is_finite, read_number
 
 LABEL_LENGTH = 120
 
+MOST_LISTED = 200
+"""Providers refuse schemas with many hundreds of values, and nobody reads them."""
+
+_JSON_TYPES = {
+    type(None): "null", bool: "boolean", int: "integer", float: "number", str: "string"
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -49,18 +56,43 @@ class Choice:
 
     @cached_property
     def ordered(self) -> bool:
-        """Whether the values are numbers in increasing order, so that neighbours are alike."""
-        return all(map(_is_number, self.values)) and all(
-            a < b for a, b in zip(self.values, self.values[1:], strict=False)
-        )
+        """Whether the values are different numbers, listed in whatever order."""
+        return all(map(is_number, self.values)) and len(set(map(float, self.values))) == self.size
+
+    @cached_property
+    def _sizes(self) -> list[tuple[float, int]] | None:
+        """What the values are sorted by; None where they are no numbers and no layer lists."""
+        if self.ordered:
+            return [(float(value), 0) for value in self.values]
+        sizes = [size for value in self.values if (size := _size_of(value)) is not None]
+        return sizes if len(sizes) == self.size else None
+
+    @property
+    def graded(self) -> bool:
+        """Whether neighbours in `order` are alike: numbers, or lists of layer sizes."""
+        return self._sizes is not None
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """The values' positions from the smallest on: numbers, or layer lists by their sum.
+
+        Of lists with one sum the shorter comes first. Other values stay as they are listed.
+        """
+        sizes = self._sizes
+        places = range(self.size)
+        return tuple(places if sizes is None else sorted(places, key=lambda at: sizes[at]))
+
+    @cached_property
+    def _ranks(self) -> dict[int, int]:
+        return {place: rank for rank, place in enumerate(self.order)}
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """A different string for each value; a string is its own label."""
         taken = {value for value in self.values if type(value) is str}
-        labels = []
+        labels, numbers_used = [], Counter[str]()
         for value in self.values:
-            label = value if type(value) is str else _unused(_text(value), taken)
+            label = value if type(value) is str else _unused(_text(value), taken, numbers_used)
             taken.add(label)
             labels.append(label)
         return tuple(labels)
@@ -68,12 +100,12 @@ class Choice:
     @cached_property
     def shown(self) -> tuple[Any, ...]:
         """What stands for each value in JSON."""
-        numbers_in = Counter(float(value) for value in self.values if _is_number(value))
+        numbers_in = Counter(float(value) for value in self.values if is_number(value))
         return tuple(
             _plain(value)
             if value is None
             or isinstance(value, bool)
-            or (_is_number(value) and numbers_in[float(value)] == 1)
+            or (is_number(value) and numbers_in[float(value)] == 1)
             else label
             for value, label in zip(self.values, self.labels, strict=True)
         )
@@ -89,12 +121,12 @@ class Choice:
         return index
 
     def to_unit(self, value: Any) -> float:
-        """Position of ``value`` from 0 (first) to 1 (last); 0 for a single value."""
-        return self.index(value) / max(1, len(self.values) - 1)
+        """Position of ``value`` in `order` from 0 (first) to 1 (last); 0 for a single value."""
+        return self._ranks[self.index(value)] / max(1, len(self.values) - 1)
 
     def from_unit(self, u: float) -> Any:
         """The value nearest to position ``u``."""
-        return self.values[round(min(max(u, 0.0), 1.0) * (len(self.values) - 1))]
+        return self.values[self.order[round(min(max(u, 0.0), 1.0) * (len(self.values) - 1))]]
 
     def sample(self, rng: random.Random) -> Any:
         """Draw each value alike."""
@@ -129,8 +161,10 @@ class Choice:
         return "one of " + ", ".join(texts) + (f" and {more} more" if more else "")
 
     def schema(self) -> dict[str, Any]:
-        """JSON schema of one value."""
-        return {"enum": list(self.shown)}
+        """JSON schema of one value; of very many only their types are listed."""
+        if self.size <= MOST_LISTED:
+            return {"enum": list(self.shown)}
+        return {"type": sorted({_JSON_TYPES[type(shown)] for shown in self.shown})}
 
     def to_json(self) -> list[Any]:
         """The values as JSON; those that JSON would change are replaced by what is shown."""
@@ -149,11 +183,17 @@ class Choice:
     def _labelled(self) -> dict[str, int]:
         return {label: place for place, label in enumerate(self.labels)}
 
+    @cached_property
+    def _numbered(self) -> dict[float, int]:
+        """Where each number stands; of equal ones the first."""
+        places = reversed(list(enumerate(self.values)))
+        return {float(value): place for place, value in places if is_number(value)}
+
     def _by_content(self, value: Any) -> int | None:
         handle = _handle(value)
         if handle is not None:
             return self._places.get(handle)
-        return next((i for i, mine in enumerate(self.values) if _same(mine, value)), None)
+        return next((i for i, mine in enumerate(self.values) if same(mine, value)), None)
 
     def _by_label(self, raw: Any) -> int | None:
         return self._labelled.get(raw) if isinstance(raw, str) else None
@@ -163,9 +203,8 @@ class Choice:
             number, _ = read_number(raw)
         except ConfigError:
             return None
-        return next(
-            (i for i, mine in enumerate(self.values) if _is_number(mine) and mine == number), None
-        )
+        place = self._numbered.get(float(number))
+        return place if place is not None and self.values[place] == number else None
 
     def _unknown(self, value: Any) -> ConfigError:
         return ConfigError([f"must be {self.describe()}, got {brief(value)}"])
@@ -178,7 +217,7 @@ def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     others: list[Any] = []  # of no simple type: each is compared with each
     for value in values:
         handle = _handle(value)
-        if handle is None and not any(_same(value, other) for other in others):
+        if handle is None and not any(same(value, other) for other in others):
             others.append(value)
             kept.append(value)
         elif handle is not None and handle not in handles:
@@ -187,16 +226,16 @@ def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(kept)
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
     """Equal in type and content, all the way down: ``[1]`` is not ``[True]``."""
     if a is b:
         return True
     if type(a) is not type(b):
         return False
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(_same, a, b))
+        return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
     if isinstance(a, numbers.Real) and a != a and b != b:  # a NaN that travelled is no other
         return True
     try:
@@ -206,12 +245,16 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _handle(value: Any) -> tuple[type, Any] | None:
-    """A hashable stand-in: equal exactly for values that are `_same`; None where there is none."""
+    """A hashable stand-in: equal exactly for values that are `same`; None where there is none."""
+    if type(value) in (list, tuple):
+        items = tuple(map(_handle, value))
+        return None if None in items else (type(value), items)
     simple = value is None or type(value) in (bool, int, float, str)
     return (type(value), value) if simple and value == value else None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no truth value."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and is_finite(value)
 
 
@@ -231,12 +274,21 @@ def _text(value: Any) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", str(text))
 
 
-def _unused(text: str, taken: set[str]) -> str:
-    label, number = text, 1
+def _unused(text: str, taken: set[str], numbers_used: Counter[str]) -> str:
+    label = text
     while label in taken:
-        number += 1
-        label = f"{text} #{number}"
+        numbers_used[text] += 1
+        label = f"{text} #{numbers_used[text] + 1}"
     return label
+
+
+def _size_of(value: Any) -> tuple[float, int] | None:
+    """The sum and the length of a list of layer sizes; None for anything else."""
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    if not all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in value):
+        return None
+    return float(sum(value)), len(value)
 
 
 def _is_json(value: Any) -> bool:

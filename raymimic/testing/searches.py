@@ -34,7 +34,8 @@ def around(units: Iterable[float], rng: random.Random, spread: float = 0.04) -> 
 
 def bowl(config: Config) -> float:
     """Squared distance from the optimum, 0 to about 1.2."""
-    return sum((u - v) ** 2 for u, v in zip(SPACE.encode(config), OPTIMUM, strict=True))
+    units = (dim.to_unit(config[name]) for name, dim in SPACE.dimensions.items())
+    return sum((u - v) ** 2 for u, v in zip(units, OPTIMUM, strict=True))
 
 
 def ended(

@@ -137,9 +137,12 @@ def _answer(
     if isinstance(fault, Says):
         _send(http, json.dumps(_reply(http.path, fault.text, "none")).encode())
         return
-    page = json.dumps(
-        _reply(http.path, stub.reply(body["messages"][-1]["content"]), str(fault))
-    ).encode()
+    reply = _reply(http.path, stub.reply(body["messages"][-1]["content"]), str(fault))
+    if fault == "truncated":  # the cap is what cut it off
+        spent = int(body.get("max_tokens") or body.get("max_completion_tokens") or TOKENS_OUT)
+        name = "output_tokens" if "output_tokens" in reply["usage"] else "completion_tokens"
+        reply["usage"][name] = spent
+    page = json.dumps(reply).encode()
     if isinstance(fault, Body):
         data = fault.data.replace(b"{reply}", page)
         _send(http, data, fault.code, fault.headers, kind=fault.kind)

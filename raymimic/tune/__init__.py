@@ -4,6 +4,8 @@ from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.evolution_search import GuidedEvolutionSearch
 from raymimic.tune.evolution_trainable import program_trainable
 from raymimic.tune.guide import Guide
+from raymimic.tune.invention_search import SelfDevelopingSearch
+from raymimic.tune.invention_trainable import merge_trainable
 from raymimic.tune.live import LiveKnobs, TrialKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
@@ -17,6 +19,8 @@ __all__ = [
     "LiveKnobs",
     "Raymimic",
     "RaymimicCallback",
+    "SelfDevelopingSearch",
     "TrialKnobs",
+    "merge_trainable",
     "program_trainable",
 ]

@@ -1,8 +1,12 @@
-"""What `LLMSearcher` may be given."""
+"""What `LLMSearcher` may be given, and what Tune says of the run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+
+from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE
 
 MOST_INSTRUCTION = 100_000
 
@@ -36,3 +40,17 @@ def check_arguments(
         raise ValueError(
             f"timeout must be above 0 s and patience at least 0 s, got {timeout=}, {patience=}"
         )
+
+
+def check_told(name: str, space: Any, metric: str | None, mode: str | None) -> None:
+    """Raise RuntimeError, as Tune's own searchers do, where neither user nor Tune has told all."""
+    if space is None:
+        raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=name, space="space"))
+    if mode is None:
+        raise RuntimeError(UNDEFINED_METRIC_MODE.format(cls=name, metric=metric, mode=mode))
+
+
+def budget_seconds(spec: Mapping[str, Any]) -> float | None:
+    """Return the seconds that Tune lets the run take, None without a limit."""
+    limit = spec.get("time_budget_s")
+    return limit.total_seconds() if isinstance(limit, timedelta) else limit

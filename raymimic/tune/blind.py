@@ -1,4 +1,4 @@
-"""A search whose metric cannot be read is blind: that is said after its first trial."""
+"""A run whose metric cannot be read is blind: that is said after its first trial."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FirstScore:
         if curve is None or not any(True for _ in curve.reported(metric)):
             logger.warning(
                 "raymimic: the metric could not be read in the first ended trial, and without it "
-                "the search is blind: %s",
+                "the run is blind: %s",
                 _unread(result, metric),
             )
 

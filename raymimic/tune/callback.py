@@ -1,35 +1,44 @@
-"""`RaymimicCallback`: a line on the screen per ended trial, and the reasons in Tune's results."""
+"""`RaymimicCallback`: a line on the screen per ended trial, and the reasons where people look."""
 
 from __future__ import annotations
 
 import math
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
-from raymimic.curves import CurveHistory, Diagnosis, diagnose
+from raymimic.curves import CurveHistory, diagnose
 from raymimic.foreign import without_secrets
 from raymimic.records import EpochReport, Mode
-from raymimic.summary import duration, last_line, show
+from raymimic.summary import duration, show
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
+from raymimic.tune.lines import Ended
+from raymimic.tune.loggers import Loggers, columns
+from raymimic.tune.places import settle, upload
 from raymimic.tune.results import Reports, metrics_of
+from raymimic.tune.screen import Screen
 
 if TYPE_CHECKING:
+    from raymimic.ledger import Ledger
+    from raymimic.scheduling.verdict import Verdict
     from raymimic.tune.scheduler import LLMScheduler
     from raymimic.tune.searcher import LLMSearcher
 
-_ERROR_CHARS = 160
 _ERROR_KEPT = 2000
-_REASON_CHARS = 160
-_VERDICT_CHARS = 240
 
 
 class RaymimicCallback(Callback):
     """Prints a line per ended trial and a meter, and writes ``raymimic/...`` columns into results.
+
+    The columns are ``source``, ``reason``, ``why`` (the reason in 20 characters, for Tune's tables)
+    and, with a scheduler, ``decision`` and ``verdict`` (the same in 20). Where Tune writes
+    TensorBoard's files the words are in its text tab. Of ``loggers``, Weights & Biases shows them
+    as columns, if this callback stands before it, and MLflow as tags.
 
     ``history`` keeps every reported epoch. With ``searcher``, lines name who proposed the trial
     and why, the searcher learns the text of errors (Tune gives it to callbacks only), and the
@@ -47,6 +56,7 @@ class RaymimicCallback(Callback):
         scheduler: The `LLMScheduler` of this run, if it is one: its verdicts are shown, too.
         metric: The metric to show; taken from ``searcher`` or ``scheduler`` if given.
         mode: "min" or "max"; taken from ``searcher`` or ``scheduler`` if given.
+        loggers: The ``WandbLoggerCallback`` and ``MLflowLoggerCallback`` of this run, if any.
 
     Raises ValueError without a searcher, a scheduler, or both of ``metric`` and ``mode``.
     """
@@ -58,6 +68,7 @@ class RaymimicCallback(Callback):
         scheduler: LLMScheduler | None = None,
         metric: str | None = None,
         mode: Mode | None = None,
+        loggers: Sequence[Any] = (),
     ) -> None:
         if searcher is None and scheduler is None and (metric is None or mode is None):
             raise ValueError(
@@ -70,9 +81,13 @@ class RaymimicCallback(Callback):
         shared = searcher if searcher is not None else scheduler
         self._reports = Reports(self._keep, self._epochs) if shared is None else shared.reports
         self.faults = Faults("callback")
+        self._first_score = FirstScore()
+        self._screen = Screen()
+        self.loggers = Loggers()
+        self.loggers.meet(loggers)
         self._total: int | None = None
         self._ended = 0
-        self._best: float | None = None
+        self._best: tuple[float, str] | None = None
         self._looked = False
         self._begun = time.time()
 
@@ -81,6 +96,13 @@ class RaymimicCallback(Callback):
         """Every reported epoch; that of the searcher or the scheduler, if there is one."""
         shared = self._searcher if self._searcher is not None else self._scheduler
         return self._history if shared is None else shared.history
+
+    @property
+    def _ledger(self) -> Ledger | None:
+        """The searcher's, else the scheduler's own."""
+        if self._searcher is not None:
+            return self._searcher.ledger
+        return self._scheduler.ledger if self._scheduler is not None else None
 
     def fault(self, hook: str, error: Exception) -> None:
         """Keep that a hook failed; the run goes on."""
@@ -122,7 +144,15 @@ class RaymimicCallback(Callback):
         for trial in ended:
             score = metrics_of(trial.last_result or {}, metric).get(metric)
             if score is not None and math.isfinite(score):
-                self._keep_best(score, mode)
+                self._keep_best(trial.trial_id, score, mode)
+
+    @guarded
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Let the ledger go to the run's folder; show the meter, once all is said at its start."""
+        if self._ledger is not None:
+            settle(self._ledger, trial)
+        self._screen.begin(self._total, self._ended)
+        self._show_meter()
 
     @guarded
     def on_trial_result(
@@ -131,19 +161,19 @@ class RaymimicCallback(Callback):
         """Keep the epoch; write who proposed the trial, and why, into the result."""
         report = self._reports.hear("callback", trial.trial_id, result)
         record = self._searcher.trial(trial.trial_id) if self._searcher is not None else None
-        if record is not None:
-            result["raymimic/source"] = record.source
-            result["raymimic/reason"] = record.rationale
-        if self._scheduler is not None:
-            verdict = self._scheduler.verdict(trial.trial_id)
-            result["raymimic/decision"] = verdict.text if verdict is not None else "continue"
-            now = verdict is not None and report is not None and verdict.epoch == report.epoch
-            if now and verdict is not None and verdict.clone:
-                _write(f"{self._meter()}  trial {trial.trial_id}  {verdict.clone}")
+        verdict = self._verdict(trial.trial_id)
+        result.update(columns(record, verdict, decides=self._scheduler is not None))
+        now = verdict is not None and report is not None and verdict.epoch == report.epoch
+        if now and verdict is not None and verdict.clone:
+            self._screen.line(f"{self._prefix()}{trial.trial_id}  {verdict.clone}")
 
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Print the ended trial."""
+        if self._searcher is None and self._scheduler is None:  # else they look
+            curve = self._history.curve(trial.trial_id) if trial.trial_id in self._history else None
+            last = getattr(trial, "last_result", None) or {}
+            self._first_score.look(str(self._metric), curve, last)
         self._print(trial, "")
 
     @guarded
@@ -156,66 +186,92 @@ class RaymimicCallback(Callback):
 
     @guarded
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Let scheduler and searcher say what came of it all."""
-        self._say_status()
+        """Say what came of it all, once."""
+        self._screen.close()
+        text = ""
         if self._searcher is not None:
-            self._searcher.finish()
+            text = self._searcher.finish()
+        elif self._scheduler is not None:
+            text = self._scheduler.debug_string()
+        if text:
+            self._say(text)
+        if self._ledger is not None and trials:
+            upload(self._ledger, trials[0])
 
     # -- the screen ----------------------------------------------------------------------------
 
     @guarded
-    def _say_status(self) -> None:
-        """A terminal that fails keeps no summary from the ledger."""
-        if self._scheduler is not None:
-            _write(self._scheduler.debug_string())
+    def _say(self, text: str) -> None:
+        self._screen.write(text)
 
     def _print(self, trial: Any, error: str) -> None:
-        self._reports_end(trial.trial_id)
+        trial_id = trial.trial_id
+        self._reports_end(trial_id)
         self._ended += 1
-        metric, mode = self._goal()
-        record = self._searcher.trial(trial.trial_id) if self._searcher is not None else None
-        known = record.diagnosis if record is not None else None
-        lines = [self._headline(trial.trial_id, metric, mode, error, known)]
-        if record is not None and record.rationale:
-            lines.append(f"      {record.source}: {_cut(record.rationale, _REASON_CHARS)}")
-        verdict = self._scheduler.verdict(trial.trial_id) if self._scheduler is not None else None
-        if verdict is not None and verdict.stop:
-            lines.append(f"      stopped: {_cut(verdict.text, _VERDICT_CHARS)}")
-        _write("\n".join(lines))
+        ended = self._end_of(trial_id, error)
+        self._screen.line(ended.line(self._screen.width, self._prefix().rstrip()))
+        self._show_meter()
+        self._tell_loggers(trial, ended)
+
+    @guarded
+    def _tell_loggers(self, trial: Any, ended: Ended) -> None:
+        """A logger that fails costs the trial's line nothing."""
+        self.loggers.tell(trial, ended)
 
     def _reports_end(self, trial_id: str) -> None:
         if self._searcher is None and self._scheduler is None:  # else they forget it
             self._reports.forget(trial_id)
 
-    def _headline(
-        self, trial_id: str, metric: str, mode: Mode, error: str, known: Diagnosis | None
-    ) -> str:
-        head = f"{self._meter()}  trial {trial_id}  "
-        if error:
-            return head + f"failed: {_cut(last_line(error), _ERROR_CHARS)}"
-        if trial_id not in self.history:
-            return head + "stopped before its first epoch"
-        curve = self.history.curve(trial_id)
-        score = curve.final(metric)
-        if score is None:
-            return head + f"no finite {metric} after {len(curve)} epochs"
-        better = self._keep_best(score, mode)
-        diagnosis = known or diagnose(curve, metric, mode)  # the searcher's, where it has one
-        mark = " *best*" if better else ""
-        return head + f"{metric} {show(score)}{mark}  {diagnosis.text}"
+    def _verdict(self, trial_id: str) -> Verdict | None:
+        return self._scheduler.verdict(trial_id) if self._scheduler is not None else None
 
-    def _keep_best(self, score: float, mode: Mode) -> bool:
-        better = self._best is None or (score < self._best if mode == "min" else score > self._best)
-        self._best = score if better else self._best
+    def _end_of(self, trial_id: str, error: str) -> Ended:
+        metric, mode = self._goal()
+        record = self._searcher.trial(trial_id) if self._searcher is not None else None
+        curve = self.history.curve(trial_id) if trial_id in self.history else None
+        score = curve.final(metric) if curve is not None and not error else None
+        diagnosis = (
+            record.diagnosis if record is not None else None
+        )  # the searcher's, if it has one
+        if diagnosis is None and curve is not None and score is not None:
+            diagnosis = diagnose(curve, metric, mode)
+        return Ended(
+            trial_id=trial_id,
+            metric=metric,
+            score=score,
+            best=score is not None and self._keep_best(trial_id, score, mode),
+            epochs=0 if curve is None else len(curve),
+            diagnosis=diagnosis if score is not None else None,
+            source=record.source if record is not None else "",
+            reason=record.rationale if record is not None else "",
+            verdict=self._verdict(trial_id),
+            error=error,
+        )
+
+    def _keep_best(self, trial_id: str, score: float, mode: Mode) -> bool:
+        better = self._best is None or (
+            score < self._best[0] if mode == "min" else score > self._best[0]
+        )
+        self._best = (score, trial_id) if better else self._best
         return better
 
-    def _meter(self) -> str:
-        """How far the search is: trials, time and, with a model, money."""
+    def _prefix(self) -> str:
+        """How far the search is, where no meter says it: trials, time and, with a model, money."""
+        if self._screen.live:
+            return ""
         count = f"{self._ended}/{self._total}" if self._total else f"{self._ended}"
-        parts = [count, duration(time.time() - self._begun)]
-        if self._searcher is not None and self._searcher.tally.calls:
-            parts.append(self._searcher.tally.money)
-        return f"[{' · '.join(parts)}]"
+        return f"[{' · '.join([count, duration(time.time() - self._begun), *self._money()])}]  "
+
+    def _money(self) -> list[str]:
+        spent = self._searcher is not None and self._searcher.tally.calls
+        return [self._searcher.tally.money] if self._searcher is not None and spent else []
+
+    def _show_meter(self) -> None:
+        rest = self._money()
+        if self._best is not None:
+            score, trial_id = self._best
+            rest.append(f"best {self._goal()[0]} {show(score)} ({trial_id})")
+        self._screen.meter(self._ended, " · ".join(rest))
 
     def _goal(self) -> tuple[str, Mode]:
         if self._searcher is not None:
@@ -244,14 +300,3 @@ def _error_text(trial: Any) -> str:
     except OSError:
         return "no error text"
     return without_secrets(text)[-_ERROR_KEPT:].strip()
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _write(text: str) -> None:
-    """Print a line; what the terminal's encoding has no sign for becomes a question mark."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()

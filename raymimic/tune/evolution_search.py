@@ -33,6 +33,7 @@ from raymimic.evolution import (
     write_results,
 )
 from raymimic.evolution.table import summary
+from raymimic.foreign import trace_text
 from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, describe, resolve_llm
 from raymimic.records import Mode
@@ -238,9 +239,8 @@ class GuidedEvolutionSearch(Searcher):
         """Say that raymimic itself failed in a hook (once); the search goes on."""
         self._faults += 1
         if self._faults == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
-            )
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     # -- what others may read ------------------------------------------------------------------
 

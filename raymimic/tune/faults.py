@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from raymimic import events
+from raymimic.foreign import trace_text
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class Faults:
             events.fault(note, hook=hook, error=error)
         if self.counts.total() == 1:
             logger.warning(
-                "raymimic: the %s failed in %s (said once); the run goes on without it.",
+                "raymimic: the %s failed in %s (said once); the run goes on without it.\n%s",
                 self._who,
                 hook,
-                exc_info=error,
+                trace_text(error),
             )

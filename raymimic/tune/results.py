@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
@@ -39,6 +40,8 @@ class Reports:
 
     ``keep`` takes a report into the run's curves, ``epochs`` gives a trial's last epoch in them (0
     before any). ``metric`` is the metric that the run optimises, once it is known.
+
+    An epoch's pace is the mean of the epochs after the first, which may hold start-up work.
     """
 
     def __init__(self, keep: Callable[[EpochReport], None], epochs: Callable[[str], int]) -> None:
@@ -46,6 +49,7 @@ class Reports:
         self.time_attr = TIME_ATTR
         self._keep, self._epochs = keep, epochs
         self._latest: dict[str, tuple[EpochReport, set[Listener]]] = {}
+        self._first: dict[str, tuple[int, float]] = {}  # a trial's first epoch here, seconds then
 
     def hear(
         self, listener: Listener, trial_id: str, result: Mapping[str, Any]
@@ -87,6 +91,7 @@ class Reports:
     def forget(self, trial_id: str) -> None:
         """A trial ended: no more results come."""
         self._latest.pop(trial_id, None)
+        self._first.pop(trial_id, None)
 
     def _epoch(self, listener: Listener, trial_id: str, result: Mapping[str, Any]) -> int | None:
         epoch = epoch_of(result, self.time_attr)
@@ -98,9 +103,18 @@ class Reports:
         self, listener: Listener, trial_id: str, epoch: int, result: Mapping[str, Any]
     ) -> EpochReport:
         report = report_of(trial_id, epoch, result, self.metric)
+        report = replace(report, pace=self._pace(report, seconds_of(result)))
         self._keep(report)
         self._latest[trial_id] = report, {listener}
         return report
+
+    def _pace(self, report: EpochReport, trained: float) -> float:
+        """Give the seconds an epoch takes, from those that the trial has ``trained``."""
+        first = self._first.get(report.trial_id)
+        if first is None or report.restarted or report.epoch <= first[0]:
+            self._first[report.trial_id] = report.epoch, trained
+            return trained / report.epoch if report.epoch > 0 else 0.0
+        return max(0.0, trained - first[1]) / (report.epoch - first[0])
 
 
 def report_of(trial_id: str, epoch: int, result: Mapping[str, Any], metric: str) -> EpochReport:
@@ -168,9 +182,15 @@ def epoch_of(result: Mapping[str, Any], time_attr: str = TIME_ATTR) -> int | Non
     return int(epoch)
 
 
+def is_mean(result: Mapping[str, Any]) -> bool:
+    """Whether it is the mean of repeated trials, as `ray.tune.search.Repeater` makes it."""
+    return TIME_ATTR not in result and "trial_id" not in result
+
+
 def seconds_of(result: Mapping[str, Any]) -> float:
     """Return how long the trial has trained, over all its restarts; 0 where Tune does not say."""
-    return number_of(result.get("time_total_s")) or 0.0
+    seconds = number_of(result.get("time_total_s"))
+    return seconds if seconds is not None and 0 < seconds < math.inf else 0.0
 
 
 def restarted(result: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory
-from raymimic.ledger import Ledger, default_ledger_path
+from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.records import EpochReport, Mode
 from raymimic.scheduling.decisions import Decisions
@@ -29,10 +30,13 @@ from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.verdict import Verdict
 from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
+from raymimic.tune.arguments import budget_seconds
+from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.mailbox import ray_mailbox
+from raymimic.tune.places import settle
 from raymimic.tune.results import TIME_ATTR, Reports
 
 if TYPE_CHECKING:
@@ -47,13 +51,12 @@ _TIMEOUT_S = 60.0  # longest answer of a judge
 class LLMScheduler(FIFOScheduler):
     """Stops diverged, hopeless and persistently overfitting trials, under any searcher.
 
-    A trial goes on while what it may still gain for its remaining epochs is worth more than what
-    fresh trials of this search gain in as many, both from this search's own history: expected
-    improvement over the best whole training. Only in a run that its time limits, under a searcher
-    that it is not told of, is it a race by rank (`RankRule` has the rules). It needs no grace
-    period and no eta. Give the same object to ``RaymimicCallback(scheduler=...)`` to have each
-    verdict in the results ("raymimic/decision") and on the screen. Without ``max_t`` the longest
-    finished training tells how long one is.
+    A trial goes on while its chance to become the best, for the time it still takes, is at least
+    that of a fresh trial of this search, both from this search's own history. Only in a run that
+    its time limits, under a searcher that it is not told of, is it a race by rank (`RankRule` has
+    the rules). It needs no grace period and no eta. Give the same object to
+    ``RaymimicCallback(scheduler=...)`` to have each verdict in the results ("raymimic/decision")
+    and on the screen. Without ``max_t`` the longest finished training tells how long one is.
 
     >>> from ray import tune
     >>> from raymimic import LLMScheduler
@@ -72,7 +75,7 @@ class LLMScheduler(FIFOScheduler):
         grace_period: Epochs that every trial gets; by default a fiftieth of a full training.
         max_t: Epochs of a full training: a trial that reaches it ends there.
         patience: Stop by rank instead: at epoch e the best ``patience / e`` of all trials go on
-            (with a grace period, e counts in grace periods). None: weigh each trial's possible gain
+            (with a grace period, e counts in grace periods). None: weigh each trial's chance
             against a fresh one's. Where the number of trials limits the run, an epoch saved buys
             only time and its price is small; where time does (``time_budget_s``,
             ``num_samples=-1``), it starts new trials. There, without ``searcher``, nothing is known
@@ -91,8 +94,8 @@ class LLMScheduler(FIFOScheduler):
             a training. Needs ``knobs``, and trials that save checkpoints. A searcher is told the
             score that a cloned trial ends with under the configuration that it began with.
         instruction: What the judge should know about the task, in your words.
-        ledger: File for the verdicts; by default the searcher's, or a new one in
-            ``~/ray_results/raymimic/``.
+        ledger: File for the verdicts; by default the searcher's, or one in the
+            experiment's folder.
 
     Raises:
         ValueError: an argument cannot work.
@@ -129,7 +132,7 @@ class LLMScheduler(FIFOScheduler):
         own = Reports(self._keep, self._epochs)
         self.reports = own if searcher is None else searcher.reports
         self.reports.time_attr = time_attr
-        self._ledger = Ledger(ledger or default_ledger_path()) if ledger or not searcher else None
+        self._ledger = Ledger.at(ledger) if ledger or not searcher else None
         judge: Judge | None = choose_judge(llm, timeout=_TIMEOUT_S)
         if judge is not None and not judge.remote and knobs is None:
             judge = None  # rules without knobs have nothing to say
@@ -145,8 +148,14 @@ class LLMScheduler(FIFOScheduler):
         )
         if judge is not None:
             logger.info("raymimic: %s.", describe_judge(judge))
+        if searcher is not None:
+            searcher.steering.stops = True
         self.faults = Faults("scheduler")
+        self._first_score = FirstScore()
         self._begun = False
+        self._seconds_total: float | None = None
+        self._opened: float | None = None  # of time.monotonic()
+        self._started_at: dict[str, float] = {}
 
     # -- what Tune calls -----------------------------------------------------------------------
 
@@ -160,6 +169,7 @@ class LLMScheduler(FIFOScheduler):
             raise ValueError(f"LLMScheduler needs mode='min' or 'max', got {self._mode!r}")
         self.reports.metric = self._metric
         self._decisions.begin(*self.goal, *self._rule(spec))
+        self._seconds_total = budget_seconds(spec)
         return True
 
     def _rule(self, spec: Mapping[str, Any]) -> tuple[float, float | None]:
@@ -177,8 +187,15 @@ class LLMScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Learn of a trial; after a restore, what it and the searcher's others did before."""
         del tune_controller
+        ledger = self._searcher.ledger if self._ledger is None and self._searcher else self._ledger
+        if ledger is not None:
+            settle(ledger, trial)
         self._open()
         self._remember(trial)
+        now = time.monotonic()
+        self._opened = now if self._opened is None else self._opened
+        if not self._decisions.knows(trial.trial_id):
+            self._started_at[trial.trial_id] = now
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Keep the epoch and say whether the trial goes on."""
@@ -191,8 +208,11 @@ class LLMScheduler(FIFOScheduler):
         del tune_controller
         trial_id = trial.trial_id
         report = self.reports.last("scheduler", trial_id, result or {})
-        self._decisions.complete(trial_id, report)
+        begun = self._started_at.pop(trial_id, None)
+        seconds = 0.0 if begun is None else time.monotonic() - begun
+        self._decisions.complete(trial_id, report, seconds)
         if self._searcher is None:
+            self._first_score.look(str(self._metric), self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
 
     @guarded
@@ -262,6 +282,12 @@ class LLMScheduler(FIFOScheduler):
             return False
         if self._decisions.has_judge:  # the rules' verdict stands whatever happens there
             verdict = self._by_judge(controller, trial, report, verdict) or verdict
+        if (
+            self._searcher is not None
+            and report.trial_id in self._searcher.steering.orders.stopping
+        ):
+            text = f"stopped by your wish at epoch {report.epoch}"
+            verdict = Verdict("wished", report.epoch, text)
         self._settle(report, verdict)
         return verdict.stop
 
@@ -270,7 +296,14 @@ class LLMScheduler(FIFOScheduler):
         self, trial: Any, result: Mapping[str, Any]
     ) -> tuple[EpochReport, Verdict | None] | None:
         report = self.reports.hear("scheduler", trial.trial_id, result)
-        return None if report is None else (report, self._decisions.by_rule(report))
+        if report is None:
+            return None
+        return report, self._decisions.by_rule(report, self._seconds_left())
+
+    def _seconds_left(self) -> float | None:
+        if self._seconds_total is None or self._opened is None:
+            return None
+        return max(0.0, self._seconds_total - (time.monotonic() - self._opened))
 
     @guarded
     def _by_judge(

@@ -10,11 +10,11 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray import cloudpickle
-from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE, Searcher
+from ray.tune.search import Searcher
 
 from raymimic import events
 from raymimic.advisor import (
@@ -24,37 +24,36 @@ from raymimic.advisor import (
     TrialRecord,
     choose_advisor,
     describe_advisor,
-    lessons_text,
     question_to_guide,
     read_lessons,
-    write_lessons_file,
 )
 from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
-from raymimic.ledger import Ledger, default_ledger_path
+from raymimic.foreign import trace_text
+from raymimic.ledger import UPLOADED, Ledger
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
+from raymimic.search.closing import finish_at_exit
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
 from raymimic.search.state import Queued
-from raymimic.summary import Journal, Tally
+from raymimic.summary import Journal
 from raymimic.tune import dry_run
-from raymimic.tune.arguments import check_arguments
+from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.given import Given
+from raymimic.tune.given import Given, read_constraints
 from raymimic.tune.guarded import guarded
-from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, seconds_of
+from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
+from raymimic.tune.steered import Steered
+from raymimic.tune.telling import Telling
 
 logger = logging.getLogger(__name__)
 
-# Tune passes num_samples=-1 as sys.maxsize.
-_NO_LIMIT = 2**31
 
-
-class LLMSearcher(Searcher):
+class LLMSearcher(Steered, Telling, Searcher):
     """Searches hyperparameters with an advisor that reads every learning curve.
 
     Use it as any Ray Tune searcher: ``TuneConfig(search_alg=LLMSearcher())`` or
@@ -78,6 +77,10 @@ class LLMSearcher(Searcher):
             shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
             used as it is.
         instruction: What the advisor should know about the task, in your words.
+        constraints: What every configuration must keep to, whoever proposes it:
+            ``["width * depth <= 2048", predicate]``. A text compares parameters (arithmetic,
+            comparisons, and, or, not, in), a function gets a configuration as the trainable does
+            (its searched part) and returns whether it may be tried.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
             favourite, or a weight each, of categories. It guides all proposals until results
@@ -90,12 +93,11 @@ class LLMSearcher(Searcher):
             the statistical proposer stands in. By default a twentieth of what the search is
             expected to take and 30 s at most; the first trial waits for no model.
         seed: Makes the keyless part repeatable.
-        ledger: File for the record of all decisions; by default a new one in
-            ``~/ray_results/raymimic/``.
+        ledger: File for the record of all decisions; by default one in the experiment's folder.
 
     Raises:
-        SpaceError, ConfigError: the space, one of ``points_to_evaluate`` or ``belief`` cannot be
-            searched.
+        SpaceError, ConfigError: the space, one of ``points_to_evaluate``, ``constraints`` or
+            ``belief`` cannot be searched.
         LessonsError: ``lessons`` is no such file.
         LLMSetupError: ``llm`` names no model.
     """
@@ -109,6 +111,7 @@ class LLMSearcher(Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
+        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
         belief: Mapping[str, Any] | None = None,
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
@@ -131,12 +134,12 @@ class LLMSearcher(Searcher):
             patience=patience,
         )
         self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
-        journal = Journal(Ledger(ledger or default_ledger_path(), secrets.token_hex(4)))
+        journal = Journal(Ledger.at(ledger, secrets.token_hex(4)))
         learnt = None if lessons is None else read_lessons(lessons)
         searched = None if self._space is None else self._space.space
-        self._session = Session(journal, seed, instruction, learnt, belief, searched)
+        self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points)
+        self._given = Given(points, constraints=read_constraints(constraints))
         self.reports = Reports(self._keep, self._epochs)
         self._first_score = FirstScore()
         self._summarised = False
@@ -155,13 +158,11 @@ class LLMSearcher(Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        samples: int = spec.get("num_samples") or _NO_LIMIT
-        session.trials_total = session.trials_started + samples if 0 < samples < _NO_LIMIT else None
+        session.limit(spec.get("num_samples"), budget_seconds(spec))
         self._summarised = False
-        session.seconds_total = spec.get("time_budget_s")
         self._space = self._space or offered
-        session.space = self._space.space
-        self._given.check(session, self._flat)  # what is bad is said before the first trial runs
+        session.space = session.space or self._space.space
+        self._given.check(session, self._space)  # what is bad is said before the first trial runs
         if dry_run.is_on():
             session.journal = Journal(Ledger(os.devnull))
             raise dry_run.Reached(self)
@@ -175,21 +176,19 @@ class LLMSearcher(Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
+        session.steering.listens = self._queue.advisor.remote
         if session.begun:
+            session.listen()
             return session
-        name = type(self).__name__
-        if self._space is None:
-            raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=name, space="space"))
-        if self._mode is None:
-            raise RuntimeError(
-                UNDEFINED_METRIC_MODE.format(cls=name, metric=self._metric, mode=self._mode)
-            )
+        check_told(type(self).__name__, self._space, self._metric, self._mode)
+        assert self._space is not None
         self._metric = self._metric or ANONYMOUS_METRIC
         mode: Mode = "min" if self._mode == "min" else "max"
-        logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.path)
-        self._given.check(session, self._flat)
+        logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.where)
+        self._given.check(session, self._space)
         session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
-        self._given.hand_over(session, self._flat)
+        self._given.hand_over(session, self._space)
+        session.listen()
         return session
 
     def _flat(self, nested: Mapping[str, Any]) -> Config:
@@ -200,14 +199,17 @@ class LLMSearcher(Searcher):
     # -- proposals -----------------------------------------------------------------------------
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the next configuration, or None while one is on its way.
+        """Return the next configuration, None while one is on its way, FINISHED if you wished so.
 
         Raises RuntimeError where space or mode were never given; a fault of ours costs no more than
         a random configuration.
         """
         session, queued = self._ready(), None
         try:
-            queued = self._queue.next(session)
+            orders = session.steering.obey(session)
+            if orders.ending:
+                return self.say_ended()
+            queued = None if orders.paused else self._queue.next(session)
             if queued is not None:
                 session.start(trial_id, queued)
                 self._queue.ask_if_low(session, due=False)
@@ -246,6 +248,7 @@ class LLMSearcher(Searcher):
     ) -> None:
         """Keep a trial's last epoch (it comes only here) and its outcome."""
         session = self._ready()
+        session.steering.obey(session)
         state = session.state
         if not state.knows(trial_id):
             return
@@ -253,20 +256,22 @@ class LLMSearcher(Searcher):
         # is stopped has none; a function that returns has its last result repeated.
         reports = self.reports
         stopped = not error and (not result or reports.is_news("searcher", trial_id, result))
+        if result and is_mean(result):  # nobody says when a run of repeated trials is over
+            finish_at_exit(self.finish)
         if result:
             reports.last("searcher", trial_id, result)
         reports.forget(trial_id)
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
             self._first_score.look(self.metric, state.curve(trial_id), result or {})
-        if not error:  # after an error its text comes next (`note_error`): a question can wait
+            # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
             self.finish()
 
     def _keep(self, report: EpochReport) -> None:
         state = self._ready().state
-        state.record(report.trial_id, report.epoch, report.metrics, report.restarted)
+        state.record(report.trial_id, report.epoch, report.metrics, report.restarted, report.pace)
 
     def _epochs(self, trial_id: str) -> int:
         return self._ready().state.epochs(trial_id)
@@ -287,30 +292,8 @@ class LLMSearcher(Searcher):
         """Keep that raymimic itself failed in a hook; the search goes on without what it did."""
         events.fault(self._session.journal.append, hook=hook, error=error)
         if self.tally.faults.total() == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
-            )
-
-    def finish(self) -> str:
-        """Write the summary to the ledger and the log (once) and return it."""
-        session = self._session
-        if self._summarised:
-            return self.summary()
-        self._summarised = True
-        session.note_unfinished()
-        text = self.summary()
-        events.summary(session.journal.append, text=text)
-        self.ledger.flush()
-        logger.info("%s", text)
-        return text
-
-    def write_lessons(self, path: str | os.PathLike[str]) -> None:
-        """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
-
-        A Markdown file of at most about 6,000 characters; one that is there is replaced. Raises
-        `LessonsError` before any trial has ended.
-        """
-        write_lessons_file(path, lessons_text(self.evidence()))
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     # -- evidence from elsewhere ---------------------------------------------------------------
 
@@ -339,16 +322,6 @@ class LLMSearcher(Searcher):
 
     # -- what others may read ------------------------------------------------------------------
 
-    @property
-    def ledger(self) -> Ledger:
-        """The record of every decision of this search; ``ledger.path`` is its file."""
-        return self._session.journal.ledger
-
-    @property
-    def tally(self) -> Tally:
-        """Running totals: trials by source, fallbacks, calls, tokens, cost (`summary.Tally`)."""
-        return self._session.journal.tally
-
     def trial(self, trial_id: str) -> TrialRecord | None:
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         return self._ready().state.trial(trial_id)
@@ -368,10 +341,6 @@ class LLMSearcher(Searcher):
         wanted = evidence.budget.cap(self._queue.batch(self._session))
         return question_to_guide(evidence, wanted, self._session.seed)
 
-    def summary(self) -> str:
-        """The search so far in plain words."""
-        return f"{self.tally.text()}\nLedger: {self.ledger.path}"
-
     # -- save and restore ----------------------------------------------------------------------
 
     def save(self, checkpoint_path: str) -> None:
@@ -382,12 +351,17 @@ class LLMSearcher(Searcher):
     @guarded
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
+        if (
+            not self.attended
+        ):  # nobody else knows the folder: what lies here is uploaded with the run
+            self.ledger.settle(checkpoint_dir, UPLOADED)
         super().save_to_dir(checkpoint_dir, session_str)
 
     def restore(self, checkpoint_path: str) -> None:
         """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too.
 
-        Raises ValueError for a file that is no checkpoint, or one of another layout.
+        Raises ValueError for a file that is no checkpoint, or one of another layout, and
+        `LedgerError` for a ledger of another layout.
         """
         saved = checkpoint.load(checkpoint_path)
         metric, mode, space, self._given = saved.adapter

@@ -11,7 +11,8 @@ CELL = 20
 _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), instead)
     for pattern, instead in (
-        (r"; belief from [^;]*$", ""),
+        (r"; belief from [^;]*", ""),
+        (r"^first guess from .*; moved to what you allow \(.*?\): (?=\S)", ""),
         (r"; the rest(?:: |\b as )[^;)]*", ""),
         (r"^first guess from [^:]*: ", ""),
         (r"; expected improvement (\S+) sd over the best predicted so far", r"; +\1 sd"),
@@ -20,10 +21,14 @@ _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^random fallback: ", "random: "),
         (r", so distance from what is known counts$", ""),
         (r" \([^()]*\)", ""),
+        (r"; about \S+ s an epoch, (\S+) x the time of the best", r"; \1 x its time"),
         (r"; \+\S+ sd", ""),
-        (r" from trial \S+", ""),
+        (r" from trial [^\s;]+", ""),
     )
 )
+
+_CHANGE = re.compile(r" \S+ -> (?=\S)")
+"""In "lr 0.1 -> 0.03", what stands between the name and the new value."""
 
 
 def short_reason(text: str, width: int) -> str:
@@ -39,6 +44,8 @@ def short_reason(text: str, width: int) -> str:
         if len(text) <= width:
             return text
         text = frame.sub(instead, text)
+    if len(re.split("[,;] ", text, maxsplit=1)[0]) >= width:
+        text = _CHANGE.sub(" ", text)
     return cut(text, width)
 
 

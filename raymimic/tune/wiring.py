@@ -10,6 +10,7 @@ from typing import Any
 from ray import tune
 
 from raymimic.llm import LLM, resolve_llm
+from raymimic.search.closing import as_html
 from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.scheduler import LLMScheduler
@@ -43,6 +44,7 @@ class Raymimic:
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
+        constraints: What every configuration must keep to, as in `LLMSearcher`.
         knobs: What a training lets be turned while it runs, as in `LLMScheduler`.
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
@@ -59,6 +61,7 @@ class Raymimic:
         *,
         llm: str | LLM = "auto",
         instruction: str = "",
+        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
         knobs: LiveKnobs | None = None,
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
@@ -71,6 +74,7 @@ class Raymimic:
         self.searcher = LLMSearcher(
             llm=shared,
             instruction=instruction,
+            constraints=constraints,
             points_to_evaluate=points_to_evaluate,
             lessons=lessons,
             belief=belief,
@@ -101,7 +105,7 @@ class Raymimic:
         _refuse("tune_config.search_alg", tune_config.search_alg)
         _refuse("tune_config.scheduler", tune_config.scheduler)
         run_config = run_config or tune.RunConfig()
-        callbacks = [*(run_config.callbacks or ()), self.callback]
+        callbacks = self._with(run_config.callbacks)
         return tune.Tuner(
             trainable,
             param_space=dict(param_space),
@@ -119,14 +123,22 @@ class Raymimic:
         arguments |= {
             "search_alg": self.searcher,
             "scheduler": self.scheduler,
-            "callbacks": [*(arguments.get("callbacks") or ()), self.callback],
+            "callbacks": self._with(arguments.get("callbacks")),
         }
         start: Callable[..., tune.ExperimentAnalysis] = tune.run
         return start(trainable, **arguments)
 
+    def _with(self, callbacks: Sequence[Any] | None) -> list[Any]:
+        """Put ours before the user's: their loggers find our words in the results."""
+        self.callback.loggers.meet(callbacks or ())
+        return [self.callback, *(callbacks or ())]
+
     def summary(self) -> str:
         """The run so far in plain words: the best, who proposed what, what was stopped, money."""
         return self.searcher.summary()
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())
 
 
 def _refuse(name: str, given: Any) -> None:

@@ -28,6 +28,5 @@ def started(name: str, **settings: object) -> Runner:
     """A runner on the tiny task that uses one mechanism only, or "none"."""
     runner = Runner(tiny_task(sandbox="none", **settings))
     if name != "none":
-        runner._mechanism = mechanism_of(name)
-        runner.task = tiny_task(**settings)
+        runner.process.mechanism, runner.process.confined = mechanism_of(name), True
     return runner

@@ -214,8 +214,8 @@ def test_limits_must_be_positive():
 def test_a_runner_that_dies_is_said_and_the_next_candidate_gets_another():
     runner = Runner(tiny_task())
     epochs = runner.evaluate(with_model_code("import time; time.sleep(10**6)"))
-    killer = threading.Timer(1.0, lambda: os.killpg(runner._process.pid, signal.SIGKILL))
-    runner._start()
+    killer = threading.Timer(1.0, lambda: os.killpg(runner.process.pid, signal.SIGKILL))
+    runner.process.start()
     killer.start()
     with pytest.raises(SandboxError, match="runner died"):
         list(epochs)

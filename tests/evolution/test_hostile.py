@@ -174,7 +174,7 @@ def test_nothing_survives_a_closed_runner(place):
     daemon = "if os.fork() == 0:\n    os.setsid()\n    time.sleep(1000)"
     runner = started("landlock")
     accuracy(runner, place(daemon))
-    leader = runner._process.pid
+    leader = runner.process.pid
     assert leader in processes_of_session(leader)
     assert len(processes_of_session(leader)) == 1  # the runner alone: no candidate, no daemon
     runner.close()
@@ -187,9 +187,9 @@ def test_a_runner_outlives_the_thread_that_started_it(name):
     thread = threading.Thread(target=accuracy, args=(runner, PROGRAM))
     thread.start()
     thread.join()
-    leader = runner._process.pid
+    leader = runner.process.pid
     assert accuracy(runner, PROGRAM) > 0.8
-    assert runner._process.pid == leader
+    assert runner.process.pid == leader
     runner.close()
 
 
@@ -200,8 +200,8 @@ from sandboxes import mechanism_of, started
 from tiny_program import with_model_code
 
 runner = started({name!r})
-runner._start()
-print(runner._process.pid, flush=True)
+runner.process.start()
+print(runner.process.pid, flush=True)
 list(runner.evaluate(with_model_code("import time; time.sleep(10**6)")))
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,13 @@ def test_bad_minds_reach_the_search_as_models_do(tmp_path: Path) -> None:
     assert sum(row["tokens_in"] for row in hostile) > 0
     silent = search("raymimic:silent", tmp_path / "b")
     assert not [row for row in silent if row["source"] == "llm"]
+
+
+def test_a_wrong_belief_begins_where_it_says_and_none_in_the_middle(tmp_path: Path) -> None:
+    wrong = search("raymimic:wrong-belief", tmp_path / "a", trials=1)
+    assert json.loads(wrong[0]["config"]) == {"lr": 10.0, "width": 16}
+    none = search("raymimic:no-belief", tmp_path / "b", trials=1)
+    assert json.loads(none[0]["config"])["lr"] == pytest.approx(10**-1.5)
 
 
 @pytest.fixture

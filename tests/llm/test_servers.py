@@ -7,6 +7,7 @@ import logging
 import pickle
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anthropic  # noqa: F401 - imported here so that no test's deadline pays for it
@@ -73,7 +74,7 @@ def test_an_answer_is_read_where_it_stands(
 
 
 @pytest.mark.parametrize(
-    "cut", [chat("", "length"), chat("<think>so", "length"), chat("", "stop", 100)]
+    "cut", [chat("", "length", 100), chat("<think>so", "length", 100), chat("", "stop", 100)]
 )
 def test_a_reply_that_reasoning_cut_off_is_allowed_much_more_and_that_is_remembered(
     llm: OpenAILLM, stub: StubServer, ask: Request, cut: Body
@@ -275,3 +276,62 @@ def test_a_prompt_that_the_server_cut_is_said_once(
         llm.complete(long)
     assert [record.message for record in caplog.records if "cut" in record.message] != []
     assert sum("larger context" in record.message for record in caplog.records) == 1
+
+
+# -- what real servers sent ------------------------------------------------------------------------
+
+
+def test_a_cap_that_was_not_heard_is_said_by_its_older_name(
+    llm: OpenAILLM, stub: StubServer, ask: Request
+) -> None:
+    """`transformers serve` hears max_tokens alone and ends at its own default."""
+    cut = chat("{", "length", 20)
+    stub.rule = lambda body: "none" if "max_tokens" in body else cut
+    assert llm.complete(ask).failed_tries == ("truncated",)
+    assert "max_completion_tokens" in llm.learnt.without
+    assert llm.complete(ask).tries == 1
+
+
+def test_a_context_that_a_reply_filled_gets_a_shorter_prompt(
+    llm: OpenAILLM, stub: StubServer, ask: Request
+) -> None:
+    """llama.cpp takes any cap and ends the reply where the context does."""
+
+    def rule(body: Mapping[str, Any]) -> Fault:
+        prompt = sum(len(turn["content"]) for turn in body["messages"]) // 3
+        if prompt + 600 <= 4096:
+            return "none"
+        usage = {"prompt_tokens": prompt, "completion_tokens": 4096 - prompt}
+        choice = {"finish_reason": "length", "message": {"content": "{"}}
+        return Body(json.dumps({"choices": [choice], "usage": usage}).encode())
+
+    stub.rule = rule
+    user = "\n".join(["first", *(f"trial {i} lr=0.001" for i in range(600)), "last"])
+    question = replace(ask, user=user, max_tokens=1800)
+    assert llm.complete(question).failed_tries == ("truncated", "truncated")
+    assert llm.learnt.context == 4096
+    assert llm.complete(question).tries == 1
+
+
+_FILE = Path(__file__).with_name("recorded_servers.jsonl")
+RECORDED = [json.loads(line) for line in _FILE.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("sent", RECORDED, ids=lambda sent: f"{sent['server']}: {sent['probe']}")
+def test_what_a_real_server_sent_is_understood(
+    llm: OpenAILLM, stub: StubServer, ask: Request, sent: dict[str, Any]
+) -> None:
+    """Recorded by experiments.servers.record; ``then`` is what must come of it."""
+    stub.faults.append(Body(json.dumps(sent["body"]).encode(), code=sent["status"]))
+    question = replace(ask, user="a line of the prompt\n" * 9999, max_tokens=2048)
+    then = sent["then"]
+    if "error" in then:
+        with pytest.raises(LLMError) as raised:
+            llm.complete(question)
+        assert raised.value.status == then["error"]
+        return
+    reply = llm.complete(question)
+    assert len(reply.failed_tries) == then["tries"] - 1
+    learnt = reply.server
+    learnt.pop("prompt_cut", None)  # the stub counts few tokens
+    assert learnt == then["learnt"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from raymimic.curves import Curve
 from raymimic.ledger import Ledger
-from raymimic.space import Choice, FloatRange, IntRange, SearchSpace
+from raymimic.space import Choice, Condition, FloatRange, IntRange, SearchSpace
 
 SPACE = SearchSpace(
     {
@@ -21,7 +21,9 @@ SPACE = SearchSpace(
         "dropout": FloatRange(0.0, 0.8),
         "optimizer": Choice(("sgd", "adam", "adamw")),
         "activation": Choice(("relu", "gelu", "tanh")),
-    }
+        "momentum": FloatRange(0.0, 0.99),
+    },
+    {"momentum": Condition("optimizer", ("sgd",))},
 )
 HOSTILE = '</script><script>window.pwned = 1</script><img src=x onerror="window.pwned=1">'
 SOURCES = ("llm", "llm", "llm", "statistical", "heuristic", "random")

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from report_ledgers import HOSTILE, trial_id, write_ledger
 
+from raymimic import events
 from raymimic.cli import main
 from raymimic.errors import LedgerError
+from raymimic.ledger import Ledger
+from raymimic.records import Proposal
 from raymimic.report.find import find_ledgers
 from raymimic.report.importance import importances
 from raymimic.report.lab_book import lab_book
@@ -251,3 +254,20 @@ def test_in_the_lab_book_foreign_text_is_no_markdown_and_no_html(tmp_path: Path)
     assert "<script" not in book.replace("\\<", "")
     assert "\n# A heading" not in book
     assert "[link](" not in book.replace("\\[", "")
+
+
+def test_wishes_stand_before_what_was_proposed_after_them(tmp_path: Path):
+    path = write_ledger(tmp_path / "ledger.jsonl", 30)
+    config = read_run([path]).trials[0].config
+    ledger = Ledger(path)
+    events.wish(
+        ledger.append, number=1, tell="a", part=1, parts=1, who="you", text="stop trying **sgd**",
+        outcome="restricted", answer="from now on", restrictions=["optimizer != 'sgd'"],
+    )  # fmt: skip
+    proposal = Proposal(dict(config), "why", "user")
+    events.proposal(ledger.append, proposal, number=99, config=config, made_from=30)
+    ledger.flush()
+    run = read_run([path])
+    assert run.batches[-1].wishes == run.wishes == ["1. stop trying **sgd**: from now on"]
+    assert payload_of(run)["batches"][-1]["wishes"] == run.wishes
+    assert "- 1. stop trying \\*\\*sgd\\*\\*: from now on" in lab_book(run)

@@ -64,6 +64,24 @@ def test_filters_change_every_panel_and_are_taken_back(browser: Browser, forty: 
 
 
 @needs_browser
+def test_a_parameter_is_shown_only_where_it_exists(browser: Browser, forty: str):
+    browser.open(forty)
+    browser.run("$('parallel').scrollIntoView(); await until(() => $('parallel').data)")
+    notes = "$('parallel').layout.annotations.filter((note) => note.text === 'absent').length"
+    assert browser.run("", notes) == 1
+    passing = "$('parallel').data.flatMap((line) => line.y).filter((y) => y === -0.12).length"
+    assert browser.run("", passing) > 0
+    rows = "all('#trials tbody tr').map((row) => row.lastChild.textContent)"
+    settings = browser.run("", rows)
+    assert all(("momentum=" in text) == ("optimizer=sgd" in text) for text in settings)
+    assert any("momentum=" in text for text in settings)
+    browser.run("$('effect-of').value = 'momentum'; $('effect-of').onchange()")
+    browser.run("await until(() => $('effect').data)")
+    assert "null" not in browser.run("", "JSON.stringify($('effect').data.map((line) => line.x))")
+    assert browser.console == []
+
+
+@needs_browser
 def test_a_click_or_a_key_on_a_trial_tells_its_story(browser: Browser, forty: str):
     browser.open(forty)
     browser.click("#progress .points path")

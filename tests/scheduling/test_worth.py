@@ -1,15 +1,13 @@
-"""Trials weighed by what they may still gain against what a fresh one gains for as many epochs."""
+"""Trials weighed by their chance to become the best, for what that costs, against a fresh one's."""
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 from driver import Driver, falling
 
-from raymimic.curves import Forecast
-from raymimic.scheduling.worth import COUNTED, TIMED, expected_gain
+from raymimic.scheduling.worth import COUNTED, TIMED, Prospects
 
 LENGTH = 30
 
@@ -35,46 +33,23 @@ def test_the_first_trials_run_whole_a_bad_one_stops_and_a_better_one_does_not(mo
     assert driver.decisions.verdict("bad").kind == "hopeless"
 
 
-def test_the_reason_compares_both_gains_in_words_and_in_the_ledger() -> None:
+def test_the_reason_compares_both_chances_in_words_and_in_the_ledger() -> None:
     driver = begun(TIMED, [0.5, 0.8, 1.0, 0.6, 0.9, 0.7])
     epoch = driver.run("bad", [2.5] * LENGTH)
     text = driver.text("bad")
     found = re.search(
-        r"may still gain (\S+) in (\d+) epochs; a fresh trial gains (\S+) for as many", text
+        r"chance (\S+)% to become the best for (\d+) epochs; a fresh trial has (\S+)% for 30", text
     )
     assert found
     assert int(found[2]) == LENGTH - epoch
-    assert float(found[1]) < TIMED * float(found[3])
     stop = driver.events("stop")[-1]
-    assert stop["gain"] == pytest.approx(float(found[1]), rel=1e-3, abs=1e-12)
-    assert stop["fresh"] == pytest.approx(float(found[3]), rel=1e-3)
+    assert stop["left"] == LENGTH - epoch
+    assert stop["chance"] < stop["fresh"] == pytest.approx(float(found[3]) / 100, rel=0.1)
 
 
-def test_a_leader_that_is_not_worth_its_epochs_says_that_it_goes_on_for_leading() -> None:
-    driver = begun(TIMED, [0.5, 1.5, 1.0])
-    assert driver.run("leader", [0.55] * (LENGTH - 1)) == LENGTH - 1
-    verdict = driver.decisions.verdict("leader")
-    assert verdict.reading.worth.lost
-    assert verdict.text.startswith("continue: may still gain")
-    assert "place 1 of 4, and the leader goes on" in verdict.text
-
-
-def test_an_epoch_that_buys_nothing_is_spent_on_more_trials() -> None:
+def test_time_that_buys_nothing_is_spent_on_more_trials() -> None:
     ends = [0.5, 0.8, 1.0, 0.6, 0.9, 0.7]
     assert given(TIMED, ends, 0.65) < given(COUNTED, ends, 0.65)
-
-
-def test_a_searcher_whose_trials_no_longer_differ_is_left_to_finish_what_runs() -> None:
-    apart = [0.5, 1.7, 1.3, 0.9, 1.5, 1.1]
-    alike = [0.5, 0.506, 0.504, 0.502, 0.505, 0.503]
-    fresh = {}
-    for name, ends in (("apart", apart), ("alike", alike)):
-        run = begun(TIMED, ends)
-        trial = run.add("next")
-        for loss in falling(0.5, LENGTH)[:3]:
-            run.report(trial, loss)
-        fresh[name] = run.decisions.verdict("next").reading.worth.fresh
-    assert fresh["alike"] < 0.05 * fresh["apart"]
 
 
 def test_many_at_once_without_a_finished_one_are_judged_by_rank() -> None:
@@ -89,11 +64,43 @@ def test_many_at_once_without_a_finished_one_are_judged_by_rank() -> None:
     assert len(alive) < 10
 
 
-@pytest.mark.parametrize("bar", [-1.0, 0.0, 2.0])
-def test_the_expected_gain_is_that_of_the_forecasts_distribution(bar: float) -> None:
-    forecast = Forecast(0.5, 0.3, 1.2, 5, 9)
-    levels = (np.arange(20000) + 0.5) / 20000
-    drawn = np.array([forecast.quantile(q) for q in levels])
-    assert expected_gain(forecast, bar) == pytest.approx(
-        np.maximum(bar - drawn, 0).mean(), rel=0.02
-    )
+def after(*stubs: tuple[int, float, float]) -> Prospects:
+    """A whole training of 30 epochs of 1 s, then others: epochs, pace and seconds."""
+    found = Prospects()
+    found.add(LENGTH, 1.0, LENGTH + 2.0)
+    for epochs, pace, seconds in stubs:
+        found.add(epochs, pace, seconds)
+    return found
+
+
+def lost(found: Prospects, chance: float, left: int, pace: float, **more: float) -> bool:
+    return found.worth(chance, left, pace, length=LENGTH, price=TIMED, **more).lost
+
+
+def test_as_likely_as_a_fresh_trial_it_goes_on_and_less_likely_near_its_end_too() -> None:
+    found = after(*[(5, 1.0, 7.0)] * 8)
+    fresh = found.worth(0.5, 20, 1.0, length=LENGTH, price=TIMED).fresh
+    assert not lost(found, fresh, 20, 1.0)
+    assert lost(found, fresh / 2, 20, 1.0)
+    assert not lost(found, fresh / 2, 3, 1.0)
+
+
+def test_a_slow_trial_must_be_likelier_than_a_quick_one() -> None:
+    found = after(*[(5, 1.0, 7.0)] * 8)
+    assert not lost(found, 0.09, 6, 1.0)
+    assert lost(found, 0.09, 6, 4.0)
+
+
+def test_where_starting_a_trial_takes_long_fewer_are_stopped_for_a_fresh_one() -> None:
+    quick, slow = Prospects(), Prospects()
+    for found, startup in ((quick, 0.1), (slow, 60.0)):
+        for _ in range(9):
+            found.add(5, 1.0, 5.0 + startup)
+    assert lost(quick, 0.05, 10, 1.0)
+    assert not lost(slow, 0.05, 10, 1.0)
+
+
+def test_nothing_is_stopped_for_a_fresh_trial_that_cannot_finish_any_more() -> None:
+    found = after(*[(5, 1.0, 7.0)] * 8)
+    assert lost(found, 0.01, 20, 1.0, seconds_left=100.0)
+    assert not lost(found, 0.01, 20, 1.0, seconds_left=25.0)

@@ -35,6 +35,8 @@ class Engine:
         batch_size: int | None = None,
         patience: float | None = None,
         seed: int = 0,
+        constraints: Any = (),
+        instruction: str = "",
     ) -> None:
         self.queue = ProposalQueue(
             ProposalInquiry(advisor, TIMEOUT_S),
@@ -43,7 +45,13 @@ class Engine:
             patience=patience,
         )
         self.session = Session(
-            Journal(Ledger(ledger)), seed, space=space, concurrency=slots, trials_total=trials
+            Journal(Ledger(ledger)),
+            seed,
+            space=space,
+            concurrency=slots,
+            trials_total=trials,
+            constraints=constraints,
+            instruction=instruction,
         )
         self.session.begin("loss", "min", advisor.name, self.queue.batch(self.session))
 

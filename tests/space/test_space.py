@@ -351,13 +351,56 @@ def test_labels_do_not_carry_memory_addresses():
     )
 
 
-def test_only_increasing_numbers_are_ordered():
+def test_numbers_are_ordered_however_they_are_listed():
     assert Choice((16, 32.5, np.int64(64))).ordered
-    assert not Choice((32, 16)).ordered
+    falling = Choice((64, 16, 32))
+    assert falling.ordered
+    assert [falling.to_unit(value) for value in (16, 32, 64)] == [0.0, 0.5, 1.0]
+    assert [falling.from_unit(unit) for unit in (0.0, 0.5, 1.0)] == [16, 32, 64]
     assert not Choice((False, True)).ordered
+    assert not Choice((16, 16.0)).ordered
     assert not Choice(("a", "b")).ordered
     space = SearchSpace({"n": Choice((16, 32, 64)), "s": Choice(("a", "b", "c"))})
     assert space.distance({"n": 16, "s": "a"}, {"n": 32, "s": "b"}) == (0.5 + 1) / 2
+
+
+def test_layer_lists_stand_by_their_size():
+    layers = Choice(([256, 256], [64], (64, 64), [128]))
+    assert layers.graded
+    assert not layers.ordered  # no numbers: nobody can say "the best is 200"
+    assert [layers.from_unit(place / 3) for place in range(4)] == [
+        [64],
+        [128],
+        (64, 64),
+        [256, 256],
+    ]
+    assert [layers.to_unit(value) for value in layers.values] == [1.0, 0.0, 2 / 3, 1 / 3]
+    for others in (([64], "none"), ([64], []), ([64], [0.5]), ([64], [True])):
+        assert not Choice(others).graded
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        range(10_000),
+        [f"v{number}" for number in range(10_000)],
+        [[number, number + 1] for number in range(1, 10_001)],
+        [Thing() for _ in range(1000)],  # all with one text, and each compared with each
+    ],
+    ids=["numbers", "texts", "lists", "objects"],
+)
+def test_many_values_are_no_burden(values):
+    choice = Choice(tuple(values))
+    config = {"c": choice.values[-1]}
+    space = SearchSpace({"c": choice})
+    looked_up = sum(
+        choice.read(choice.show(choice.values[place]))[0] is choice.values[place]
+        for place in range(0, choice.size, 7)
+    )
+    assert looked_up == len(range(0, choice.size, 7))
+    assert space.check(space.show(config)) == (config, ())
+    assert len(json.dumps(space.schema())) < 500
+    assert len(space.describe()) < 10_000
 
 
 # --- texts, sizes and limits --------------------------------------------------------------------

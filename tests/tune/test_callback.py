@@ -30,7 +30,7 @@ def test_a_trial_that_ends_in_nan_has_no_score_and_is_never_the_best(capsys):
     good, broken, better = capsys.readouterr().out.splitlines()
     assert good.startswith("[1/3 · ")
     assert "loss 1 *best*" in good
-    assert "trial broken  no finite loss after 2 epochs" in broken
+    assert "broken  no finite loss after 2 epochs" in broken
     assert "loss 0.75 *best*" in better
 
 
@@ -47,7 +47,7 @@ def test_what_the_terminal_cannot_show_is_replaced(monkeypatch):
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
     run(RaymimicCallback(metric="größe", mode="min"), "a", [2.0, 1.0])
-    assert shown.getvalue().startswith(b"[1 ? 0 s]  trial a  no finite gr??e after 2 epochs")
+    assert shown.getvalue().startswith(b"[1 ? 0 s]  a  no finite gr??e after 2 epochs")
 
 
 def test_no_hook_raises_and_a_fault_is_counted_kept_and_said_once(tmp_path, monkeypatch, caplog):
@@ -70,10 +70,10 @@ def test_no_hook_raises_and_a_fault_is_counted_kept_and_said_once(tmp_path, monk
         callback.on_trial_error(0, [], trial)
         callback.on_experiment_end([])
     hooks = ["setup", "on_step_begin", "on_trial_result", "on_trial_complete", "on_trial_error"]
-    assert list(callback.faults.counts) == [*hooks, "say_status"]
+    assert list(callback.faults.counts) == [*hooks, "say"]
     assert sum("the callback failed in" in line for line in caplog.messages) == 1
     scheduler.ledger.flush()
-    assert [row["hook"] for row in read_events(ledger).of("fault")] == [*hooks, "say_status"]
+    assert [row["hook"] for row in read_events(ledger).of("fault")] == [*hooks, "say"]
 
 
 def test_a_terminal_that_fails_keeps_no_summary_from_the_ledger(make, events, monkeypatch):
@@ -82,10 +82,10 @@ def test_a_terminal_that_fails_keeps_no_summary_from_the_ledger(make, events, mo
     monkeypatch.setattr(sys, "stdout", None)
     callback.on_experiment_end([])
     assert len(events("summary")) == 1
-    assert [row["hook"] for row in events("fault")] == ["say_status"]
+    assert [row["hook"] for row in events("fault")] == ["say"]
     monkeypatch.setattr(searcher, "finish", None)
     callback.on_experiment_end([])
-    assert callback.faults.counts == {"say_status": 2, "on_experiment_end": 1}
+    assert callback.faults.counts == {"say": 1, "on_experiment_end": 1}
 
 
 @pytest.mark.parametrize("module", [callback, live, scheduler])

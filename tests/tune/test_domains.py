@@ -115,12 +115,6 @@ def test_a_value_listed_twice_is_offered_once():
     assert RaySpace.from_ray({"x": tune.choice(["a", "a", "b", 1, True])}).space.size == 4
 
 
-def test_a_range_inside_a_choice_is_refused_with_the_cure():
-    for inner in (tune.uniform(0, 1), {"lr": tune.uniform(0, 1)}, [tune.sample_from(lambda: 1)]):
-        with pytest.raises(SpaceError, match=r"opt: a choice's values must be fixed.*parameter of"):
-            RaySpace.from_ray({"opt": tune.choice([inner, 1])})
-
-
 # --- nesting ------------------------------------------------------------------------------------
 
 NESTED = {
@@ -270,6 +264,7 @@ def _with_odd_sampler(domain: Domain) -> Domain:
         ({"x": tune.qrandint(11, 19, 10)}, "x: must leave at least one value"),
         ({"x": tune.choice([])}, "x: a choice needs at least one value"),
         ([tune.uniform(0, 1)], "param_space must be a dict, got list"),
+        (lambda trial: {}, "param_space must be a dict, got a function.*as branches"),
     ],
 )
 def test_refuses_with_the_parameter_and_the_cure(param_space, message):

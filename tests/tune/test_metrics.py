@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from decimal import Decimal
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from ray import tune
 
-from raymimic import LLMSearcher
+from raymimic import LLMScheduler, LLMSearcher, RaymimicCallback
 from raymimic.tune.results import epoch_of, metrics_of
 
 
@@ -99,3 +100,31 @@ def test_a_score_that_was_read_is_no_reason_to_warn(make_searcher, caplog, loss)
     searcher.suggest("b")
     searcher.on_trial_complete("b", {"training_iteration": 1})
     assert "blind" not in caplog.text
+
+
+def ended(hooks, alone):
+    """One trial ends with a result whose metric has another name, before ``alone``'s hooks."""
+    result = {"val_acc": 0.5, "training_iteration": 1}
+    trial = SimpleNamespace(trial_id="a", last_result=result)
+    if alone == "scheduler":
+        hooks.set_search_properties("loss", "min")
+        hooks.on_trial_add(None, trial)
+        hooks.on_trial_result(None, trial, result)
+        hooks.on_trial_complete(None, trial, result)
+    else:
+        hooks.on_trial_result(0, [], trial, dict(result))
+        hooks.on_trial_complete(0, [], trial)
+
+
+@pytest.mark.parametrize("alone", ["scheduler", "callback"])
+def test_scheduler_and_callback_alone_say_it_too(alone, tmp_path, caplog):
+    if alone == "scheduler":
+        hooks = LLMScheduler(llm="none", ledger=tmp_path / "x.jsonl")
+    else:
+        hooks = RaymimicCallback(metric="loss", mode="min")
+    for _ in range(2):
+        ended(hooks, alone)
+    said = [record.getMessage() for record in caplog.records if "blind" in record.message]
+    assert len(said) == 1
+    assert "'loss' was not reported" in said[0]
+    assert "'val_acc'" in said[0]

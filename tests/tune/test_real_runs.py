@@ -26,6 +26,16 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 SPACE = {"lr": tune.loguniform(1e-4, 1.0), "net": {"width": tune.choice([8, 16])}, "epochs": 3}
 
+BRANCHES = {
+    **SPACE,
+    "opt": tune.choice(
+        [
+            {"name": "sgd", "momentum": tune.uniform(0, 0.99)},
+            {"name": "adam", "k": tune.choice([1])},
+        ]
+    ),
+}
+
 
 def train(config: dict[str, Any]) -> None:
     for epoch in range(config["epochs"]):
@@ -82,12 +92,12 @@ def test_tuner_runs_what_the_model_proposes_and_keeps_whole_curves(tmp_path, led
 def test_tune_run_takes_it_as_well(tmp_path, ledger):
     searcher = LLMSearcher(metric="loss", mode="min", llm="none", seed=1, ledger=ledger)
     analysis = tune.run(
-        train, config=SPACE, num_samples=3, search_alg=searcher, storage_path=str(tmp_path),
+        train, config=BRANCHES, num_samples=3, search_alg=searcher, storage_path=str(tmp_path),
         verbose=0, reuse_actors=True,
     )  # fmt: skip
     assert len(analysis.trials) == 3
     for given, count in [(analysis, 3), (analysis.trials[:2], 2), (analysis.trials[0], 1)]:
-        later = LLMSearcher(SPACE, "loss", "min", llm="none", ledger=f"{ledger}.{count}")
+        later = LLMSearcher(BRANCHES, "loss", "min", llm="none", ledger=f"{ledger}.{count}")
         later.add_evaluated_trials(given, "loss")
         assert {trial.source for trial in later.evidence().trials} == {"user"}
         assert len(later.evidence().trials) == count
@@ -156,16 +166,36 @@ def test_objects_and_sample_from_pass_through_unchanged(tmp_path, ledger):
         assert isinstance(config["object"], type)
         assert config["double"] == 2 * config["lr"]
         assert config["kind"] in (None, [1, 2])
-        tune.report({"loss": 1.0})
+        opt = config["opt"]
+        if opt["class"] is Loss:
+            assert set(opt) == {"class", "momentum", "twice"}
+            assert opt["twice"] == 2 * opt["momentum"] <= 2
+        else:
+            assert opt == {"class": dict, "beta": 0.5}
+        tune.report({"loss": opt.get("momentum", 1.0)})
 
     space = {
         "lr": tune.uniform(0.0, 1.0),
         "object": tune.choice([Loss, dict]),
         "kind": tune.choice([None, [1, 2]]),
         "double": tune.sample_from(lambda config: 2 * config["lr"]),
+        "opt": tune.choice(
+            [
+                {
+                    "class": Loss,
+                    "momentum": tune.uniform(0, 1),
+                    "twice": tune.sample_from(lambda config: 2 * config["opt"]["momentum"]),
+                },
+                {"class": dict, "beta": 0.5},
+            ]
+        ),
     }
-    grid = fit(LLMSearcher(llm="none", ledger=ledger), tmp_path, check, param_space=space)
+    grid = fit(LLMSearcher(llm="none", seed=0, ledger=ledger), tmp_path, check, param_space=space)
     assert not grid.errors
+    shown = [row["config"] for row in read_events(ledger).of("proposal")]
+    assert all(
+        ("opt/momentum" in config) == (config["opt"].startswith("class")) for config in shown
+    )
 
 
 _SCRIPT = """
@@ -176,10 +206,11 @@ from raymimic import LLMSearcher
 def train(config):
     for epoch in range(3):
         time.sleep(0.25)
-        tune.report({"loss": config["x"] + epoch})
+        tune.report({"loss": config["x"] + config["opt"].get("momentum", 0.5) + epoch})
 
 def main(storage, ledger, action):
-    space = {"x": tune.uniform(0, 1)}
+    branches = [{"name": "sgd", "momentum": tune.uniform(0, 1)}, {"name": "adam"}]
+    space = {"x": tune.uniform(0, 1), "opt": tune.choice(branches)}
     if action == "restore":
         tuner = tune.Tuner.restore(storage + "/run", train, param_space=space)
     else:

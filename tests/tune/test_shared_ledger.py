@@ -10,6 +10,7 @@ from ray import tune
 from raymimic import LLMSearcher, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.errors import LedgerError
+from raymimic.summary import tally_of
 
 
 def make(path, seed=1):
@@ -39,7 +40,10 @@ def test_another_searchs_trials_and_broken_events_are_no_evidence(tmp_path):
     again = make(tmp_path / "y.jsonl")
     again.restore(saved)
     assert [(t.trial_id, t.score) for t in again.evidence().trials] == [("a0", 1.0), ("a1", 2.0)]
-    assert [t.trial_id for t in evidence_from_ledger(read_events(path)).trials] == ["a0", "a1"]
+    found = read_events(path)
+    assert [t.trial_id for t in evidence_from_ledger(found).trials] == ["b0"]  # the last that began
+    assert tally_of(found.rows).best.trial_id == "b0"
+    assert tally_of(found.rows).ended == {"done": 1}
 
 
 @pytest.mark.parametrize("change", [{"layout": 99}, {"mode": "up"}, {"space": {"dimensions": 3}}])
@@ -52,3 +56,16 @@ def test_a_ledger_of_another_layout_is_refused_in_words(tmp_path, change):
     path.write_text("\n".join([json.dumps({**json.loads(first), **change}), *rest]) + "\n")
     with pytest.raises(LedgerError):
         evidence_from_ledger(read_events(path))
+
+
+def test_a_restore_onto_a_ledger_of_another_layout_is_refused_in_words(tmp_path):
+    path, saved = tmp_path / "x.jsonl", str(tmp_path / "a.pkl")
+    searcher = make(path)
+    trial(searcher, "a0", 1.0)
+    searcher.save(saved)
+    searcher.ledger.flush()
+    path.write_text(path.read_text().replace('"layout": 1', '"layout": 0'))
+    with pytest.raises(LedgerError, match=r"layout 1, got 0.*move it away"):
+        make(tmp_path / "y.jsonl").restore(saved)
+    path.unlink()
+    make(tmp_path / "y.jsonl").restore(saved)  # the checkpoint is enough

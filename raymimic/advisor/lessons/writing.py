@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.lessons.reading import BEST_TITLE, TITLE
-from raymimic.advisor.lessons.separation import Group, groups_of, separation
+from raymimic.advisor.lessons.separation import groups_of, separation
 from raymimic.advisor.text import fit_counted
 from raymimic.errors import BadReply, LessonsError
 from raymimic.foreign import cut, quote
@@ -75,10 +77,7 @@ def _summary(evidence: SearchEvidence, ranked: list[TrialRecord]) -> str:
 
 
 def _parameters(space: SearchSpace) -> list[str]:
-    lines = [
-        _cut(f"- {_name(name)}: {dimension.describe()}")
-        for name, dimension in space.dimensions.items()
-    ]
+    lines = [_cut(f"- {_name(name)}: {space.describe_one(name)}") for name in space.dimensions]
     return fit_counted(lines, _SPACE_CHARS, "parameters")
 
 
@@ -110,34 +109,59 @@ def _readable(config: str) -> bool:
 # -- what each parameter did -------------------------------------------------------------------
 
 
-def _effects(evidence: SearchEvidence) -> list[str]:
-    """The parameters whose parts of the range score differently, the clearest first."""
-    costs = [_cost(evidence, trial) for trial in evidence.trials]
+@dataclass(frozen=True)
+class Part:
+    """Trials in one part of a parameter's range: how many, and their scores.
+
+    ``best`` and ``median`` are infinite, on the bad side, where that trial has no score.
+    """
+
+    words: str
+    count: int
+    best: float
+    median: float
+
+
+def clearest(evidence: SearchEvidence) -> list[tuple[str, list[Part]]]:
+    """Give the parameters whose parts of the range score differently, the clearest first.
+
+    Of each its parts, from the best median to the worst.
+    """
+    sign = 1.0 if evidence.mode == "min" else -1.0
     found = []
     for name, dimension in evidence.space.dimensions.items():
-        groups = groups_of(dimension, [trial.config[name] for trial in evidence.trials])
+        having = [trial for trial in evidence.trials if name in trial.config]
+        costs = [_cost(evidence, trial) for trial in having]
+        groups = groups_of(dimension, [trial.config[name] for trial in having])
         strength = separation(groups, costs)
         if strength > 1.0:
-            found.append((strength, _effect(evidence, name, groups, costs)))
-    if not found:
+            ordered = [(group, sorted(costs[i] for i in group.members)) for group in groups]
+            ordered.sort(key=lambda pair: _median(pair[1]))
+            parts = [
+                Part(_value(g.words), g.size, sign * c[0], sign * _median(c)) for g, c in ordered
+            ]
+            found.append((strength, name, parts))
+    found.sort(key=lambda one: -one[0])
+    return [(name, parts) for _, name, parts in found]
+
+
+def _effects(evidence: SearchEvidence) -> list[str]:
+    """Say which parameters' parts of the range score differently, the clearest first."""
+    texts = [_effect(name, parts) for name, parts in clearest(evidence)]
+    if not texts:
         return ["No parameter separates good from bad scores clearly."]
-    found.sort(key=lambda pair: -pair[0])
-    return fit_counted([text for _, text in found], _EFFECT_CHARS, "parameters")
+    return fit_counted(texts, _EFFECT_CHARS, "parameters")
 
 
-def _effect(evidence: SearchEvidence, name: str, groups: list[Group], costs: list[float]) -> str:
-    sign = 1.0 if evidence.mode == "min" else -1.0
-    parts = []
-    for group in sorted(groups, key=lambda group: _median([costs[i] for i in group.members])):
-        ordered = sorted(costs[i] for i in group.members)
-        if ordered[0] == float("inf"):
-            parts.append(f"{_value(group.words)} never a score ({len(ordered)}x)")
+def _effect(name: str, parts: list[Part]) -> str:
+    texts = []
+    for part in parts:
+        if math.isinf(part.best):
+            texts.append(f"{part.words} never a score ({part.count}x)")
             continue
-        middle = _median(ordered)
-        shown = "failure" if middle == float("inf") else number(sign * middle)
-        best = number(sign * ordered[0])
-        parts.append(f"{_value(group.words)} best {best}, median {shown} ({len(ordered)}x)")
-    return _cut(f"- {_name(name)}: {'; '.join(parts)}")
+        shown = "failure" if math.isinf(part.median) else number(part.median)
+        texts.append(f"{part.words} best {number(part.best)}, median {shown} ({part.count}x)")
+    return _cut(f"- {_name(name)}: {'; '.join(texts)}")
 
 
 def _cost(evidence: SearchEvidence, trial: TrialRecord) -> float:
@@ -163,11 +187,13 @@ def _failures(evidence: SearchEvidence) -> list[str]:
     listed = ", ".join(f"{kind} {times}x" for kind, times in kinds.most_common(_ERROR_KINDS))
     regions = []
     for name, dimension in evidence.space.dimensions.items():
-        groups = groups_of(dimension, [trial.config[name] for trial in evidence.trials])
-        if separation(groups, [float(flag) for flag in bad]) <= 1.0:
+        having = [i for i, trial in enumerate(evidence.trials) if name in trial.config]
+        groups = groups_of(dimension, [evidence.trials[i].config[name] for i in having])
+        badly = [bad[i] for i in having]
+        if separation(groups, [float(flag) for flag in badly]) <= 1.0:
             continue
-        worst = max(groups, key=lambda group: sum(bad[i] for i in group.members) / group.size)
-        here = sum(bad[i] for i in worst.members)
+        worst = max(groups, key=lambda group: sum(badly[i] for i in group.members) / group.size)
+        here = sum(badly[i] for i in worst.members)
         regions.append(
             _cut(
                 f"- {_name(name)} {_value(worst.words)}: {here} of {worst.size}, "
@@ -222,9 +248,9 @@ def _way(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
     begun = "had no score" if first.score is None else f"scored {number(first.score)}"
     before, after = evidence.space.show(first.config), evidence.space.show(best.config)
     changes = [
-        f"{_name(name)} {_value(before[name])} -> {_value(after[name])}"
+        f"{_name(name)} {_value(before.get(name, 'absent'))} -> {_value(after[name])}"
         for name in after
-        if before[name] != after[name]
+        if name not in before or before[name] != after[name]
     ]
     shown = ", ".join(fit_counted(changes, _CHANGE_CHARS, "changes"))
     text = f"The first trial to end {begun}; the best, {number(best.score)}, was number {place}."

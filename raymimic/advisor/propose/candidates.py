@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-from raymimic.advisor.propose.axes import Axis, Floats
-from raymimic.advisor.propose.prior import Priors
+from raymimic.advisor.belief.axes import Axis, Floats, level_of, without_absent
+from raymimic.advisor.belief.prior import Priors
 
 _BELIEVED, _EVEN, _NEAR = 300, 300, 450
 
@@ -31,26 +30,40 @@ def candidates(
         prior.drawn(rng, _BELIEVED),
     ]
     if len(best):
-        parts.append(_steps(axes, best[rng.integers(len(best), size=_NEAR)], rng))
+        start = best[rng.integers(len(best), size=_NEAR)]
+        if np.isnan(start).any():  # a step into another branch begins where the belief is
+            start = np.where(np.isnan(start), prior.drawn(rng, _NEAR), start)
+        parts.append(_steps(axes, start, rng))
     return snapped(axes, np.vstack(parts))
 
 
 def snapped(axes: Sequence[Axis], units: Floats) -> Floats:
     """Give the coordinates of the valid configurations nearest to the rows."""
-    return np.column_stack([axis.snapped(units[:, i]) for i, axis in enumerate(axes)])
+    valid = np.column_stack([axis.snapped(units[:, i]) for i, axis in enumerate(axes)])
+    return without_absent(axes, valid)
 
 
 def every(axes: Sequence[Axis]) -> Floats:
     """Give the coordinates of all configurations of a finite space."""
-    columns = []
+    rows = np.empty((1, 0))
     for axis in axes:
         count = axis.dimension.size or 1
         if axis.levels is not None:
-            columns.append(np.linspace(0.0, 1.0, count) if count > 1 else np.zeros(1))
+            column = np.linspace(0.0, 1.0, count) if count > 1 else np.zeros(1)
         else:
             numbers = np.linspace(*axis.bounds, count)
-            columns.append(np.array([axis.unit_of_number(float(number)) for number in numbers]))
-    return np.array(list(itertools.product(*columns)), dtype=np.float64)
+            column = np.array([axis.unit_of_number(float(number)) for number in numbers])
+        exists = np.ones(len(rows), dtype=bool)
+        if axis.parent is not None:
+            exists = np.isin(level_of(axes[axis.parent], rows[:, axis.parent]), axis.beside)
+        having, others = rows[exists], rows[~exists]
+        rows = np.vstack(
+            [
+                np.column_stack([np.repeat(having, count, axis=0), np.tile(column, len(having))]),
+                np.column_stack([others, np.full(len(others), np.nan)]),
+            ]
+        )
+    return rows
 
 
 def _steps(axes: Sequence[Axis], start: Floats, rng: np.random.Generator) -> Floats:
@@ -60,11 +73,15 @@ def _steps(axes: Sequence[Axis], start: Floats, rng: np.random.Generator) -> Flo
     """
     count, width = start.shape
     moved = rng.random((count, width)) < rng.choice(_SHARES, size=(count, 1))
-    moved[np.arange(count), rng.integers(width, size=count)] = True
+    exists = ~np.isnan(without_absent(axes, start))
+    one = rng.integers(width, size=count) % exists.sum(axis=1)  # of those that exist
+    moved[np.arange(count), np.argsort(~exists, axis=1, kind="stable")[np.arange(count), one]] = (
+        True
+    )
     steps = rng.normal(size=(count, width)) * rng.choice(_STEPS, size=(count, 1))
     folded = np.abs(start + steps) % 2.0
     target = np.where(folded > 1.0, 2.0 - folded, folded)
     for i, axis in enumerate(axes):
-        if not axis.ordered:
+        if not axis.graded:
             target[:, i] = axis.drawn(rng, count)
     return np.where(moved, target, start)

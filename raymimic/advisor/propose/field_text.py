@@ -110,8 +110,9 @@ def choice_lines(field: Field) -> list[str]:
     lines = []
     for name, dimension in evidence.space.dimensions.items():
         if isinstance(dimension, Choice) and len(dimension.values) <= 10:
-            due = {dimension.index(config[name]) for config in pending}
-            lines.append(f"{name_text(name)}: {_reached(field.ranked, name, dimension, due)}")
+            due = {dimension.index(config[name]) for config in pending if name in config}
+            ranked = [trial for trial in field.ranked if name in trial.config]
+            lines.append(f"{name_text(name)}: {_reached(ranked, name, dimension, due)}")
     return fit(lines, _CHOICES_CHARS)
 
 

@@ -11,19 +11,19 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
-Floats = npt.NDArray[np.float64]
+from raymimic.advisor.belief.axes import Floats, gaps_between
 
-_LENGTH = (math.log(1.2), 1.2)
+_LENGTH = (math.log(0.5), 1.0)
 """Prior of a length scale's logarithm, mean and standard deviation; the box has length 1."""
 
-_NOISE = (math.log(0.05), 1.5)
+_NOISE = (math.log(0.2), 1.0)
 """The same of the noise variance; the values have variance 1."""
 
 _LENGTHS = (math.log(0.05), math.log(30.0))
 _NOISES = (math.log(1e-4), 0.0)
 _STEPS = 30
 _JITTER = 1e-6
-_UNLIKE = 1e-4
+_UNLIKE = 1e-9
 """Categories further apart than this are different."""
 
 
@@ -32,12 +32,21 @@ class GaussianProcess:
 
     ``values``: lower is better, any scale. Length scales and noise are those of the largest
     posterior density (gradient: Rasmussen & Williams 2006, equation 5.9). ``unordered`` says which
-    axes are categories: unlike ones are 1 apart. ``explained`` is the share of the values' variance
-    that is not noise.
+    axes are categories: unlike ones are 1 apart. ``conditional`` says which axes may be absent
+    (NaN): they lie on an arc of 60 degrees around the place of absence (Swersky et al. 2014,
+    "Raiders of the lost architecture"), so that a value is 1 apart from absence, as the ends of
+    the axis are from each other. ``explained`` is the share of the values' variance that is not
+    noise.
     """
 
-    def __init__(self, points: Floats, values: Floats, unordered: npt.NDArray[np.bool_]) -> None:
-        self._points, self._unordered = points, unordered
+    def __init__(
+        self,
+        points: Floats,
+        values: Floats,
+        unordered: npt.NDArray[np.bool_],
+        conditional: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        self._points, self._unordered, self._conditional = points, unordered, conditional
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
         self._lengths, self._noise = self._fitted()
@@ -60,7 +69,10 @@ class GaussianProcess:
         return np.exp(found.x[:axes]), math.exp(found.x[axes])
 
     def _squared(self, a: Floats, b: Floats) -> Floats:
-        gaps = np.abs(a.T[:, :, None] - b.T[:, None, :])
+        gaps = gaps_between(a, b)
+        if self._conditional is not None:
+            arcs = gaps[self._conditional]
+            gaps[self._conditional] = 2.0 * np.sin(arcs * (math.pi / 6.0))
         gaps[self._unordered] = gaps[self._unordered] > _UNLIKE
         return np.asarray(gaps**2)
 

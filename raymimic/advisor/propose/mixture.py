@@ -56,13 +56,18 @@ class MixtureAdvisor:
         evidence = evidence.with_pending(p.config for p in proposals)
         left = n - len(proposals)
         wanted = _slots(evidence, left, self.seed, self._source).count(True)
-        advice = self.guide.propose(evidence.for_run(wanted), wanted) if wanted else Advice(())
-        sound, drops = _checked(evidence, advice.proposals[:wanted])
+        advice = self.guide.propose(evidence.for_partner(), wanted) if wanted else Advice(())
+        sound, drops, outside = _checked(evidence, advice.proposals[:wanted])
         evidence = evidence.with_pending(p.config for p in sound)
         if advice.belief is not None:
             evidence = replace(evidence, model_belief=advice.belief)
         rest = self._statistical.propose(evidence, left - len(sound)).proposals
-        return replace(advice, proposals=(*proposals, *sound, *rest), drops=(*advice.drops, *drops))
+        return replace(
+            advice,
+            proposals=(*proposals, *sound, *rest),
+            drops=(*advice.drops, *drops),
+            outside=(*advice.outside, *outside),
+        )
 
     @property
     def _source(self) -> Source:
@@ -77,7 +82,7 @@ def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[Sear
     first = opening_proposals(evidence, n)
     evidence = evidence.with_pending(p.config for p in first)
     wanted = max(1, _slots(evidence, n - len(first), seed, "llm").count(True))
-    return evidence.for_run(wanted), wanted
+    return evidence.for_partner(), wanted
 
 
 def _slots(evidence: SearchEvidence, n: int, seed: int, model: Source) -> list[bool]:
@@ -94,11 +99,14 @@ def _slots(evidence: SearchEvidence, n: int, seed: int, model: Source) -> list[b
 
 def _checked(
     evidence: SearchEvidence, proposals: Iterable[Proposal]
-) -> tuple[list[Proposal], list[str]]:
-    """Give the proposals that fit the space and are new, mended, and why the others are not."""
+) -> tuple[list[Proposal], list[str], list[str]]:
+    """Give the proposals that fit the space and are new, mended, and why the others do not.
+
+    Those that break a restriction come last.
+    """
     space = evidence.space
     taken = {space.key(config) for config in evidence.known}
-    sound, drops = [], []
+    sound, drops, outside = [], [], []
     for proposal in proposals:
         try:
             mended = proposal.checked(space.check(proposal.config))
@@ -106,9 +114,12 @@ def _checked(
             drops.append(str(error))
             continue
         key = space.key(mended.config)
-        if key in taken:
+        broken = space.outside(mended.config)
+        if broken:
+            outside.append(broken)
+        elif key in taken:
             drops.append(f"{space.show(mended.config)} was proposed before")
         else:
             taken.add(key)
             sound.append(mended)
-    return sound, drops
+    return sound, drops, outside

@@ -6,37 +6,30 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from raymimic.advisor.base import SearchEvidence
 
-_BAD = 0.9
-"""The quantile of the scores that a failed trial counts as: bad, but no cliff in the model."""
-
-_FENCE = 1.5
-"""Scores worse than this many spreads beyond the middle half are drawn in to the fence (Tukey)."""
-
-
 _LARGEST = 1e100
+
+_STRETCH = 1.5
+"""How much finer the best values are told apart than the worst (`s` in Song et al. 2024)."""
 
 
 def told(evidence: SearchEvidence) -> list[float]:
-    """Give each ended trial's value. Failed ones count as the 90th percentile of the others.
+    """Give each ended trial's value. Failed ones count as the worst of the others.
 
-    A stopped trial counts as its forecast. Diverged losses of 1e9 would flatten everything else,
-    so values far beyond the worse quartile are drawn in to Tukey's fence. All are kept below 1e100
-    in size: a sampler takes squares of them.
+    A stopped trial counts as its forecast. All are kept below 1e100 in size: a model takes
+    squares of them.
     """
     sign = 1.0 if evidence.mode == "min" else -1.0
     scores = [
         None if trial.status == "failed" else evidence.value(trial) for trial in evidence.trials
     ]
     values = [None if score is None else _bounded(sign * score) for score in scores]
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    if not known.size:
-        return [0.0] * len(scores)
-    fence = _fence(known)
-    bad = min(float(np.quantile(known, _BAD)), fence)
-    return [bad if value is None else min(value, fence) for value in values]
+    worst = max((value for value in values if value is not None), default=0.0)
+    return [worst if value is None else value for value in values]
 
 
 def _bounded(value: float) -> float:
@@ -51,8 +44,21 @@ def kept(values: Sequence[float], limit: int) -> list[int]:
     return sorted({*best, *range(len(values) - limit // 2, len(values))})
 
 
-def _fence(values: npt.NDArray[np.float64]) -> float:
-    low, high = np.quantile(values, (0.25, 0.75))
-    if low == high:  # most are the same: the worse ones must not be told as equal to them
-        low, high = np.quantile(np.unique(values), (0.25, 0.75))
-    return float(high + _FENCE * (high - low))
+def warped(values: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Give values of the same order in which a Gaussian process sees what matters: the good ones.
+
+    Those worse than the median are told by their rank, as if the spread below the median went on
+    above it, so that a diverged loss of 1e9 does not flatten everything else; then differences are
+    told the finer the better the values are. Half-rank and log warping of Song et al. 2024, "The
+    Vizier Gaussian process bandit algorithm", section 3.2.
+    """
+    given = np.array(values, dtype=np.float64)
+    if len(given) < 3 or not np.ptp(given) > 0:
+        return given
+    away = given - np.median(given)
+    good = away <= 0.0
+    spread = float(np.sqrt(np.mean(away[good] ** 2))) or 1.0
+    ranks = (rankdata(given) - 0.5) / len(given)
+    halved = np.where(good, away / spread, ndtri(ranks))
+    share = (halved.max() - halved) / np.ptp(halved)  # 1 for the best, 0 for the worst
+    return np.asarray(0.5 - np.log1p(share * (_STRETCH - 1.0)) / np.log(_STRETCH))

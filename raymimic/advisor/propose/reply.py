@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import replace
 from typing import Any
 
-from raymimic.advisor.propose.belief_reading import read_model_belief
+from raymimic.advisor.belief.reading import read_model_belief
 from raymimic.errors import BadReply
 from raymimic.llm import read_reply, unquoted
 from raymimic.records import Advice, Proposal
@@ -78,13 +78,14 @@ def _whole(item: Any, space: SearchSpace, notes: list[str]) -> Any:
         return {**item, "config": unquoted(item["config"], "config", notes)}
     if _is_config(item, space):
         notes.append("a configuration that stood without its proposal")
-        return {**item, "config": {name: item[name] for name in space.dimensions}}
+        config = {name: item[name] for name in space.dimensions if name in item}
+        return {**item, "config": config}
     return item
 
 
 def _is_config(item: dict[str, Any], space: SearchSpace) -> bool:
-    """Whether every parameter of the space has a value here."""
-    return bool(space.dimensions) and all(name in item for name in space.dimensions)
+    """Whether every parameter that always exists has a value here."""
+    return bool(space.dimensions) and all(name in item for name in space.roots)
 
 
 def _fault(item: Any) -> str:

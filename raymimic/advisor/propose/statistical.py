@@ -13,13 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.belief.axes import Axis, Floats, axes_of, gaps_between, units_of
+from raymimic.advisor.belief.openings import openings, opinions
+from raymimic.advisor.belief.prior import Priors
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Floats, axes_of
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
+from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, told
-from raymimic.advisor.propose.openings import openings, opinions
-from raymimic.advisor.propose.prior import Priors
+from raymimic.advisor.propose.objective_values import kept, told, warped
+from raymimic.advisor.propose.within import Within, moved
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -62,7 +64,8 @@ class StatisticalAdvisor:
 
     The belief is the model's or the user's in the evidence, else that of lessons and of common
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
-    forecast, running ones as pending. Builds its model anew at each call, so proposals depend on
+    forecast, running ones as pending. Where time limits the search, improvement counts by the
+    second (`Costs`). Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace, StatisticalAdvisor
@@ -95,7 +98,7 @@ def opening_proposals(evidence: SearchEvidence, n: int) -> list[Proposal]:
     taken = {space.key(config) for config in evidence.known}
     if len(taken) >= _OPENING:
         return []
-    due = {space.key(guess.config): guess for guess in openings(evidence)}
+    due = {space.key(guess.config): guess for guess in moved(openings(evidence), space)}
     new = [guess for key, guess in due.items() if key not in taken]
     return [Proposal(guess.config, guess.reason, source="heuristic") for guess in new[:n]]
 
@@ -117,27 +120,32 @@ class _Search:
         self._prior = Priors(self._axes, [opinion.belief for opinion in found])
         self._sources = " and ".join(opinion.who for opinion in found if opinion.says)
         pending = evidence.pending
+        self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
         values = told(evidence)
         rows = kept(values, _FITTED)
         self._trials = [evidence.trials[row] for row in rows]
-        self._values = np.array([values[row] for row in rows], dtype=np.float64)
+        self._values = warped([values[row] for row in rows])
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
+        self._costs = Costs(evidence, self._encoded, self._process)
         self._model = self._fitted()
         self._weight = self._believed()
 
     def _encoded(self, configs: Iterable[Config]) -> Floats:
-        rows = [[axis.unit(config[axis.name]) for axis in self._axes] for config in configs]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._axes))
+        return units_of(self._axes, configs)
+
+    def _process(self, points: Floats, values: Floats) -> GaussianProcess:
+        unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
+        conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
+        return GaussianProcess(points, values, unordered, conditional)
 
     def _fitted(self) -> GaussianProcess | None:
         """Give the model of the scores; None without two different ones."""
         if len(self._values) < 2 or not np.ptp(self._values) > 0:
             return None
-        unordered = np.array([not axis.ordered for axis in self._axes], dtype=bool)
-        model = GaussianProcess(self._ended, self._values, unordered)
+        model = self._process(self._ended, self._values)
         model.expect(self._pending)
         return model
 
@@ -173,15 +181,19 @@ class _Search:
             units = (
                 every(self._axes)
                 if listed
-                else candidates(self._axes, self._prior, best, self._rng)
+                else self._within.more(candidates(self._axes, self._prior, best, self._rng))
             )
             gains = self._gains(units)
             worth = gains + self._weight * self._prior.log_density(units)
+            if self._costs.known:
+                worth -= self._costs.weight * np.log(self._costs.seconds(units))
+                worth[self._costs.late(units)] -= _LAST
             if self._model is not None and self._coarse:
                 worth[self._crowded(units)] -= _LAST
             for row in np.argsort(-worth, kind="stable"):
                 config = self._config(units[row])
-                if self._space.key(config) not in self._taken:
+                new = self._space.key(config) not in self._taken
+                if new and not self._space.refusal(config):
                     gain = None if self._model is None else float(gains[row])
                     return _Chosen(config, units[row], gain)
         return None
@@ -194,13 +206,19 @@ class _Search:
         different configurations say that what differs between them is not seen.
         """
         scores = [trial.score for trial in self._trials if trial.score is not None]
-        return len(scores) < len(self._axes) or len(set(scores)) < len(scores)
+        return len(scores) < self._width or len(set(scores)) < len(scores)
+
+    @property
+    def _width(self) -> int:
+        """How many parameters exist at once, at most, in what was tried."""
+        existing = ~np.isnan(self._known)
+        return int(existing.sum(axis=1).max(initial=1))
 
     def _crowded(self, units: Floats) -> npt.NDArray[np.bool_]:
         """Say which candidates lie too near to a known configuration to tell something new."""
         known = self._known
-        spacing = _SPACING * len(known) ** (-1.0 / len(self._axes))
-        gaps = np.abs(units[:, None, :] - known[None, :, :]).max(axis=2)
+        spacing = _SPACING * len(known) ** (-1.0 / self._width)
+        gaps = gaps_between(units, known).max(axis=0)
         return np.asarray(gaps.min(axis=1) < spacing)
 
     @property
@@ -210,7 +228,9 @@ class _Search:
 
     def _config(self, units: Floats) -> Config:
         return {
-            axis.name: axis.at(float(unit)) for axis, unit in zip(self._axes, units, strict=True)
+            axis.name: axis.at(float(unit))
+            for axis, unit in zip(self._axes, units, strict=True)
+            if not math.isnan(unit)
         }
 
     def _gains(self, units: Floats) -> Floats:
@@ -220,15 +240,14 @@ class _Search:
         known = self._known
         if not len(known):
             return np.zeros(len(units))
-        gaps = np.abs(units[:, None, :] - known[None, :, :])
-        near = np.sqrt(5.0 * (gaps**2).sum(axis=2)) / _REACH
+        near = np.sqrt(5.0 * (gaps_between(units, known) ** 2).sum(axis=0)) / _REACH
         new = 1.0 - matern(near).max(axis=1)
         return np.asarray(np.log(np.clip(new, 1e-9, _NEW)))
 
     def _reason(self, chosen: _Chosen) -> str:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
-        parts = [] if best is None else [self._changes(best, chosen)]
+        parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
         if chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
             parts.append(f"{why}, so distance from what is known counts")
@@ -237,18 +256,34 @@ class _Search:
             parts.append(f"expected improvement {gain:.2g} sd over the best predicted so far")
         if self._weight > 0 and self._sources:
             parts.append(f"belief from {self._sources}, to the power {self._weight:.2g}")
+        if self._costs.known:
+            against = None if best is None else self._encoded([best.config])[0]
+            parts.append(self._costs.said(chosen.units, against))
         return "; ".join(parts)
+
+    def _values_of(self, chosen: _Chosen) -> str:
+        here = [axis for axis in self._axes if axis.name in chosen.config]
+        order = sorted(here, key=lambda axis: axis.role != "learning_rate")
+        shown = [f"{axis.name} {axis.show(chosen.config[axis.name])}" for axis in order[:_SHOWN]]
+        more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
+        return f"{', '.join(shown)}{more}"
 
     def _changes(self, best: TrialRecord, chosen: _Chosen) -> str:
         """Say in words what is new against the best trial, the largest differences first."""
         (before,) = self._encoded([best.config])
-        gaps = np.abs(chosen.units - before)
+        gaps = gaps_between(chosen.units[None], before[None]).ravel()
+        gaps[np.isnan(chosen.units)] = 0.0  # what went with its branch
         order = [i for i in np.argsort(-gaps, kind="stable") if gaps[i] > _SAME]
-        shown = [
-            f"{axis.name} {axis.show(best.config[axis.name])} -> "
-            f"{axis.show(chosen.config[axis.name])}"
-            for axis in (self._axes[i] for i in order[:_SHOWN])
-        ]
+        order.sort(key=lambda i: (np.isnan(before[i]), -gaps[i]))
+        shown = [_change(self._axes[i], best.config, chosen.config) for i in order[:_SHOWN]]
         more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
         what = f"{', '.join(shown) or 'nearly the same'}{more}"
         return f"{what} from the best, trial {best.trial_id} ({number(self._evidence.value(best))})"
+
+
+def _change(axis: Axis, before: Config, after: Config) -> str:
+    """Say a change of one parameter; one that comes with a branch has no value before."""
+    value = axis.show(after[axis.name])
+    if axis.name not in before:
+        return f"with {axis.name} {value}"
+    return f"{axis.name} {axis.show(before[axis.name])} -> {value}"

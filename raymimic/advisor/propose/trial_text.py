@@ -43,6 +43,8 @@ def trial_text(
     difference = _difference(evidence.space, best, trial)
     if difference:
         lines.append(f"differs from the best in: {difference}")
+    if trial.pace:
+        lines.append(f"an epoch took {trial.pace:.2g} s")
     if trial.rationale:
         lines.append(reason_text(trial))
     if trial.repairs:
@@ -138,9 +140,10 @@ def _changes(space: SearchSpace, one: TrialRecord, other: TrialRecord) -> list[s
     """Each setting in which two trials differ, as "name one -> other"."""
     before, after = _brief(space, one.config), _brief(space, other.config)
     return [
-        f"{name_text(n)} {json_line(before[n])} -> {json_line(after[n])}"
+        f"{name_text(n)} {json_line(before[n]) if n in before else 'absent'} -> "
+        f"{json_line(after[n])}"
         for n in after
-        if before[n] != after[n]
+        if n not in before or before[n] != after[n]
     ]
 
 

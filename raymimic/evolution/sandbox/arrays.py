@@ -20,6 +20,9 @@ Shape = tuple[int, ...]
 
 # Numbers that a state may hold; wider ones could hide two weights in one.
 STATE_TYPES = ("float32", "float16", "int64", "int32", "uint8", "bool")
+SEPARATOR = "//"
+"""Between the names of an argument and of what it holds, in the names of arrays for a call."""
+
 _HEADER_BYTES = 10_000
 _MOST_ARRAYS = 10_000
 

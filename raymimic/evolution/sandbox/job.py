@@ -1,4 +1,7 @@
-"""The confined processes of one candidate: one trains it, others predict with what it left."""
+"""The confined processes of one candidate: one trains it, others predict with what it left.
+
+Or one alone, which calls a function of the candidate's on arrays (`call`).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from raymimic.evolution.sandbox.arrays import check_file
+from raymimic.evolution.sandbox.calling import call
 from raymimic.evolution.sandbox.limits import Limits
 from raymimic.evolution.sandbox.training import FILE_NAME, Training, predict, train
 
@@ -46,18 +50,55 @@ class Child:
             _, self.status = os.waitpid(self.pid, 0)
 
 
-class Job:
-    """One candidate's training and predictions."""
+class Confined:
+    """What all jobs have: a source, a folder, limits, and confined processes."""
 
     def __init__(self, job: Mapping[str, Any], data: Mapping[str, Any], jail: Jail):
         self.source: str = job["source"]
         self.folder = Path(job["folder"])
         self.limits = Limits(**job["limits"])
+        self.data, self._jail = data, jail
+        self.deadline = time.monotonic() + self.limits.seconds
+
+    def fork(
+        self, name: str, scratch: Path, work: Callable[[], None], keep: tuple[int, ...] = ()
+    ) -> Child:
+        """Start a confined process that may write into ``scratch`` and does ``work``."""
+        errors = self.folder / f"{name}.txt"
+        sys.stdout.flush()
+        pid = os.fork()
+        if not pid:
+            _in_child(work, lambda: self._jail(self.limits, scratch), errors, keep)
+        return Child(pid, scratch, errors)
+
+
+class CallJob(Confined):
+    """One call of a candidate's function on the data; what it returns lies in ``out.npz``."""
+
+    def __init__(self, job: Mapping[str, Any], data: Mapping[str, Any], jail: Jail):
+        super().__init__(job, data, jail)
+        self.function: str = job["function"]
+        self.seed: int = job["seed"]
+
+    def start(self) -> Child:
+        """Fork the process that calls it."""
+        scratch = self.folder / "call"
+        scratch.mkdir()
+
+        def work() -> None:
+            call(self.source, self.function, self.data, self.seed, scratch / "out.npz")
+
+        return self.fork("call", scratch, work)
+
+
+class Job(Confined):
+    """One candidate's training and predictions."""
+
+    def __init__(self, job: Mapping[str, Any], data: Mapping[str, Any], jail: Jail):
+        super().__init__(job, data, jail)
         self.training = Training(**job["training"])
         self.resume = job.get("resume")
         self.resumable: bool = job.get("resumable", False)
-        self.data, self._jail = data, jail
-        self.deadline = time.monotonic() + self.limits.seconds
         self.notices, self._notify = os.pipe()
 
     def start_training(self) -> Child:
@@ -78,7 +119,7 @@ class Job:
                 resume, resumable=self.resumable,
             )  # fmt: skip
 
-        child = self._fork("train", scratch, work, keep=(self._notify,))
+        child = self.fork("train", scratch, work, keep=(self._notify,))
         os.close(self._notify)
         return child
 
@@ -97,17 +138,7 @@ class Job:
         def work() -> None:
             predict(self.source, inputs, self.training, state, scratch / "logits.npz", most)
 
-        return self._fork(f"predict_{epoch}", scratch, work)
-
-    def _fork(
-        self, name: str, scratch: Path, work: Callable[[], None], keep: tuple[int, ...] = ()
-    ) -> Child:
-        errors = self.folder / f"{name}.txt"
-        sys.stdout.flush()
-        pid = os.fork()
-        if not pid:
-            _in_child(work, lambda: self._jail(self.limits, scratch), errors, keep)
-        return Child(pid, scratch, errors)
+        return self.fork(f"predict_{epoch}", scratch, work)
 
 
 def _in_child(

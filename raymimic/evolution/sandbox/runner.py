@@ -2,8 +2,9 @@
 
 It imports torch and reads the data once, then serves jobs, one at a time: for each it forks a
 process that confines itself and trains the candidate, and after each epoch another that confines
-itself and predicts from the state that the first left. The runner itself never runs the
-candidate's code; it watches time, memory and disk, and ends whatever goes beyond.
+itself and predicts from the state that the first left (or one that calls a function of the
+candidate's on the data). The runner itself never runs the candidate's code; it watches time, memory
+and disk, and ends whatever goes beyond.
 
 A line on stdin is a job or {"cancel": true}; the end of stdin (the trial is gone) ends everything.
 A line on stdout is an event: "ready", "epoch" (files of state and predictions), "end".
@@ -27,12 +28,12 @@ import torch
 
 from raymimic.errors import CandidateError
 from raymimic.evolution.sandbox.confine import Confinement, close_memory, confine, limit_resources
-from raymimic.evolution.sandbox.job import Child, Jail, Job
+from raymimic.evolution.sandbox.job import CallJob, Child, Confined, Jail, Job
 from raymimic.evolution.sandbox.limits import Limits
 from raymimic.evolution.sandbox.lines import Lines
 
 _WATCH_S = 0.1
-_PREDICT_WATCH_S = 0.005  # a prediction takes milliseconds
+_END_WATCH_S = 0.005  # a prediction or a call takes milliseconds
 _ERROR_CHARS = 4000
 _BLOCK = 4096  # bytes of disk that a file takes at least
 
@@ -50,20 +51,36 @@ class Supervisor:
 
     def __init__(self, data: Mapping[str, Any], scored: int, jail: Jail, orders: Lines) -> None:
         self._orders = orders
-        self._data, self._jail = data, jail
-        self._inputs = {"x_valid": data["x_valid"], "x_train": data["x_train"][:scored]}
-        self._last = {"x_test": data["x_test"]} if "x_test" in data else {}
+        self._data, self._scored, self._jail = data, scored, jail
 
     def run(self, row: Mapping[str, Any]) -> None:
         """Run a job to its end."""
-        job = Job(row, self._data, self._jail)
+        if "function" in row:
+            self._call(CallJob(row, self._data, self._jail))
+        else:
+            self._train(Job(row, self._data, self._jail))
+
+    def _call(self, job: CallJob) -> None:
+        child = job.start()
+        try:
+            self._await_end(job, child)
+            _say(event="end", ok=True, out=str(child.scratch / "out.npz"))
+        except Stopped as stopped:
+            _say(event="end", ok=False, reason=stopped.reason, text=stopped.text)
+
+    def _train(self, job: Job) -> None:
+        inputs = {
+            "x_valid": self._data["x_valid"],
+            "x_train": self._data["x_train"][: self._scored],
+        }
+        last = {name: self._data[name] for name in ("x_test",) if name in self._data}
         trainer = job.start_training()
         first = 1 if job.resume is None else job.resume[0] + 1
         try:
             for epoch in range(first, job.training.epochs + 1):
                 self._await_epoch(job, trainer)
-                inputs = self._inputs | (self._last if epoch == job.training.epochs else {})
-                self._predict(job, trainer, epoch, inputs)
+                given = inputs | (last if epoch == job.training.epochs else {})
+                self._predict(job, trainer, epoch, given)
             _say(event="end", ok=True)
         except Stopped as stopped:
             _say(event="end", ok=False, reason=stopped.reason, text=stopped.text)
@@ -88,17 +105,7 @@ class Supervisor:
             child = job.start_prediction(epoch, inputs)
         except (CandidateError, OSError) as error:
             raise Stopped("bad arrays", str(error)) from None
-        while (status := child.ended()) is None:
-            try:
-                time.sleep(_PREDICT_WATCH_S)
-                self._heed(child, trainer)
-                _watch(job, trainer)
-                _watch(job, child)
-            except Stopped:
-                child.kill()
-                raise
-        if status:
-            raise Stopped(_why(status, child), _tail(child.errors))
+        self._await_end(job, child, trainer)
         _say(
             event="epoch",
             epoch=epoch,
@@ -106,6 +113,20 @@ class Supervisor:
             predictions=str(child.scratch / "logits.npz"),
             resume=str(trainer.scratch / f"resume_{epoch}.pt") if job.resumable else None,
         )
+
+    def _await_end(self, job: Confined, child: Child, *others: Child) -> None:
+        """Wait for a process that does one thing; raises `Stopped` unless it did it."""
+        while (status := child.ended()) is None:
+            try:
+                time.sleep(_END_WATCH_S)
+                self._heed(child, *others)
+                for watched in (*others, child):
+                    _watch(job, watched)
+            except Stopped:
+                child.kill()
+                raise
+        if status:
+            raise Stopped(_why(status, child), _tail(child.errors))
 
     def _heed(self, *children: Child) -> None:
         """While a job runs the trial may cancel it, or be gone."""
@@ -117,7 +138,7 @@ class Supervisor:
             os._exit(0)
 
 
-def _watch(job: Job, child: Child) -> None:
+def _watch(job: Confined, child: Child) -> None:
     if time.monotonic() > job.deadline:
         raise Stopped("time limit", f"not done within {job.limits.seconds:g} s")
     if _used(job.folder) > job.limits.disk:

@@ -66,6 +66,16 @@ class TransformersLLM:
     def __repr__(self) -> str:
         return f"TransformersLLM(model={self.model!r}, device={self.device!r})"
 
+    def at(self, *, model: str, temperature: float) -> TransformersLLM:
+        """Another object with these two changed."""
+        return TransformersLLM(
+            model,
+            device=self.device,
+            temperature=temperature,
+            seed=self.seed,
+            max_tokens=self.max_tokens,
+        )
+
     def complete(self, request: Request) -> Reply:
         """Answer within ``request.deadline`` seconds or raise an `LLMError`, nothing else.
 
@@ -107,7 +117,8 @@ class TransformersLLM:
         matcher = LLMatcher(loaded.grammar_tokenizer, grammar) if grammar else None
         request, prompt = _prompt(loaded, request, forced=matcher is not None)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        choose = NextToken(matcher, prompt.shape[1], self.temperature, generator)
+        vocabulary = loaded.grammar_tokenizer.vocab_size
+        choose = NextToken(matcher, vocabulary, prompt.shape[1], self.temperature, generator)
 
         def over(input_ids: Any, _scores: Any, **_: Any) -> Any:
             return torch.tensor([time.monotonic() > end], device=input_ids.device)

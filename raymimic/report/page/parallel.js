@@ -2,6 +2,7 @@
 
 const MOST_LINES = 300;
 const MOST_AXES = 14;
+const ABSENT = -0.12;  // where a line passes an axis whose parameter does not exist in its trial
 
 PANELS.parallel = () => {
   const t = S.data.trials, head = S.data.head;
@@ -34,12 +35,13 @@ PANELS.parallel = () => {
     for (const [place, label] of axis.ticks) {
       annotations.push({ x: at, y: place, text: esc(cut(label, 14)), showarrow: false, xanchor: "left", xshift: 4, font: { size: 10 }, bgcolor: colour("card"), opacity: 0.85, borderpad: 0 });
     }
+    if (axis.conditional) annotations.push({ x: at, y: ABSENT, text: "absent", showarrow: false, xanchor: "left", xshift: 4, font: { size: 10 } });
     const brush = S.filters.brushes[axis.key];
     if (brush) shapes.push({ type: "rect", x0: at - 0.06, x1: at + 0.06, y0: brush[0], y1: brush[1], fillcolor: colour("accent"), opacity: 0.35, line: { width: 1, color: colour("accent") } });
   });
   draw("parallel", traces, {
     xaxis: { range: [-0.15, axes.length - 1 + 0.5], visible: false, fixedrange: true },
-    yaxis: { range: [-0.06, 1.12], visible: false, fixedrange: true },
+    yaxis: { range: [axes.some((axis) => axis.conditional) ? ABSENT - 0.06 : -0.06, 1.12], visible: false, fixedrange: true },
     shapes, annotations, dragmode: "select", selectdirection: "any", selections: [],
     margin: { l: 12, r: 12, t: 8, b: 8 }, legend: { orientation: "h", y: -0.02, yanchor: "top", x: 0 },
   }, `${count(lines.length, "configuration")} over ${axes.length} axes.`);
@@ -67,7 +69,8 @@ function path(trials, axes) {
   for (const trial of trials) {
     const text = hover(trial), shift = (((trial * 7919) % 101) / 101 - 0.5) * 0.03;  // categories: side by side
     axes.forEach((axis, at) => {
-      const place = axis.key === "score" ? scorePlace(t.score[trial]) : t.unit[trial][axis.key] + (axis.choice ? shift : 0);
+      const unit = axis.key === "score" ? scorePlace(t.score[trial]) : t.unit[trial][axis.key];
+      const place = unit === null ? ABSENT : unit + (axis.choice ? shift : 0);
       line.x.push(at); line.y.push(place); line.customdata.push(trial); line.text.push(text);
     });
     line.x.push(null); line.y.push(null); line.customdata.push(null); line.text.push("");

@@ -36,7 +36,7 @@ PANELS.effect = () => {
   const at = data.params.findIndex((param) => param.name === $("effect-of").value);
   const param = data.params[at];
   if (!param || !param.groups.length) return empty("effect", "No scored trials yet.");
-  const able = S.shown.filter((trial) => t.unit[trial] && t.score[trial] !== null);
+  const able = S.shown.filter((trial) => t.unit[trial] && !absent(trial, at) && t.score[trial] !== null);
   const dots = spread(able, MOST_EFFECT_DOTS, []);
   const jitter = (trial) => (param.choice ? (((trial * 7919) % 101) / 101 - 0.5) * 0.08 : 0);
   const groups = param.groups;
@@ -54,7 +54,7 @@ PANELS.effect = () => {
       array: groups.map((g) => g.high - g.median), arrayminus: groups.map((g) => g.median - g.low),
     },
     line: { color: colour("s-heuristic"), width: 2 }, marker: { symbol: "square", size: 10, color: colour("s-heuristic") },
-  }, ...highlight((trial) => t.unit[trial] && [t.unit[trial][at], t.score[trial]])], {
+  }, ...highlight((trial) => t.unit[trial] && !absent(trial, at) && [t.unit[trial][at], t.score[trial]])], {
     xaxis: {
       title: { text: esc(param.name) }, range: [-0.06, 1.06],
       tickvals: param.ticks.map((tick) => tick[0]), ticktext: param.ticks.map((tick) => esc(cut(tick[1], 16))),

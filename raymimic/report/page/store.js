@@ -84,7 +84,13 @@ function reasonOf(trial) {
 
 function settingsOf(trial) {
   const config = S.data.trials.config[trial];
-  return S.data.params.map((param, at) => `${param.name}=${num(config[at])}`).join(", ");
+  return S.data.params.flatMap((param, at) => absent(trial, at) ? [] : [`${param.name}=${num(config[at])}`]).join(", ");
+}
+
+// Whether a parameter does not exist beside the trial's other values.
+function absent(trial, at) {
+  const unit = S.data.trials.unit[trial];
+  return Boolean(unit) && unit[at] === null;
 }
 
 function hover(trial) {

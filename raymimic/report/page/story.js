@@ -35,10 +35,11 @@ function writeStory(trial) {
     type: "button", disabled: S.shown[at + step] === undefined ? "" : null, click: () => choose(S.shown[at + step], true),
   }, step < 0 ? "← earlier" : "later →");
   const best = head.best, differs = best === null || best === trial ? [] : t.config[best];
-  const rows = S.data.params.map((param, place) => {
+  const rows = S.data.params.flatMap((param, place) => {
+    if (absent(trial, place)) return [];
     const mine = t.config[trial][place], other = differs[place];
-    const same = other === undefined || JSON.stringify(mine) === JSON.stringify(other);
-    return h("tr", {}, h("td", {}, param.name), h("td", { class: "number" }, num(mine)), h("td", { class: "number" }, same ? "" : `best: ${num(other)}`));
+    const same = other === undefined || absent(best, place) || JSON.stringify(mine) === JSON.stringify(other);
+    return [h("tr", {}, h("td", {}, param.name), h("td", { class: "number" }, num(mine)), h("td", { class: "number" }, same ? "" : `best: ${num(other)}`))];
   });
   const title = t.rank[trial] === 1 ? " ★ best" : t.rank[trial] ? ` place ${t.rank[trial]}` : "";
   fill($("story"),

@@ -82,7 +82,7 @@ function batchCard(at, open) {
     h("td", { class: "number" }, num(t.score[trial]), keptMark(trial)), h("td", {}, t.status[trial])));
   const heads = ["trial", "by", "why", "expected", `${head.metric} that came`, "ended"];
   const said = batch.calls.map((call) => callText(S.data.calls[call]));
-  const extra = [...batch.dropped.map((text) => `refused: ${text}`), ...Object.entries(batch.fallbacks).map(([text, n]) => `left empty ${n}×: ${text}`)];
+  const extra = [...batch.wishes.map((text) => `you wished ${text}`), ...batch.dropped.map((text) => `refused: ${text}`), ...Object.entries(batch.fallbacks).map(([text, n]) => `left empty ${n}×: ${text}`)];
   return h("details", { class: "batch", open: open ? "" : null, "data-batch": at }, h("summary", {}, title), said,
     rows.length ? h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows))) : null,
     batch.waiting > 0 ? h("p", { class: "note" }, `${count(batch.waiting, "proposal")} of it began no trial`) : null,

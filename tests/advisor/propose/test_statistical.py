@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raymimic.advisor import RandomAdvisor, SearchEvidence, StatisticalAdvisor
-from raymimic.advisor.propose.objective_values import kept, told
+from raymimic.advisor.propose.objective_values import kept, told, warped
 from raymimic.records import Belief, Place
 from raymimic.space import Choice, FloatRange, IntRange, Normal, SearchSpace
 from raymimic.testing.searches import (
@@ -180,23 +180,34 @@ def test_every_trial_has_one_finite_value_in_the_order_of_the_scores(scores: lis
         assert [v for _, v in sorted(pairs)] == sorted(v for _, v in pairs)
 
 
-def test_a_failed_trial_counts_as_a_bad_one_but_not_the_worst() -> None:
-    assert scored(*range(11), None) == [*range(11), 9]
-    assert scored(*range(11), None, mode="max") == [*(-float(i) for i in range(11)), -1]
+def test_a_failed_trial_counts_as_the_worst_of_the_others() -> None:
+    assert scored(*range(11), None) == [*range(11), 10]
+    assert scored(*range(11), None, mode="max") == [*(-float(i) for i in range(11)), 0]
     assert len(set(scored(None, None))) == 1
+
+
+@given(values=st.lists(st.floats(-1e100, 1e100), max_size=12))
+def test_warped_values_keep_their_order(values: list[float]) -> None:
+    after = warped(values)
+    assert np.isfinite(after).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(after[order]) >= 0).all()
 
 
 def test_diverged_losses_do_not_flatten_the_rest() -> None:
     sound = [random.Random(i).random() for i in range(12)]
-    values = scored(*sound, 1e9, 1e12, 3e38)
-    assert values[:12] == sound
-    assert max(values) < 4
-    assert scored(*(-s for s in sound), -1e9, -3e38, mode="max")[:12] == sound
-    assert scored(*sound, 1e9, 1e9, None)[-1] <= max(values)
+    some, wild = warped([*sound, 2.0, 3.0, 4.0]), warped([*sound, 1e9, 1e12, 3e38])
+    assert wild == pytest.approx(some)
+    assert np.ptp(wild[:12]) > np.ptp(wild) / 2
+
+
+def test_the_best_are_told_apart_finer_than_the_worst() -> None:
+    after = warped([float(i) for i in range(11)])
+    assert after[1] - after[0] < after[5] - after[4]
 
 
 def test_where_most_are_alike_a_worse_one_is_still_worse() -> None:
-    values = scored(0.5, 0.5, 0.5, 0.5, 0.5, 0.9)
+    values = warped([0.5, 0.5, 0.5, 0.5, 0.5, 0.9])
     assert values[-1] > values[0]
 
 

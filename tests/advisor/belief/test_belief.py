@@ -9,14 +9,14 @@ import random
 import numpy as np
 import pytest
 
-from raymimic.advisor.propose.axes import axes_of
-from raymimic.advisor.propose.belief import belief_from_practice, belief_to_json, describe_belief
-from raymimic.advisor.propose.belief_reading import (
+from raymimic.advisor.belief.axes import axes_of
+from raymimic.advisor.belief.belief import belief_from_practice, belief_to_json, describe_belief
+from raymimic.advisor.belief.prior import Prior, Priors
+from raymimic.advisor.belief.reading import (
     belief_schema,
     read_belief,
     read_model_belief,
 )
-from raymimic.advisor.propose.prior import Prior, Priors
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Place
 from raymimic.space import Choice, Dimension, FloatRange, IntRange, Normal, SearchSpace
@@ -201,3 +201,12 @@ def test_a_models_entries_are_read_one_by_one_and_moved_into_the_range() -> None
     assert read_model_belief(None, NET) == (None, ())
     assert read_model_belief([], NET)[0] is None
     assert set(belief_schema(NET)["properties"]) == set(NET.dimensions)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_belief_as_wide_as_one_likes_is_none() -> None:
+    belief = read_belief({"lr": (1e-3, 1e6), "beta1": (0.9, 1e6), "dropout": (0.3, 1e6)}, NET)
+    assert describe_belief(belief)
+    axes = axes_of(NET)
+    units = np.random.default_rng(0).random((20, len(axes)))
+    assert np.ptp(Prior(axes, belief).log_density(units)) < 0.01

@@ -8,7 +8,8 @@ and 0.999 are equally far apart.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from raymimic.advisor.propose.practice import practice_of
+from raymimic.advisor.belief.practice import practice_of
 from raymimic.advisor.roles import assign_roles
-from raymimic.records import Scale
+from raymimic.records import Config, Scale
 from raymimic.space import Choice, Dimension, IntRange, Normal, SearchSpace
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +39,10 @@ _RATIO = 4.0
 _NEAREST_TO_1 = 1e-7
 """Decay rates nearer to 1 than this are not told apart."""
 
-_SMALLEST = 1e-300
+DECADES = 300.0
+"""Numbers lie within so many powers of ten: a belief may be as wide as one likes."""
+
+_SMALLEST = 10.0**-DECADES
 
 _TAIL = 1e-12
 """How far from 0 and 1 the coordinate of an unbounded dimension stays."""
@@ -46,12 +50,19 @@ _TAIL = 1e-12
 
 @dataclass(frozen=True)
 class Axis:
-    """A named dimension, its role (None if the name tells nothing) and the family of models."""
+    """A named dimension, its role (None if the name tells nothing) and the family of models.
+
+    One that exists only beside some values of a choice has the number of that choice's axis as
+    ``parent``, and the choice's levels beside which it exists. Where it does not exist, its
+    coordinate is NaN.
+    """
 
     name: str
     dimension: Dimension
     role: str | None
     family: str
+    parent: int | None = None
+    beside: tuple[int, ...] = ()
 
     @property
     def ordered(self) -> bool:
@@ -59,14 +70,25 @@ class Axis:
         return self.dimension.ordered
 
     @property
-    def levels(self) -> tuple[Any, ...] | None:
-        """The values of a choice, None for a range."""
-        return self.dimension.values if isinstance(self.dimension, Choice) else None
+    def graded(self) -> bool:
+        """Whether near coordinates are alike: ordered values, or layer lists by their size."""
+        return self.dimension.graded if isinstance(self.dimension, Choice) else True
 
-    @property
+    @cached_property
+    def levels(self) -> tuple[Any, ...] | None:
+        """The values of a choice in the order of their coordinates, None for a range."""
+        dimension = self.dimension
+        if not isinstance(dimension, Choice):
+            return None
+        return tuple(dimension.values[place] for place in dimension.order)
+
+    @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The text of each value of a choice, all different."""
-        return self.dimension.labels if isinstance(self.dimension, Choice) else ()
+        """The text of each value of a choice in the order of their coordinates, all different."""
+        dimension = self.dimension
+        if not isinstance(dimension, Choice):
+            return ()
+        return tuple(dimension.labels[place] for place in dimension.order)
 
     def label(self, value: Any) -> str:
         """Give the text of a choice's value."""
@@ -77,10 +99,11 @@ class Axis:
     def bounds(self) -> tuple[float, float]:
         """The lowest and highest number of an ordered dimension; unbounded for a normal."""
         dimension = self.dimension
-        if isinstance(dimension, Choice):
-            return float(dimension.values[0]), float(dimension.values[-1])
+        if self.levels is not None:
+            return float(self.levels[0]), float(self.levels[-1])
         if isinstance(dimension, Normal):
             return -math.inf, math.inf
+        assert not isinstance(dimension, Choice)
         return dimension.low, dimension.high
 
     @cached_property
@@ -107,9 +130,9 @@ class Axis:
     def straight(self, bent: Floats | float) -> Floats:
         """Give the numbers at places on the scale."""
         if self.scale == "log":
-            return np.asarray(10.0 ** np.asarray(bent))
+            return np.asarray(10.0 ** np.clip(bent, -DECADES, DECADES))
         if self.scale == "log distance to 1":
-            return np.asarray(1.0 - 10.0 ** -np.asarray(bent))
+            return np.asarray(1.0 - 10.0 ** np.clip(-np.asarray(bent), -DECADES, DECADES))
         return np.asarray(bent, dtype=np.float64)
 
     @cached_property
@@ -131,8 +154,8 @@ class Axis:
         dimension = self.dimension
         if isinstance(dimension, Normal):
             return float(ndtr((number - dimension.mean) / dimension.sd))
-        if isinstance(dimension, Choice):
-            places = self.bent(np.array(dimension.values, dtype=np.float64))
+        if self.levels is not None:
+            places = self.bent(np.array(self.levels, dtype=np.float64))
             return float(np.interp(self.bent(number), places, np.linspace(0, 1, len(places))))
         low, high = self._ends
         return (float(self.bent(number)) - low) / (high - low) if high > low else 0.0
@@ -179,11 +202,60 @@ class Axis:
     def show(self, value: Any) -> str:
         """Give a value as people write it."""
         if isinstance(value, float):
-            return f"{value:.3g}" if not 0.999 < value < 1.0 else f"{value:.7g}"
+            near_1 = self.scale == "log distance to 1" and 0.999 < value < 1.0
+            return f"{value:.7g}" if near_1 else f"{value:.3g}"
         return str(self.dimension.show(value))
 
 
 def axes_of(space: SearchSpace) -> tuple[Axis, ...]:
     """Give every dimension as an axis, in the user's order."""
     roles, family = assign_roles(space.dimensions)
-    return tuple(Axis(name, dim, roles[name], family) for name, dim in space.dimensions.items())
+    order = {name: number for number, name in enumerate(space.dimensions)}
+    axes = []
+    for name, dimension in space.dimensions.items():
+        axis, condition = Axis(name, dimension, roles[name], family), space.conditions.get(name)
+        if condition is not None:
+            choice = space.dimensions[condition.parent]
+            assert isinstance(choice, Choice)
+            levels = (choice.order.index(choice.index(value)) for value in condition.values)
+            axis = replace(axis, parent=order[condition.parent], beside=tuple(sorted(levels)))
+        axes.append(axis)
+    return tuple(axes)
+
+
+def units_of(axes: Sequence[Axis], configs: Iterable[Config]) -> Floats:
+    """Give configurations as rows of coordinates."""
+    rows = [
+        [axis.unit(config[axis.name]) if axis.name in config else math.nan for axis in axes]
+        for config in configs
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(axes))
+
+
+def level_of(axis: Axis, units: Floats) -> npt.NDArray[np.int_]:
+    """Give the numbers of the levels at coordinates of a choice; below 0 where it is absent."""
+    gaps = max(1, len(axis.labels) - 1)
+    return np.asarray(np.rint(np.where(np.isnan(units), -1.0, units) * gaps), dtype=np.int_)
+
+
+def without_absent(axes: Sequence[Axis], units: Floats) -> Floats:
+    """Give the rows of coordinates with NaN for each parameter that does not exist in its row."""
+    kept = np.array(units)
+    for column, axis in enumerate(axes):
+        if axis.parent is not None:
+            levels = level_of(axes[axis.parent], kept[:, axis.parent])
+            kept[~np.isin(levels, axis.beside), column] = np.nan
+    return kept
+
+
+def gaps_between(a: Floats, b: Floats) -> Floats:
+    """Give the differences of all rows of ``a`` from all rows of ``b``, axes first.
+
+    What exists in one of two rows alone is 1 apart, as far as an axis reaches.
+    """
+    gaps = np.abs(a.T[:, :, None] - b.T[:, None, :])
+    absent = np.isnan(gaps)
+    if absent.any():
+        one = np.isnan(a.T)[:, :, None] != np.isnan(b.T)[:, None, :]
+        gaps = np.where(absent, one.astype(np.float64), gaps)
+    return np.asarray(gaps)

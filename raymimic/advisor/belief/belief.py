@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymimic.advisor.propose.axes import Axis, axes_of
-from raymimic.advisor.propose.practice import (
+from raymimic.advisor.belief.axes import DECADES, Axis, axes_of
+from raymimic.advisor.belief.practice import (
     ADAMW_DECAY,
     OPTIMIZER_LR,
     PREFERRED,
@@ -140,11 +140,12 @@ def describe_belief(belief: Belief, limit: int | None = None) -> str:
 
 def interval_of(place: Place) -> tuple[float, float]:
     """Give the numbers one standard deviation below and above the centre."""
+    width = min(place.width, DECADES)
     if place.scale == "log":
-        return place.centre * 10.0**-place.width, place.centre * 10.0**place.width
+        return place.centre * 10.0**-width, place.centre * 10.0**width
     if place.scale == "log distance to 1":
         distance = 1.0 - place.centre
-        return 1.0 - distance * 10.0**place.width, 1.0 - distance * 10.0**-place.width
+        return 1.0 - distance * 10.0**width, 1.0 - distance * 10.0**-width
     return place.centre - place.width, place.centre + place.width
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp, ndtr, ndtri
 
-from raymimic.advisor.propose.axes import Axis, Floats
+from raymimic.advisor.belief.axes import Axis, Floats, level_of, without_absent
 from raymimic.records import Belief, Config, Place
 from raymimic.space import FloatRange
 
@@ -82,10 +82,14 @@ class Prior:
         return (column, labels.index(place.given[1])) if place.given[1] in labels else None
 
     def log_density(self, units: Floats) -> Floats:
-        """Give the logarithm of the density at each row of coordinates."""
+        """Give the logarithm of the density at each row of coordinates.
+
+        A parameter that does not exist in a row adds nothing to it.
+        """
         total = np.zeros(len(units))
         for column, weights in self._weights.items():
-            share = weights[self._level(units, column)] * len(weights)
+            levels = level_of(self._axes[column], units[:, column])
+            share = np.where(levels < 0, 1.0, weights[levels] * len(weights))
             total += np.log((1.0 - _ANYWHERE) * share + _ANYWHERE)
         for column, places in self._places.items():
             density, count = np.zeros(len(units)), np.zeros(len(units))
@@ -93,12 +97,13 @@ class Prior:
                 holds = self._holds(units, condition)
                 density += holds * normal.density(units[:, column])
                 count += holds
-            mean = np.where(count > 0, density / np.maximum(count, 1.0), 1.0)
+            exists = (count > 0) & ~np.isnan(density)
+            mean = np.where(exists, density / np.maximum(count, 1.0), 1.0)
             total += np.log((1.0 - _ANYWHERE) * mean + _ANYWHERE)
         return total
 
     def drawn(self, rng: np.random.Generator, count: int) -> Floats:
-        """Draw ``count`` rows of coordinates."""
+        """Draw ``count`` rows of coordinates, of parameters that do not exist, too."""
         units = np.column_stack([axis.drawn(rng, count) for axis in self._axes])
         for column, weights in self._weights.items():
             rows = np.flatnonzero(rng.random(count) >= _ANYWHERE)
@@ -126,7 +131,10 @@ class Prior:
         for i, axis in enumerate(self._axes):
             if axis.name in given:
                 units[i] = axis.unit(given[axis.name])
+        units = without_absent(self._axes, units[None])[0]
         for i, axis in enumerate(self._axes):
+            if np.isnan(units[i]):
+                continue
             if axis.name in given:
                 config[axis.name] = given[axis.name]
                 continue
@@ -143,10 +151,7 @@ class Prior:
         if condition is None:
             return np.ones(len(units), dtype=bool)
         column, level = condition
-        return np.asarray(self._level(units, column) == level)
-
-    def _level(self, units: Floats, column: int) -> npt.NDArray[np.int_]:
-        return np.rint(units[:, column] * max(1, len(self._axes[column].labels) - 1)).astype(int)
+        return np.asarray(level_of(self._axes[column], units[:, column]) == level)
 
 
 class Priors:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from raymimic.advisor.base import Lesson, Lessons, SearchEvidence
+from raymimic.advisor.belief.axes import Axis, axes_of
+from raymimic.advisor.belief.belief import FAVOUR, belief_from_practice, usable
+from raymimic.advisor.belief.prior import Prior
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Axis, axes_of
-from raymimic.advisor.propose.belief import FAVOUR, belief_from_practice, usable
-from raymimic.advisor.propose.prior import Prior
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Config, Leaning, Mode, Place
 from raymimic.space import Choice, FloatRange, Normal, SearchSpace
@@ -48,11 +48,11 @@ def lesson_guesses(evidence: SearchEvidence) -> list[Guess]:
     if lessons is None or unlike(lessons, axes, evidence.metric, evidence.mode):
         return []
     prior = Prior(axes, belief_from_practice(evidence.space))
-    guesses: dict[tuple[float, ...], Guess] = {}
+    guesses: dict[tuple[int, ...], Guess] = {}
     for rank, lesson in enumerate(lessons.best, start=1):
         moved = _move(lesson, axes)
         config = prior.likeliest(moved.values)
-        place = tuple(axis.unit(config[axis.name]) for axis in axes)
+        place = evidence.space.key(config)
         guesses.setdefault(place, Guess(config, _reason(lessons, rank, moved, axes)))
         if len(guesses) == _TRIED:
             break
@@ -94,7 +94,8 @@ def lessons_note(lessons: Lessons, space: SearchSpace, metric: str, mode: Mode) 
     against = unlike(lessons, axes, metric, mode)
     if against:
         return f"{text}; {against}, so its configurations are not used"
-    return f"{text}; {_shared(lessons.best[0], axes)} of {len(axes)} parameters are known from it"
+    shared, existing = _shared(lessons.best[0], axes)
+    return f"{text}; {shared} of {existing} parameters are known from it"
 
 
 def unlike(lessons: Lessons, axes: Sequence[Axis], metric: str, mode: Mode) -> str:
@@ -104,16 +105,28 @@ def unlike(lessons: Lessons, axes: Sequence[Axis], metric: str, mode: Mode) -> s
     if lessons.metric == metric and lessons.mode != mode:
         wanted = "lower" if lessons.mode == "min" else "higher"
         return f"there a {wanted} {_plain(metric)} was better, here it is the opposite"
-    shared = _shared(lessons.best[0], axes)
-    if 2 * shared < len(axes) or not shared:
-        return f"only {shared} of {len(axes)} parameters are of the same name and kind"
+    shared, existing = _shared(lessons.best[0], axes)
+    if 2 * shared < existing or not shared:
+        return f"only {shared} of {existing} parameters are of the same name and kind"
     return ""
 
 
-def _shared(lesson: Lesson, axes: Sequence[Axis]) -> int:
-    return sum(
-        axis.name in lesson.config and _same_kind(axis, lesson.config[axis.name]) for axis in axes
-    )
+def _shared(lesson: Lesson, axes: Sequence[Axis]) -> tuple[int, int]:
+    """How many parameters are known from a lesson, of those that exist beside its values."""
+    values = _move(lesson, axes).values
+    existing = [axis for axis in axes if _exists(axis, axes, values)]
+    shared = [axis for axis in existing if axis.name in lesson.config]
+    return sum(_same_kind(axis, lesson.config[axis.name]) for axis in shared), len(existing)
+
+
+def _exists(axis: Axis, axes: Sequence[Axis], values: Config) -> bool:
+    """Whether a parameter exists beside values that hold those before it."""
+    if axis.parent is None:
+        return True
+    parent = axes[axis.parent]
+    return parent.name in values and parent.label(values[parent.name]) in {
+        parent.labels[level] for level in axis.beside
+    }
 
 
 def _same_kind(axis: Axis, value: Any) -> bool:
@@ -128,6 +141,8 @@ def _move(lesson: Lesson, axes: Sequence[Axis]) -> _Moved:
     values: Config = {}
     changes: list[str] = []
     for axis in axes:
+        if not _exists(axis, axes, values):
+            continue
         if axis.name not in lesson.config:
             changes.append(f"{axis.name} is new")
             continue
@@ -176,7 +191,8 @@ def _reason(lessons: Lessons, rank: int, moved: _Moved, axes: Sequence[Axis]) ->
         return text
     listed = ", ".join(moved.changes[:_LISTED])
     more = len(moved.changes) - _LISTED
-    by_practice = "; the rest as first guesses" if len(moved.values) < len(axes) else ""
+    existing = sum(_exists(axis, axes, moved.values) for axis in axes)
+    by_practice = "; the rest as first guesses" if len(moved.values) < existing else ""
     return f"{text}, moved here ({listed}{f' and {more} more' if more > 0 else ''}{by_practice})"
 
 

@@ -1,0 +1,1 @@
+"""Conditional spaces: domains inside a choice, against Optuna's define-by-run search."""

@@ -1,0 +1,1 @@
+"""What real model servers send, and what a search loses to each of their quirks."""

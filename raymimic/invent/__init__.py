@@ -1,0 +1,1 @@
+"""``raymimic invent``: Self-Developing from the command line."""

@@ -1,0 +1,350 @@
+"""`Invention`: ask for the next program to score, tell what came of it. Knows nothing of Ray.
+
+Iterations as published: sample programs, score them on the base model, let the generator learn
+from the better and the worse, and again. `ask` never waits; sampling and learning run behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from raymimic.errors import AdvisorError, LedgerError, LLMSetupError, ProgramError
+from raymimic.evolution.purse import Budget, Purse
+from raymimic.inquiry import Inquiry
+from raymimic.invention.preferences import Pairing
+from raymimic.invention.questions import reply_text, request
+from raymimic.invention.records import Invented
+from raymimic.invention.sampling import Sampler, program_event
+from raymimic.invention.state import Row, State
+from raymimic.invention.template import REFERENCES, program_of
+from raymimic.ledger import Ledger, read_events
+from raymimic.llm import LLM, TransformersLLM, describe
+
+logger = logging.getLogger(__name__)
+
+Learn = Literal["dpo", "elites", "none"]
+
+Trainer = Callable[[str, Sequence[Mapping[str, str]], Path], Mapping[str, Any]]
+"""Trains the generator in a folder on (system, user, chosen, rejected) texts; writes the new one
+into another folder; returns what to keep of it. See `raymimic.invention.dpo.train`."""
+
+_SIDE_BY_SIDE = 8  # samples that are made at once
+_LEARNING_S = 24 * 3600.0
+_TEXT_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an invention goes; as in `SelfDevelopingSearch`."""
+
+    iterations: int = 3
+    programs: int = 48
+    learn: Learn = "elites"
+    elites: int = 3
+    temperatures: tuple[float, float] = (1.2, 0.2)
+    pairing: Pairing = field(default_factory=Pairing)
+    budget: Budget = field(default_factory=Budget)
+    timeout: float = 60.0
+    seed: int = 0
+
+    def temperature(self, iteration: int) -> float:
+        """Of a local generator: 1.2, then falling to .85 in the third iteration, as published."""
+        first, decay = self.temperatures
+        return first / (1 + decay * (iteration - 1))
+
+
+class Invention:
+    """A growing set of programs in iterations.
+
+    With a ledger that holds an invention it goes on from there: no paid call, score or training is
+    done twice. Pickles without its live handles. Raises `LLMSetupError` where ``learn`` is "dpo"
+    and the generator is no model in this process.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        *,
+        llm: LLM | None,
+        trainer: Trainer | None,
+        settings: Settings,
+        better: int,
+        ledger: str | os.PathLike[str],
+    ) -> None:
+        if settings.learn == "dpo" and not isinstance(llm, TransformersLLM):
+            raise LLMSetupError(
+                'learn="dpo" trains the generator, which must be a model in this process: '
+                f'llm="transformers:FOLDER", got {describe(llm)}; or learn="elites"'
+            )
+        if llm is not None:
+            settings.budget.check_price(llm)
+        self.models, self.llm, self.settings = tuple(models), llm, settings
+        self.ledger = Ledger(ledger)
+        self.state = State(better=better)
+        self._trainer = trainer
+        self._begun = False
+        self.take_up(self.ledger.path)
+        self._open()
+
+    def _open(self) -> None:
+        self._purse = Purse(self.settings.budget, self.state.spent)
+        self._inquiry: Inquiry[list[Row]] = Inquiry(_LEARNING_S)
+        self._recorded: queue.SimpleQueue[Row] = queue.SimpleQueue()
+        self._recording = threading.Lock()
+        self._said_random = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._take_recorded()
+        live = ("_purse", "_inquiry", "_recorded", "_recording", "_said_random")
+        return {name: value for name, value in self.__dict__.items() if name not in live}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    @property
+    def iteration(self) -> int:
+        """The iteration under way, from 1; one more than there are when all is done."""
+        for iteration in range(1, self.settings.iterations + 1):
+            if self.state.made(iteration) < self.settings.programs:
+                return iteration
+            open_ones = [
+                one
+                for one in self.state.of_status("waiting", "running")
+                if one.iteration == iteration
+            ]
+            if open_ones or self._must_learn(iteration):
+                return iteration
+        return self.settings.iterations + 1
+
+    @property
+    def over(self) -> bool:
+        """Whether all iterations are done, the references' scores among them."""
+        return self.iteration > self.settings.iterations and not self.state.of_status(
+            "waiting", "running"
+        )
+
+    def ask(self, trial_id: str, ahead: int = 1) -> Invented | None:
+        """The next program to score, or None while none is ready; never waits."""
+        self.begin()
+        self._collect()
+        waiting = self.state.of_status("waiting")
+        started = None
+        if waiting:
+            self.note(
+                {"event": "program_start", "program": waiting[0].number, "trial_id": trial_id}
+            )
+            started = self.state.programs[waiting[0].number]
+        self._go_on(ahead)
+        return started
+
+    def wait(self, seconds: float) -> None:
+        """Wait at most ``seconds`` for what is under way in the background."""
+        self._inquiry.wait(seconds)
+
+    def tell(
+        self,
+        trial_id: str,
+        score: float | None,
+        *,
+        error_of_score: float = 0.0,
+        error: str = "",
+        seconds: float = 0.0,
+    ) -> Invented | None:
+        """Take in how a program's trial ended; None for a trial that is not under way."""
+        number = self.state.by_trial.get(trial_id)
+        if number is None or self.state.programs[number].status != "running":
+            return None
+        if score is None or not math.isfinite(score):
+            score, error = None, error or "the result has no finite score"
+        self.note(
+            {
+                "event": "program_end",
+                "program": number,
+                "status": "failed" if error else "done",
+                "score": None if error else score,
+                "error_of_score": error_of_score,
+                "error": error[-_TEXT_CHARS:],
+                "seconds": round(seconds, 2),
+            }
+        )
+        return self.state.programs[number]
+
+    def release_running(self, except_for: Sequence[str] = ()) -> None:
+        """Programs whose trials died with an earlier process wait again."""
+        for one in self.state.of_status("running"):
+            if one.trial_id not in except_for:
+                self.note({"event": "program_lost", "program": one.number})
+
+    def note_test(self, scores: Mapping[int, float]) -> None:
+        """Keep scores on the test data, which were read at the end."""
+        self.note({"event": "test", "scores": {str(key): value for key, value in scores.items()}})
+
+    # -- behind it -----------------------------------------------------------------------------
+
+    def _go_on(self, ahead: int) -> None:
+        wanted = ahead - len(self.state.of_status("waiting"))
+        iteration = self.iteration
+        if wanted <= 0 or iteration > self.settings.iterations or not self._inquiry.may_ask():
+            return
+        missing = self.settings.programs - self.state.made(iteration)
+        if missing > 0:
+            first = (iteration - 1) * self.settings.programs
+            open_ones = [
+                number
+                for number in range(first, first + self.settings.programs)
+                if number not in self.state.ended
+            ]
+            numbers = open_ones[: min(wanted, _SIDE_BY_SIDE)]
+            sampler = self._sampler(iteration)
+            job = partial(sampler.sample, self.state.copy(), numbers, iteration)
+            self._inquiry.submit(job)
+        elif self._must_learn(iteration) and not self.state.of_status("waiting", "running"):
+            self._inquiry.submit(partial(self._learn, self.state.copy(), iteration))
+
+    def _sampler(self, iteration: int) -> Sampler:
+        llm, settings = self.llm, self.settings
+        if isinstance(llm, TransformersLLM):
+            llm = llm.at(
+                model=self._generator(iteration), temperature=settings.temperature(iteration)
+            )
+        return Sampler(
+            llm, self._purse, self._record, settings.timeout, settings.seed, len(self.models),
+            settings.elites if settings.learn == "elites" else 0,
+        )  # fmt: skip
+
+    def _generator(self, iteration: int) -> str:
+        """The folder or name of the generator of an iteration: what was learnt before it."""
+        assert self.llm is not None
+        for earlier in range(iteration - 1, 0, -1):
+            folder = self.state.learnt.get(earlier, {}).get("generator")
+            if folder:
+                return str(folder)
+        return self.llm.model
+
+    def _must_learn(self, iteration: int) -> bool:
+        return (
+            self.settings.learn == "dpo"
+            and iteration < self.settings.iterations
+            and iteration not in self.state.learnt
+        )
+
+    def _learn(self, state: State, iteration: int) -> list[Row]:
+        """Train the generator of the next iteration; without a pair the old one stays."""
+        programs = [one for one in state.programs.values() if one.origin == "llm"]
+        pairs = self.settings.pairing.pairs(programs, iteration)
+        row: Row = {"event": "learnt", "iteration": iteration, "pairs": len(pairs)}
+        if not pairs or self._trainer is None:
+            return [{**row, "generator": None}]
+        asked = request([], [], self.settings.timeout)
+        texts = [
+            {
+                "system": asked.system,
+                "user": asked.user,
+                "chosen": reply_text(good.code, good.rationale),
+                "rejected": reply_text(bad.code, bad.rationale),
+            }
+            for good, bad in pairs
+        ]
+        out = self.ledger.path.with_name(f"{self.ledger.path.stem}_generator_{iteration}")
+        return [{**row, **self._trainer(self._generator(iteration), texts, out)}]
+
+    def _collect(self) -> None:
+        self._take_recorded()
+        made = self._inquiry.collect()
+        if isinstance(made, AdvisorError):
+            logger.warning("raymimic: making programs failed (%s); trying again.", made)
+            return
+        for row in made or ():
+            if row["event"] == "program" and row["identity"] in self.state.identities:
+                row = {
+                    "event": "reject", "sample": row["sample"], "iteration": row["iteration"],
+                    "gate": "duplicate", "reason": "this program was already tried",
+                }  # fmt: skip
+            self.note(row)
+            if row.get("instead") and not self._said_random:
+                self._said_random = True
+                logger.warning(
+                    "raymimic: the model does not serve (%s); random programs stand in (said "
+                    "once; the ledger has each case).",
+                    row["instead"],
+                )
+
+    # -- ledger --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Say in the ledger what begins, with the reference programs, once; `ask` does it."""
+        if self._begun:
+            return
+        self._begun = True
+        settings = self.settings
+        self.note(
+            {
+                "event": "invention", "models": list(self.models), "model": describe(self.llm),
+                "iterations": settings.iterations, "programs": settings.programs,
+                "learn": settings.learn, "seed": settings.seed, "better": self.state.better,
+            }
+        )  # fmt: skip
+        for name, code in REFERENCES.items():
+            program = program_of(code)
+            self.note(
+                program_event(
+                    program.source, program.identity, f"reference: {name}", "",
+                    iteration=0, sample=None,
+                )
+            )  # fmt: skip
+
+    def take_up(self, path: Path) -> None:
+        """Fold the events that a ledger holds; without the file, nothing happens.
+
+        Raises `ProgramError` where it holds the invention of other models.
+        """
+        try:
+            rows = read_events(path).rows
+        except LedgerError:
+            return
+        began = next((row for row in rows if row["event"] == "invention"), None)
+        if began is None:
+            return
+        if tuple(began["models"]) != self.models or began["better"] != self.state.better:
+            raise ProgramError(
+                f"the ledger {path} holds an invention with the models {began['models']}: give a "
+                "new ledger"
+            )
+        state = State(better=self.state.better)
+        for row in rows:
+            state.apply(row)
+        self.state, self._begun = state, True
+        logger.info(
+            "raymimic: goes on with %d programs, %d scored. Ledger: %s",
+            len(state.programs), len(state.of_status("done")), path,
+        )  # fmt: skip
+
+    def note(self, row: Row) -> None:
+        """Write an event into the ledger and take it in."""
+        self.state.apply(self._append(row))
+
+    def _record(self, row: Row) -> Row:
+        """Put an event of the background into the ledger at once; the state hears of it next."""
+        with self._recording:
+            written = self._append(row)
+            self._recorded.put(written)
+        self.ledger.flush()
+        return written
+
+    def _take_recorded(self) -> None:
+        while not self._recorded.empty():
+            self.state.apply(self._recorded.get())
+
+    def _append(self, row: Row) -> Row:
+        fields = dict(row)
+        return self.ledger.append(fields.pop("event"), **fields)

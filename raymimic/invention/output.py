@@ -1,0 +1,103 @@
+"""What an invention found, in words and as a file that runs without us."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+from raymimic.invention.records import Invented
+from raymimic.invention.state import State
+from raymimic.invention.template import CONTRACT
+
+
+def algorithm_file(one: Invented, state: State) -> str:
+    """The text of a documented Python module with the algorithm; it needs torch alone."""
+    about = [f"score {one.score:.6g} on the dev data"]
+    if one.error_of_score:
+        about[0] += f" (standard error {one.error_of_score:.3g})"
+    if one.number in state.test:
+        about.append(f"{state.test[one.number]:.6g} on the test data, read once")
+    for other in state.of_status("done"):
+        if other.origin.startswith("reference"):
+            about.append(f"{other.origin.partition(': ')[2]}: {other.score:.6g} on the dev data")
+    reason = re.sub(r'\s+|"""|\\', " ", one.rationale).strip()
+    lines = [
+        '"""An algorithm that improves a model by merging it with models tuned from it.',
+        "",
+        *textwrap.wrap(reason, 96),
+        *([""] if reason else []),
+        f"Origin: {one.origin}, iteration {one.iteration}. " + "; ".join(about) + ".",
+        "",
+        "    " + CONTRACT.replace("\n", "\n    "),
+        "",
+        "Use it as",
+        "",
+        "    gains = merge(task_vectors, base)",
+        "    state = {name: base[name] + gains[name] for name in base}",
+        '"""',
+        "",
+        "import math  # noqa: F401",
+        "",
+        "import torch  # noqa: F401",
+        "",
+        "",
+    ]
+    return "\n".join(lines) + one.code
+
+
+def write_results(state: State, folder: Path, best: int = 5) -> list[Path]:
+    """Write ``invention.md`` and the best algorithms as ``algorithms/*.py``; return the files."""
+    (folder / "algorithms").mkdir(parents=True, exist_ok=True)
+    files = [folder / "invention.md"]
+    files[0].write_text(f"# Invention\n\n{summary(state)}\n\n{table(state)}\n", encoding="utf-8")
+    for place, one in enumerate(state.best(best), start=1):
+        file = folder / "algorithms" / f"{place:02d}_program_{one.number:04d}.py"
+        file.write_text(algorithm_file(one, state), encoding="utf-8")
+        files.append(file)
+    return files
+
+
+def summary(state: State) -> str:
+    """The invention so far in plain words."""
+    best = state.best(1)
+    done, failed = len(state.of_status("done")), len(state.of_status("failed"))
+    samples = len(state.ended)
+    rejected = ", ".join(f"{gate} {count}" for gate, count in state.rejected.most_common())
+    lines = [
+        f"{samples} samples: {sum(state.rejected.values())} refused"
+        + (f" ({rejected})" if rejected else "")
+        + f"; {done} programs scored, {failed} failed."
+    ]
+    if best:
+        one = best[0]
+        lines.append(f"Best: score {one.score:.6g}, program {one.number} ({one.origin}).")
+        if one.rationale:
+            lines.append(f"  its idea: {one.rationale[:300]}")
+    for other in state.programs.values():
+        if other.origin.startswith("reference") and other.status == "done":
+            lines.append(f"{other.origin.partition(': ')[2].capitalize()}: {other.score:.6g}.")
+    spent = state.spent
+    money = "price unknown" if spent.usd is None else f"${spent.usd:.4f}"
+    lines.append(f"Model: {spent.calls} calls, {spent.tokens:,} tokens, {money}.")
+    return "\n".join(lines)
+
+
+def table(state: State) -> str:
+    """Yield and best score of each iteration, and what the generator learnt after it."""
+    rows = [
+        "| iteration | samples | valid | ran | best dev score | median | pairs | margin |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for iteration in sorted({*state.ended.values()}):
+        ones = [one for one in state.programs.values() if one.iteration == iteration]
+        done = sorted((one for one in ones if one.status == "done"), key=lambda one: -one.rank)
+        learnt = state.learnt.get(iteration, {})
+        best = f"{done[0].score:.4g}" if done else ""
+        median = f"{done[len(done) // 2].score:.4g}" if done else ""
+        margin = learnt.get("margin_last", "")
+        rows.append(
+            f"| {iteration} | {state.made(iteration)} | {len(ones)} | {len(done)} | {best} | "
+            f"{median} | {learnt.get('pairs', '')} | {margin} |"
+        )
+    return "\n".join(rows)

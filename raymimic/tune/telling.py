@@ -1,0 +1,55 @@
+"""What an `LLMSearcher` says of its search: its record, its summary, its lessons."""
+
+from __future__ import annotations
+
+import os
+
+from raymimic.advisor import SearchEvidence, lessons_text, write_lessons_file
+from raymimic.ledger import Ledger
+from raymimic.search.closing import as_html, finish, summary_of
+from raymimic.search.session import Session
+from raymimic.summary import Tally
+
+
+class Telling:
+    """The part of a searcher that tells; what it tells of is its session."""
+
+    _session: Session
+    _summarised: bool
+    attended: bool
+
+    def evidence(self) -> SearchEvidence:
+        """All that the advisor would be shown now."""
+        raise NotImplementedError
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record of every decision of this search; ``ledger.path`` is its file."""
+        return self._session.journal.ledger
+
+    @property
+    def tally(self) -> Tally:
+        """Running totals: trials by source, fallbacks, calls, tokens, cost (`summary.Tally`)."""
+        return self._session.journal.tally
+
+    def finish(self) -> str:
+        """Write the summary to the ledger (once), without a callback to the log, and return it."""
+        if not self._summarised:
+            self._summarised = True
+            finish(self._session, quiet=self.attended)
+        return self.summary()
+
+    def write_lessons(self, path: str | os.PathLike[str]) -> None:
+        """Write what this search learnt to ``path``, for people and for ``lessons=`` of the next.
+
+        A Markdown file of at most about 6,000 characters; one that is there is replaced. Raises
+        `LessonsError` before any trial has ended.
+        """
+        write_lessons_file(path, lessons_text(self.evidence()))
+
+    def summary(self) -> str:
+        """The search so far in plain words."""
+        return summary_of(self._session)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary())

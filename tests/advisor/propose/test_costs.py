@@ -1,0 +1,73 @@
+"""Seconds: learnt from trials, saved where time limits the search, told in reason and prompt."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import pytest
+
+from raymimic.advisor import SearchEvidence, StatisticalAdvisor, TrialRecord, build_request
+from raymimic.curves import Curve
+from raymimic.records import Budget, Config
+from raymimic.testing.searches import SPACE, drawn, ended, evidence
+
+EPOCHS = 10
+LIMITLESS = Budget()
+COUNTED = Budget(trials_total=50, trials_started=12)
+
+
+def pace(config: Config) -> float:
+    """Seconds an epoch: in proportion to the width."""
+    return float(config["width"]) / 100
+
+
+def loss(config: Config) -> float:
+    """It depends on the learning rate alone, so that a narrow net is as good as a wide one."""
+    return (SPACE.encode(config)[0] - 0.7) ** 2
+
+
+def trained(name: object, config: Config) -> TrialRecord:
+    curve = Curve(list(range(1, EPOCHS + 1)), {"loss": [loss(config)] * EPOCHS})
+    seconds = 1.0 + EPOCHS * pace(config)
+    return ended(name, config, loss(config), pace=pace(config), seconds=seconds, curve=curve)
+
+
+def after(budget: Budget) -> SearchEvidence:
+    return evidence([trained(i, c) for i, c in enumerate(drawn(12))], budget=budget)
+
+
+def proposed(budget: Budget) -> list[float]:
+    """Seconds an epoch of what six seeds propose."""
+    seen = after(budget)
+    return [pace(StatisticalAdvisor(seed).propose(seen, 1).proposals[0].config)
+            for seed in range(6)]  # fmt: skip
+
+
+def test_where_time_limits_the_search_quicker_configurations_come_first() -> None:
+    assert mean(proposed(LIMITLESS)) < 0.5 * mean(proposed(COUNTED))
+
+
+def test_what_cannot_finish_in_the_time_left_is_not_started() -> None:
+    left = 1.0 + EPOCHS * 0.5
+    late = Budget(seconds_total=1000.0, seconds_used=1000.0 - left)
+    assert max(proposed(late)) < 0.55  # the model of the seconds is not exact
+
+
+def test_a_reason_says_what_it_costs_and_for_how_many_epochs_time_is_left() -> None:
+    over = Budget(seconds_total=100.0, seconds_used=98.7)
+    (proposal,) = StatisticalAdvisor(0).propose(after(over), 1).proposals
+    assert "s an epoch" in proposal.rationale
+    assert "x the time of the best" in proposal.rationale
+    assert f"of {EPOCHS} epochs" in proposal.rationale
+
+
+@pytest.mark.parametrize(("budget", "said"), [(LIMITLESS, True), (COUNTED, False)])
+def test_a_model_is_told_what_epochs_take_and_what_limits_the_search(budget, said) -> None:
+    text = build_request(after(budget), 2).user
+    assert "an epoch takes" in text
+    assert ("Time is what is spent" in text) is said
+
+
+def test_a_model_is_told_that_what_comes_must_be_shorter() -> None:
+    over = Budget(seconds_total=100.0, seconds_used=97.0)
+    assert f"of {EPOCHS} epochs: propose what trains faster" in build_request(after(over), 2).user
