@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,11 +22,11 @@ except ImportError:
 class ModulatorCallback(Callback):
     """Steers a Lightning training; takes the settings of `Modulator` but model and optimizer.
 
-    ``epochs`` and ``steps_per_epoch`` are the trainer's where not given. The modulator takes in
-    what the module has logged at the end of each training epoch in which a validation ran: only
-    then Lightning has the epoch's training metrics, too. Its own metrics are logged as
-    "raymimic/...", its state is in Lightning's checkpoints. While `Trainer.fit` runs,
-    ``callback.modulator`` is there, for its knobs.
+    ``epochs`` is the trainer's ``max_epochs`` where not given. The modulator takes in what the
+    module has logged at the end of each training epoch in which a validation ran: only then
+    Lightning has the epoch's training metrics, too. Its own metrics are logged as "raymimic/...",
+    its state is in Lightning's checkpoints. While `Trainer.fit` runs, ``callback.modulator`` is
+    there, for its knobs.
 
     The module must have one optimizer, of `torch.optim`; automatic and manual optimization, mixed
     precision and DistributedDataParallel go, sharded models do not. Raises TypeError for a setting
@@ -50,15 +49,8 @@ class ModulatorCallback(Callback):
                 "ModulatorCallback steers a module with one optimizer, and configure_optimizers() "
                 f"gives {len(trainer.optimizers)}; use a Modulator in manual optimization"
             )
-        planned, batches = trainer.max_epochs, trainer.num_training_batches
-        known = math.isfinite(batches) and batches >= 1
-        settings = {
-            "epochs": planned if planned and planned > 0 else None,
-            "steps_per_epoch": math.ceil(batches / trainer.accumulate_grad_batches)
-            if known
-            else None,
-            **self._settings,
-        }
+        planned = trainer.max_epochs
+        settings = {"epochs": planned if planned and planned > 0 else None, **self._settings}
         self.modulator = Modulator(pl_module, trainer.optimizers[0], **settings)
         if self._state is not None:
             self.modulator.load_state_dict(self._state)
