@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from raymimic.advisor.base import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
+from raymimic.advisor.belief.belief import belief_from_json
+from raymimic.advisor.belief.reading import MODEL, USER
 from raymimic.advisor.lessons import parse_lessons
-from raymimic.advisor.propose.belief import belief_from_json
-from raymimic.advisor.propose.belief_reading import MODEL, USER
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
 from raymimic.foreign import error_text

@@ -50,7 +50,7 @@ def build_tiny_model(
     )
     tokenizer.chat_template = _CHAT
     config = Qwen2Config(
-        vocab_size=_VOCABULARY,
+        vocab_size=len(tokenizer),
         hidden_size=hidden,
         intermediate_size=4 * hidden,
         num_hidden_layers=2,

@@ -10,10 +10,10 @@ from statistics import median
 from typing import Any
 
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
+from raymimic.advisor.belief.belief import belief_from_practice, describe_belief
+from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
-from raymimic.advisor.propose.belief import belief_from_practice, describe_belief
-from raymimic.advisor.propose.belief_reading import belief_schema
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import told
 from raymimic.advisor.propose.share import earned_share

@@ -117,7 +117,8 @@ class TransformersLLM:
         matcher = LLMatcher(loaded.grammar_tokenizer, grammar) if grammar else None
         request, prompt = _prompt(loaded, request, forced=matcher is not None)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        choose = NextToken(matcher, prompt.shape[1], self.temperature, generator)
+        vocabulary = loaded.grammar_tokenizer.vocab_size
+        choose = NextToken(matcher, vocabulary, prompt.shape[1], self.temperature, generator)
 
         def over(input_ids: Any, _scores: Any, **_: Any) -> Any:
             return torch.tensor([time.monotonic() > end], device=input_ids.device)
