@@ -16,6 +16,8 @@ USER, MODEL = "you", "the model"
 
 _FAULTS_KEPT = 8
 
+_MOST_WEIGHED = 50
+
 _NARROWEST = 1e-3
 """The least width of a model's interval: low and high may be one number."""
 
@@ -87,8 +89,15 @@ def _said_leaning(axis: Axis, said: Any, source: str) -> Leaning:
 
 
 def belief_schema(space: SearchSpace) -> dict[str, Any]:
-    """Give the JSON schema of what a model believes: an entry for every parameter."""
-    properties = {axis.name: _entry_schema(axis) for axis in axes_of(space)}
+    """Give the JSON schema of what a model believes: an entry for every parameter.
+
+    None for a choice of so many categories that nobody weighs them.
+    """
+    properties = {
+        axis.name: _entry_schema(axis)
+        for axis in axes_of(space)
+        if axis.ordered or len(axis.labels) <= _MOST_WEIGHED
+    }
     return object_schema(**properties)
 
 
