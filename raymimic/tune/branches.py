@@ -186,7 +186,7 @@ def _inside(choice: Parameter) -> Iterator[Named]:
         for parameter in branch.parameters:
             found = groups.setdefault(parameter.path, [])
             twins = next((group for group in found if _alike(parameter, group)), None)
-            if twins is None or level in twins:
+            if twins is None:
                 found.append({level: parameter})
             else:
                 twins[level] = parameter
