@@ -111,6 +111,7 @@ def test_parameters_of_branches_have_names_and_conditions():
             ],
             ["n=a, k=1", "n=a, k=2"],
         ),
+        ([{"v": "a", "x": tune.uniform(0, 1)}, tune.choice(["a", 2])], ["v=a", "one of ['a', 2]"]),
         ([{"x": tune.uniform(0, 1)}, {"y": tune.uniform(0, 1)}], ["x", "y"]),
         ([{"x": tune.uniform(0, 1)}, {"x": tune.uniform(5, 9)}], ["x #1", "x #2"]),
         ([0.0, tune.uniform(0.1, 0.5)], [0.0, "float (0.1, 0.5)"]),
@@ -144,6 +145,14 @@ def test_a_point_says_its_branch_in_any_form(point):
     config = ray_space.flatten(point)
     assert config == {"opt": "adam", "opt/beta2": 0.99, "opt[adam]/lr": 0.01}
     assert ray_space.nest(config) == {"opt": {"name": "adam", "beta2": 0.99, "lr": 0.01}}
+
+
+def test_a_branch_with_all_its_constants_is_meant_before_one_that_lacks_some():
+    ray_space = RaySpace.from_ray(
+        {"c": tune.choice([{"u": tune.uniform(0, 1), "v": "a"}, {"u": 1}])}
+    )
+    assert ray_space.flatten({"c": {"u": 1}}) == {"c": "u=1"}
+    assert ray_space.flatten({"c": {"u": 0.5}}) == {"c": "a", "c/u": 0.5}
 
 
 def test_of_branches_that_look_alike_the_one_whose_range_holds_the_value_is_meant():
