@@ -17,7 +17,6 @@ import os
 import queue
 import re
 import secrets
-import shutil
 import threading
 import time
 from collections import deque
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from raymimic.errors import LedgerError
-from raymimic.mending import mend
+from raymimic.mending import mend, move
 from raymimic.rows import is_sound, lines_of, require_layout
 
 if TYPE_CHECKING:
@@ -42,6 +41,10 @@ _NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 _LARGEST = 10**400  # Python writes no integer of more than 4,300 digits
 
+
+UNSETTLED = ", then the run's folder"
+
+UPLOADED = "; a copy lies in the experiment's folder"
 
 _MOST_WAITING = 10_000  # events kept in memory while the disk takes none
 
@@ -160,6 +163,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._failed = False
         self._settled = False
+        self._note = ""
         self._next: int | None = None  # None until the file is looked at
         self._queue: queue.SimpleQueue[_Queued] | None = None
 
@@ -173,12 +177,14 @@ class Ledger:
 
     @property
     def where(self) -> str:
-        """Where it is, and where it goes once the run's folder is known."""
-        more = ", then the run's folder" if self._movable and not self._settled else ""
-        return f"{self.path}{more}"
+        """Where it is, where it goes once the run's folder is known, or where a copy of it is."""
+        waits = self._movable and not self._settled
+        return f"{self.path}{UNSETTLED if waits else self._note}"
 
-    def settle(self, folder: str | os.PathLike[str]) -> None:
+    def settle(self, folder: str | os.PathLike[str], note: str = "") -> None:
         """Move the file to the run's folder, unless the user named its place.
+
+        ``note`` is what people are told behind the path, of a folder that Tune uploads.
 
         The first folder that a process names counts. A ledger of an earlier life whose file is gone
         goes on in a new file: one of its name may be stored elsewhere.
@@ -192,12 +198,12 @@ class Ledger:
                 new = new.with_name(_fresh_name())
             if new == old:
                 return
-            self.path = new
+            self.path, self._note = new, note
             if self._queue is not None:
                 self._queue.put((old, new))
-            elif self._guard(partial(_move, old, new)) is None:
+            elif self._guard(partial(move, old, new)) is None:
                 self.path = old
-        logger.info("raymimic: ledger: %s", self.path)
+        logger.info("raymimic: ledger: %s", self.where)
 
     @property
     def next(self) -> int:
@@ -259,7 +265,7 @@ class Ledger:
     def _moved(self, file: IO[bytes] | None, old: Path, new: Path) -> None:
         if file is not None:
             file.close()
-        if self._guard(partial(_move, old, new)) is None:
+        if self._guard(partial(move, old, new)) is None:
             self.path = old
 
     def _opened(self, file: IO[bytes] | None) -> IO[bytes] | None:
@@ -380,13 +386,6 @@ def _event(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("event"), str) else None
-
-
-def _move(old: Path, new: Path) -> bool:
-    new.parent.mkdir(parents=True, exist_ok=True)
-    if old.exists():
-        shutil.move(old, new)
-    return True
 
 
 def _open_to_append(path: Path) -> IO[bytes]:

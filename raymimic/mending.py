@@ -1,8 +1,9 @@
-"""Mends a ledger that another process left with half a line, and finds where its numbers go on."""
+"""Takes care of a ledger's file: mends what a killed process left in it, and moves it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -50,3 +51,11 @@ def _number_of(lines: bytes) -> int:
     except (ValueError, KeyError, TypeError):
         return -1
     return number if isinstance(number, int) else -1
+
+
+def move(old: Path, new: Path) -> bool:
+    """Move a file, if it is there, to a place whose folder is made; raises OSError."""
+    new.parent.mkdir(parents=True, exist_ok=True)
+    if old.exists():
+        shutil.move(old, new)
+    return True

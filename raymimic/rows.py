@@ -28,7 +28,9 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "search": {"metric": str, "mode": str, "advisor": str, "space": dict, "t": (int, float)},
     "lessons": {"name": str, "text": str},
     "belief": {"who": str, "places": dict},
-    "wish": {"number": int, "text": str, "who": str, "outcome": str, "answer": str},
+    "wish": {
+        "number": int, "text": str, "who": str, "outcome": str, "answer": str, "restrictions": list,
+    },
     "proposal": {
         "id": int, "config": dict, "source": str, "rationale": str, "expected": _NUMBER,
         "repairs": list, "made_from": int,

@@ -95,6 +95,6 @@ def test_the_verdicts_of_a_modulated_training_are_no_redirects(tmp_path):
     rows = []
     events.verdict(
         lambda event, /, **fields: rows.append(ledger.append(event, **fields)),
-        epoch=3, kind="better", before=1.0, after=0.5, noise=0.1,
+        epoch=3, ended=4, verdict="better", before=1.0, after=0.5, expected=0.9, margin=0.1,
     )  # fmt: skip
     assert not tally_of(rows).redirects

@@ -25,7 +25,7 @@ from raymimic.records import Config
 Row = dict[str, Any]
 
 _POLL_S = 0.001
-_NO_ANSWER_S = 2000.0
+_NO_ANSWER_S = 4000.0
 
 
 @dataclass

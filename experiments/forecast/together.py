@@ -2,9 +2,9 @@
 
     python -m experiments.forecast.together --tables TABLES --out rows.csv [--seeds 5]
 
-One trial at a time on tables of whole curves, without Tune, ledgers or threads: the advisor is
-asked for one configuration when one is due, and the scheduler's decisions (or Tune's own ASHA) are
-asked after each epoch. Two kinds of runs:
+One trial at a time (or ``--slots``) on tables of whole curves, without Tune, ledgers or threads:
+the advisor is asked for one configuration when one is due, and the scheduler's decisions (or Tune's
+own ASHA) are asked after each epoch. Two kinds of runs:
 
 - timed: what may be spent is an amount of epochs. The incumbent is the best training that ended
   whole; regret is (value - best) / (median - best) of the table, 1 before any training was whole.
@@ -18,6 +18,7 @@ import argparse
 import math
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,9 +31,10 @@ from experiments.common import tables
 from experiments.common.fake_tune import FakeTrial
 from experiments.common.quiet import silence
 from experiments.common.task import TrainingFailed
+from experiments.forecast.opponents import OptunaAdvisor
 from raymimic.advisor import Advisor, HeuristicAdvisor, RandomAdvisor, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory
-from raymimic.records import Budget, EpochReport, Proposal
+from raymimic.records import Budget, EpochReport, TrialStatus
 from raymimic.scheduling.decisions import Decisions
 from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.worth import COUNTED, TIMED
@@ -42,7 +44,7 @@ DEVELOPED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")
 HELD_OUT = ("ts_lstm_e128", "ts_lstm", "ts_vrnn_relu", "ts_vrnn_tanh", "digits_noisy")
 BUDGETS = (3, 5, 10, 20, 50)
 COUNT = 30
-SEARCHERS = {"raymimic": HeuristicAdvisor, "random": RandomAdvisor}
+NAMED = ("task", "searcher", "arm", "seed", "slots", "run")
 ARMS = ("none", "asha4", "raymimic")
 _MOST = 1000
 
@@ -55,10 +57,11 @@ class Stopper(Protocol):
 
 
 class Asha:
-    """Tune's own, one bracket."""
+    """Tune's own; three brackets are its asynchronous HyperBand."""
 
-    def __init__(self, epochs: int, factor: int) -> None:
-        self._rule = ASHAScheduler(max_t=epochs, reduction_factor=factor, metric="loss", mode="min")
+    def __init__(self, epochs: int, factor: int, brackets: int = 1) -> None:
+        self._rule = ASHAScheduler(max_t=epochs, reduction_factor=factor, brackets=brackets,
+                                   metric="loss", mode="min")  # fmt: skip
         self._trials: dict[str, FakeTrial] = {}
 
     def stops(self, trial_id: str, epoch: int, value: float) -> bool:
@@ -110,8 +113,18 @@ class Ours:
 
 
 @dataclass
+class Running:
+    """A trial under way."""
+
+    record: TrialRecord
+    epochs: Iterator[dict[str, float]]
+    epoch: int = 0
+    value: float = math.nan
+
+
+@dataclass
 class Search:
-    """One run; ``limit`` in full trainings, or in trials if it is counted."""
+    """One run; ``limit`` in full trainings, or in trials if it is counted; ``slots`` at once."""
 
     task: tables.TableTask
     advisor: Advisor
@@ -119,20 +132,19 @@ class Search:
     seed: int
     counted: bool = False
     arm: str = "none"
+    slots: int = 1
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     spent: int = 0
+    started: int = 0
 
     def run(self) -> pd.DataFrame:
-        space = RaySpace.from_ray(self.task.param_space()).space
-        stopper = self._stopper()
-        while self._goes_on():
-            total = self.limit if self.counted or stopper is None else None
-            budget = Budget(trials_total=total, trials_started=len(self.ended), concurrency=1)
-            evidence = SearchEvidence(space, "loss", "min", tuple(self.ended), budget=budget)
-            (proposal,) = self.advisor.propose(evidence, 1).proposals
-            self._train(f"t{len(self.ended)}", proposal, stopper)
+        stopper, running = self._stopper(), list[Running]()
+        while running or self._may_start():
+            while len(running) < self.slots and self._may_start():
+                running.append(self._start(running, stopper))
+            running = [trial for trial in running if not self._step(trial, stopper)]
         return pd.DataFrame(self.rows)
 
     def _stopper(self) -> Stopper | None:
@@ -140,44 +152,84 @@ class Search:
             return None
         if self.arm.startswith("asha"):
             return Asha(self.task.epochs, int(self.arm[4:]))
-        own = not isinstance(self.advisor, RandomAdvisor)
+        if self.arm == "hyperband":
+            return Asha(self.task.epochs, 3, brackets=3)
+        own = isinstance(self.advisor, HeuristicAdvisor)
         return Ours(self.task.epochs, self.history, counted=self.counted, searcher=own)
 
-    def _goes_on(self) -> bool:
+    def _may_start(self) -> bool:
         if self.counted:
-            return len(self.rows) < self.limit
-        return self.spent < self.limit * self.task.epochs and len(self.rows) < _MOST
+            return self.started < self.limit
+        return self.spent < self.limit * self.task.epochs and self.started < _MOST
 
-    def _train(self, trial_id: str, proposal: Proposal, stopper: Stopper | None) -> None:
-        task, sign = self.task, 1.0 if self.task.mode == "min" else -1.0
-        epoch, value, stopped, failed = 0, math.nan, False, False
+    def _start(self, running: list[Running], stopper: Stopper | None) -> Running:
+        total = self.limit if self.counted or stopper is None else None
+        budget = Budget(total, self.started, concurrency=self.slots)
+        space = RaySpace.from_ray(self.task.param_space()).space
+        ended, going = tuple(self.ended), tuple(self._now(trial) for trial in running)
+        evidence = SearchEvidence(space, "loss", "min", ended, going, budget=budget)
+        (proposal,) = self.advisor.propose(evidence, 1).proposals
+        epochs = self.task.train(proposal.config, self.seed, self.started)
+        trial = Running(TrialRecord.begun(f"t{self.started}", proposal), iter(epochs))
+        self.started += 1
+        return trial
+
+    def _now(self, trial: Running) -> TrialRecord:
+        name = trial.record.trial_id
+        return replace(trial.record, curve=self.history.curve(name) if trial.epoch else None)
+
+    def _step(self, trial: Running, stopper: Stopper | None) -> bool:
+        """Train one epoch; whether the trial has ended."""
+        task, name = self.task, trial.record.trial_id
         try:
-            for metrics in task.train(proposal.config, self.seed, len(self.ended)):
-                epoch, value = epoch + 1, sign * metrics[task.metric]
-                self.history.append(trial_id, epoch, {"loss": value})
-                last = epoch == task.epochs
-                if stopper is not None and not last and stopper.stops(trial_id, epoch, value):
-                    stopped = True
-                    break
+            metrics = next(trial.epochs)
         except TrainingFailed:
-            failed = True
-        if stopper is not None and epoch:
-            stopper.end(trial_id, epoch, None if failed else value)
-        self.spent += max(1, epoch)
-        curve = self.history.curve(trial_id) if epoch else None
-        begun = TrialRecord.begun(trial_id, proposal)
-        status = "failed" if failed else "done"
-        score = None if failed else value
-        self.ended.append(replace(begun, status=status, score=score, curve=curve, stopped=stopped))
+            self.spent += not trial.epoch  # a failure is not free
+            self._end(trial, stopper, failed=True)
+            return True
+        trial.epoch += 1
+        self.spent += 1
+        trial.value = (1.0 if task.mode == "min" else -1.0) * metrics[task.metric]
+        self.history.append(name, trial.epoch, {"loss": trial.value})
+        whole = trial.epoch == task.epochs
+        stopped = (
+            stopper is not None and not whole and stopper.stops(name, trial.epoch, trial.value)
+        )
+        if whole or stopped:
+            self._end(trial, stopper, stopped=stopped)
+        return whole or stopped
+
+    def _end(
+        self,
+        trial: Running,
+        stopper: Stopper | None,
+        *,
+        stopped: bool = False,
+        failed: bool = False,
+    ) -> None:
+        if stopper is not None and trial.epoch:
+            stopper.end(trial.record.trial_id, trial.epoch, None if failed else trial.value)
+        status: TrialStatus = "failed" if failed else "done"
+        score = None if failed else trial.value
+        self.ended.append(replace(self._now(trial), status=status, score=score, stopped=stopped))
         self.rows.append(
             {
-                "spent": self.spent / task.epochs,
-                "epochs": epoch,
+                "spent": self.spent / self.task.epochs,
+                "epochs": trial.epoch,
                 "stopped": stopped,
                 "whole": not stopped and not failed,
-                "regret": task.regret(proposal.config),
+                "regret": self.task.regret(trial.record.config),
             }
         )
+
+
+def searcher_of(name: str, task: tables.TableTask, seed: int) -> Advisor:
+    """Whom the name means; "tpe" and "gp" are Tune's OptunaSearch, told the default first."""
+    if name == "raymimic":
+        return HeuristicAdvisor(seed)
+    if name == "random":
+        return RandomAdvisor(seed)
+    return OptunaAdvisor(task, name, seed)
 
 
 def timed(frame: pd.DataFrame, budgets: list[int]) -> dict[str, float]:
@@ -197,15 +249,23 @@ def counted(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def one(
-    task: tables.TableTask, searcher: str, arm: str, seed: int, budgets: list[int], count: int
+    task: tables.TableTask,
+    searcher: str,
+    arm: str,
+    seed: int,
+    budgets: list[int],
+    count: int,
+    slots: int,
 ) -> list[dict[str, Any]]:
     """The timed and, with a ``count``, the counted run of one pair."""
-    named = {"task": task.name, "searcher": searcher, "arm": arm, "seed": seed}
-    make = SEARCHERS[searcher]
-    frame = Search(task, make(seed), max(budgets), seed, arm=arm).run()
+    named = {"task": task.name, "searcher": searcher, "arm": arm, "seed": seed, "slots": slots}
+    np.random.seed(seed)  # Tune's brackets are drawn from it
+    made = searcher_of(searcher, task, seed)
+    frame = Search(task, made, max(budgets), seed, arm=arm, slots=slots).run()
     rows = [{**named, "run": "timed", **timed(frame, budgets)}]
     if count and arm != "none":
-        frame = Search(task, make(seed), count, seed, counted=True, arm=arm).run()
+        made = searcher_of(searcher, task, seed)
+        frame = Search(task, made, count, seed, counted=True, arm=arm, slots=slots).run()
         rows.append({**named, "run": f"{count} trials", **counted(frame)})
     return rows
 
@@ -214,7 +274,7 @@ def report(frame: pd.DataFrame) -> str:
     """Means over tables and seeds as Markdown."""
     parts = []
     for run, part in frame.groupby("run", sort=False):
-        names = [name for name in part if name not in ("task", "searcher", "arm", "seed", "run")]
+        names = [name for name in part if name not in NAMED]
         names = [name for name in names if part[name].notna().any()]
         lines = [f"| {run} | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
         for (searcher, arm), some in part.groupby(["searcher", "arm"], sort=False):
@@ -234,21 +294,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where the raw rows go")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tasks", type=_names, default=list(DEVELOPED_ON))
-    parser.add_argument("--searchers", type=_names, default=list(SEARCHERS))
+    parser.add_argument("--searchers", type=_names, default=["raymimic", "random"])
     parser.add_argument("--arms", type=_names, default=list(ARMS))
     parser.add_argument("--budgets", type=lambda text: [*map(int, text.split(","))],
                         default=list(BUDGETS))  # fmt: skip
+    parser.add_argument("--slots", type=int, default=1, help="trials at once")
     parser.add_argument("--count", type=int, default=COUNT, help="0: no counted runs")
     arguments = parser.parse_args()
     silence()
-    np.random.seed(0)
     begun, rows = time.process_time(), []
     for name in arguments.tasks:
         task = tables.load(name, arguments.tables)
         for searcher in arguments.searchers:
             for arm in arguments.arms:
                 for seed in range(arguments.seeds):
-                    rows += one(task, searcher, arm, seed, arguments.budgets, arguments.count)
+                    rows += one(task, searcher, arm, seed, arguments.budgets, arguments.count,
+                                arguments.slots)  # fmt: skip
         print(f"{name} {time.process_time() - begun:.0f} CPU s", file=sys.stderr, flush=True)
         frame = pd.DataFrame(rows)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.common.task import Task
-from raymimic.advisor.propose.axes import Axis, axes_of
+from raymimic.advisor.belief.axes import Axis, axes_of
 from raymimic.tune.domains import RaySpace
 
 _FLAT = 100.0  # of a range: so wide that the density is even

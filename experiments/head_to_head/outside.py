@@ -17,9 +17,9 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from experiments.common.task import NotApplicable, Task
-from raymimic.advisor.propose.axes import axes_of
-from raymimic.advisor.propose.belief import belief_from_practice
-from raymimic.advisor.propose.prior import Prior
+from raymimic.advisor.belief.axes import axes_of
+from raymimic.advisor.belief.belief import belief_from_practice
+from raymimic.advisor.belief.prior import Prior
 from raymimic.records import Config
 from raymimic.space import Choice, Dimension, FloatRange, IntRange, SearchSpace
 from raymimic.tune.domains import RaySpace

@@ -49,7 +49,7 @@ def make(seed: int) -> Digits:
     train_x, train_y = x[_DEV + _TEST :], y[_DEV + _TEST :]
     torch.manual_seed(seed)
     model = network()
-    _fit(model, train_x[:_BASE], train_y[:_BASE], epochs=60)
+    _fit(model, train_x[:_BASE], train_y[:_BASE], epochs=15)
     base = _state(model)
     experts = {}
     for name, wanted in LABELS.items():
@@ -59,7 +59,7 @@ def make(seed: int) -> Digits:
             model,
             torch.cat([train_x[mine], train_x[:_REPLAY]]),
             torch.cat([train_y[mine], train_y[:_REPLAY]]),
-            epochs=10,
+            epochs=20,
         )
         experts[name] = _state(model)
     return Digits(MergeTask(base, experts, seed=seed), (x[dev], y[dev]), (x[test], y[test]))

@@ -23,6 +23,10 @@ from raymimic.advisor.base import (
     TrialRecord,
     VerdictKind,
 )
+from raymimic.advisor.belief.belief import belief_from_json, belief_to_json, describe_belief
+from raymimic.advisor.belief.lesson_guesses import lessons_note
+from raymimic.advisor.belief.openings import opinions
+from raymimic.advisor.belief.reading import MODEL, USER, read_belief
 from raymimic.advisor.choose import (
     choose_adjuster,
     choose_advisor,
@@ -47,11 +51,7 @@ from raymimic.advisor.judge import (
 )
 from raymimic.advisor.lessons import closing_words, lessons_text, read_lessons, write_lessons_file
 from raymimic.advisor.llm import LLMAdvisor, build_request
-from raymimic.advisor.propose.belief import belief_from_json, belief_to_json, describe_belief
-from raymimic.advisor.propose.belief_reading import MODEL, USER, read_belief
-from raymimic.advisor.propose.lesson_guesses import lessons_note
 from raymimic.advisor.propose.mixture import MixtureAdvisor, question_to_guide
-from raymimic.advisor.propose.openings import opinions
 from raymimic.advisor.propose.preferences import (
     filled,
     lean_to_number,

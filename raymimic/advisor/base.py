@@ -106,9 +106,8 @@ class SearchEvidence:
     ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
-    place, ``model_belief`` what the model last said of it. ``to_run`` says how many of the
-    proposals asked for will be run, None for all; ``queued_by_user`` how many of ``queued`` are the
-    user's points.
+    place, ``model_belief`` what the model last said of it. ``shared`` says that a
+    statistical proposer takes part; ``queued_by_user`` how many of ``queued`` are the user's.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace
     >>> SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min").ranked()
@@ -128,7 +127,7 @@ class SearchEvidence:
     lessons: Lessons | None = None
     belief: Belief | None = None
     model_belief: Belief | None = None
-    to_run: int | None = None
+    shared: bool = False
     queued_by_user: int = 0
 
     @property
@@ -152,9 +151,9 @@ class SearchEvidence:
         more = tuple(configs)
         return self._sharing(replace(self, queued=(*self.queued, *more))) if more else self
 
-    def for_run(self, count: int) -> SearchEvidence:
-        """The same evidence for a question of whose proposals ``count`` will be run."""
-        return self._sharing(replace(self, to_run=count))
+    def for_partner(self) -> SearchEvidence:
+        """The same for a model that shares the trials with the statistical proposer."""
+        return self._sharing(replace(self, shared=True))
 
     def _sharing(self, other: SearchEvidence) -> SearchEvidence:
         """``other`` with what was computed here of the ended trials, which are the same."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from raymimic.advisor.base import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
+from raymimic.advisor.belief.belief import belief_from_json
+from raymimic.advisor.belief.reading import MODEL, USER
 from raymimic.advisor.lessons import parse_lessons
-from raymimic.advisor.propose.belief import belief_from_json
-from raymimic.advisor.propose.belief_reading import MODEL, USER
+from raymimic.advisor.wishes import Wish, restrictions_of, standing, wish_of, words_of
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
 from raymimic.foreign import error_text
@@ -17,6 +19,7 @@ from raymimic.ledger import Events, to_float
 from raymimic.records import Belief, Budget, Mode, Proposal
 from raymimic.rows import require_layout
 from raymimic.space import SearchSpace
+from raymimic.space.restrictions import Restriction, read_restrictions
 
 
 def evidence_from_ledger(events: Events) -> SearchEvidence:
@@ -36,7 +39,7 @@ def evidence_from_ledger(events: Events) -> SearchEvidence:
         raise LedgerError(f"a search's mode must be min or max, got {first['mode']!r:.100}")
     rows = events.of_search(first.get("search", "")).rows
     try:
-        reader = _Reader(first)
+        reader = _Reader(first, [wish_of(row) for row in rows if row["event"] == "wish"])
         for row in rows:
             reader.read(row)
     except (SpaceError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -83,7 +86,7 @@ def curve_of(row: Mapping[str, Any]) -> Curve | None:
 
 
 class _Reader:
-    def __init__(self, search: Mapping[str, Any]) -> None:
+    def __init__(self, search: Mapping[str, Any], wishes: list[Wish]) -> None:
         self._search = search
         self._space = SearchSpace.from_json(search["space"])
         self._metric: str = search["metric"]
@@ -96,6 +99,7 @@ class _Reader:
         self._lessons: Lessons | None = None
         self._beliefs: dict[str, Belief] = {}
         self._started = 0
+        self._wishes = wishes
 
     def read(self, row: Mapping[str, Any]) -> None:
         """Apply one event."""
@@ -139,12 +143,14 @@ class _Reader:
 
     def evidence(self, now: float) -> SearchEvidence:
         """Put together what was read; ``now`` is the last event's time."""
+        stand = standing(self._wishes)
         running = (
             replace(TrialRecord.begun(trial_id, proposal), curve=self._partial.get(trial_id))
             for trial_id, proposal in self._running.items()
         )
         return SearchEvidence(
-            space=self._space,
+            space=self._restricted(restrictions_of(stand)),
+            wishes=words_of([wish for wish in stand if wish.number]),
             metric=self._metric,
             mode=self._mode,
             trials=tuple(self._ended.values()),
@@ -164,3 +170,13 @@ class _Reader:
             belief=self._beliefs.get(USER),
             model_belief=self._beliefs.get(MODEL),
         )
+
+    def _restricted(self, texts: Iterable[str]) -> SearchSpace:
+        """The space under what was wished, as far as a ledger can say it."""
+        space, held = self._space, list[Restriction]()
+        for text in texts:
+            with contextlib.suppress(SpaceError):
+                held += read_restrictions(text, space.dimensions)
+        with contextlib.suppress(SpaceError):
+            space = space.under(held)
+        return space

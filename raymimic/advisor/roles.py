@@ -98,6 +98,8 @@ def assign_roles(names: Iterable[str]) -> tuple[dict[str, str | None], str]:
     """Give each name's role, and the family, with ambiguous names read in their company."""
     roles = {name: role_of(name) for name in names}
     family = family_of(roles.values())
+    if "tree_depth" in roles.values() and any(plain_name(name) == "eta" for name in roles):
+        family = "tree"  # XGBoost's own words
     has_lr = "learning_rate" in roles.values()
     for name, role in roles.items():
         if role is None:

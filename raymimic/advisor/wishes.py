@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from raymimic.advisor.propose.belief import belief_from_json
+from raymimic.advisor.belief.belief import belief_from_json
 from raymimic.records import Belief
 
 WishOutcome = Literal[

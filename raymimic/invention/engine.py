@@ -215,7 +215,9 @@ class Invention:
         llm, settings = self.llm, self.settings
         if isinstance(llm, TransformersLLM):
             llm = llm.at(
-                model=self._generator(iteration), temperature=settings.temperature(iteration)
+                model=self._generator(iteration),
+                temperature=settings.temperature(iteration),
+                seed=llm.seed + len(self.state.ended),  # else each batch would say the same
             )
         return Sampler(
             llm, self._purse, self._record, settings.timeout, settings.seed, len(self.models),

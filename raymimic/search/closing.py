@@ -26,7 +26,7 @@ def summary_of(session: Session) -> str:
             lines += closing_words(session.evidence(), session.seed)
     except Exception as error:  # noqa: BLE001 - what was learnt is worth less than the rest
         events.fault(session.journal.append, hook="summary", error=error)
-    return "\n".join([*lines, f"Ledger: {session.journal.ledger.path}"])
+    return "\n".join([*lines, f"Ledger: {session.journal.ledger.where}"])
 
 
 def finish(session: Session, *, quiet: bool) -> None:

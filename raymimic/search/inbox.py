@@ -6,7 +6,6 @@ seconds) and "text". It works wherever the ledger's folder is shared.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ import threading
 import time
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raymimic import events
 from raymimic.errors import LedgerError
@@ -37,8 +36,8 @@ def inbox_of(ledger: Path) -> Path:
 def post(ledger: Path, text: str, search: str = "") -> str:
     """Append a message for the search that writes ``ledger``; return its id.
 
-    One write under a lock, beginning with a line end: so two at once, and what another left
-    unfinished, do no harm. Raises `LedgerError` where the file cannot be written.
+    One write, beginning with a line end: so two at once, and what another left unfinished, do no
+    harm. Raises `LedgerError` where the file cannot be written.
     """
     tell = secrets.token_hex(4)
     row = {"tell": tell, "search": search, "t": round(time.time(), 3), "text": text}
@@ -46,7 +45,7 @@ def post(ledger: Path, text: str, search: str = "") -> str:
     path = inbox_of(ledger)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        with os.fdopen(handle, "ab", buffering=0) as file, _locked(file):
+        with os.fdopen(handle, "ab", buffering=0) as file:
             file.write(line)
     except OSError as error:
         raise LedgerError(
@@ -54,19 +53,6 @@ def post(ledger: Path, text: str, search: str = "") -> str:
             "yourself the right to write there, or call LLMSearcher.tell in the program itself"
         ) from error
     return tell
-
-
-@contextlib.contextmanager
-def _locked(file: Any) -> Any:
-    """Hold the file's lock where the filesystem has one."""
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows
-        yield
-        return
-    with contextlib.suppress(OSError):
-        fcntl.lockf(file, fcntl.LOCK_EX)
-    yield  # closing the file gives the lock back
 
 
 class Inbox:
@@ -126,8 +112,7 @@ class Inbox:
             file.seek(self._at)
             data = file.read(_MOST_BYTES)
         self._at += len(data)
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest if len(rest) < _MOST_BYTES else b""
+        *lines, self._rest = (self._rest + data).split(b"\n")
         return [line for line in lines if line.strip()]
 
     def _hear(self, session: Session, line: bytes) -> None:

@@ -80,8 +80,7 @@ def complete(session: Session, space: SearchSpace, given: Config) -> Config:
     values given do not fit the space.
     """
     config = _filled(session, given)
-    near = space.nearest(config)
-    return near if all(near.get(name) == value for name, value in given.items()) else config
+    return space.nearest(config, keep=given)
 
 
 def _filled(session: Session, given: Config) -> Config:

@@ -28,6 +28,7 @@ from raymimic.records import Belief, Config, Proposal
 from raymimic.search.orders import Orders, brief_value, complete, orders_of, what_changed
 from raymimic.search.wish_reading import CAN, Reading, WishReader
 from raymimic.space import SearchSpace
+from raymimic.space.restrictions import Predicate
 
 if TYPE_CHECKING:
     from raymimic.search.session import Session
@@ -75,7 +76,12 @@ class Steering:
         return "\n".join(f"{wish.number}. {wish.answer}" for wish in self.hear(session, text))
 
     def begin(self, session: Session) -> None:
-        """Hear what was said before the search began: the instruction, then the rest."""
+        """Hear what was said before the search began: constraints, the instruction, the rest."""
+        for one in session.constraints:
+            restriction = one if isinstance(one, str) else Predicate(one).text
+            wish = Wish(0, restriction, "constraints", "restricted", "holds as the code says so")
+            texts = (one,) if isinstance(one, str) else ()
+            self._put(session, replace(wish, restrictions=texts), "", 1, 1)
         if session.instruction:
             self.hear(session, session.instruction, who=INSTRUCTION)
         for text in self._early:
@@ -108,7 +114,8 @@ class Steering:
             who=wish.who, text=wish.text, outcome=wish.outcome, answer=wish.answer,
             restrictions=wish.restrictions, **asked,
         )  # fmt: skip
-        logger.info("raymimic: wish %d (%s): %s", wish.number, wish.text, wish.answer)
+        if wish.number:
+            logger.info("raymimic: wish %d (%s): %s", wish.number, wish.text, wish.answer)
 
     def _decide(self, session: Session, text: str, reading: Reading, who: str) -> Wish:
         """Find out what comes of one part, and publish it."""

@@ -158,7 +158,7 @@ class WishReader:
         for name, text in pair.findall(found[1]):
             own = self._names.get(name.strip().lower())
             if own is None:
-                raise SpaceError(unknown(name.strip(), self._space.dimensions))
+                raise SpaceError(unknown(name.strip(), self._space.dimensions, self._names))
             config[own] = self._value(own, text)
         return Reading("configuration", config=config)
 
@@ -311,7 +311,7 @@ class WishReader:
         """A limit of a parameter that is not there, or of a value that nearly is."""
         found = re.fullmatch(rf"{_LEAD}(?P<what>[\w/.-]+){_BE}\s+(?:{_SIGN})\s+{_NUMBER}", low)
         if found:
-            raise SpaceError(unknown(found["what"], self._space.dimensions))
+            raise SpaceError(unknown(found["what"], self._space.dimensions, self._names))
         found = re.fullmatch(rf"(?:{_STOP}|{_ONLY}|{_LIKE})\s+(?P<what>\S+)", low)
         near = get_close_matches(found["what"], self._categories, n=1) if found else []
         if found and near:

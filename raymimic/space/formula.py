@@ -11,9 +11,10 @@ import keyword
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from raymimic.errors import ConfigError, SpaceError
@@ -121,10 +122,13 @@ def parse(text: str, dimensions: Mapping[str, Any]) -> tuple[ast.expr, str]:
     return tree, text.strip()
 
 
-def unknown(name: str, names: Mapping[str, Any]) -> str:
-    """Say that there is no such parameter, and which one may be meant."""
-    near = get_close_matches(name.lower(), [known.lower() for known in names], n=1, cutoff=0.5)
-    meant = next((known for known in names if near and known.lower() == near[0]), "")
+def unknown(
+    name: str, names: Collection[str], aliases: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Say that there is no such parameter, and which may be meant; ``aliases`` in lower case."""
+    called = {**aliases, **{known.lower(): known for known in names}}
+    near = get_close_matches(name.lower(), called, n=1, cutoff=0.5)
+    meant = called[near[0]] if near else ""
     listed = ", ".join(list(names)[:12]) + (" and more" if len(names) > 12 else "")
     hint = f"did you mean {meant}? There are" if meant else "there are"
     return f"{brief(name)} is no parameter of this search; {hint} {listed}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Collection, Iterable
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 from raymimic.errors import SpaceError
@@ -107,23 +107,32 @@ def draw(space: SearchSpace, rng: random.Random) -> Config:
     return config
 
 
-def nearest(space: SearchSpace, config: Config) -> Config:
-    """Give a configuration within the restrictions that is like ``config``: itself if it is."""
+def nearest(space: SearchSpace, config: Config, keep: Collection[str]) -> Config:
+    """Give a configuration within the restrictions that is like ``config``: itself if it is.
+
+    Those of its values stay whose names are in ``keep``; where they cannot, nothing is changed.
+    """
     if not space.refusal(config):
         return config
-    wanted = {name: _moved(space, name, value) for name, value in config.items()}
+    wanted = {
+        name: value if name in keep else _moved(space, name, value)
+        for name, value in config.items()
+    }
     rng = random.Random(0)
     found = space.drawn(wanted, rng)
     if not space.refusal(found):
         return found
     tried = []
-    for near in space.examples:
+    kept = {name: config[name] for name in keep}
+    draws = (space.drawn(kept, rng) for _ in range(_SOUGHT if kept else 0))
+    around = islice((drawn for drawn in draws if not space.refusal(drawn)), _ENOUGH)
+    for near in around if kept else space.examples:
         for name, value in wanted.items():
             other = space.drawn({**near, name: value}, rng)
             if not space.refusal(other):
                 near = other
         tried.append(near)
-    return min(tried, key=lambda near: space.distance(near, config))
+    return min(tried, key=lambda near: space.distance(near, config), default=config)
 
 
 def _moved(space: SearchSpace, name: str, value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from types import MappingProxyType
@@ -143,9 +143,12 @@ class SearchSpace:
         broken = self.refusal(config)
         return f"{self.show(config)} is outside what you allow: {broken}" if broken else ""
 
-    def nearest(self, config: Config) -> Config:
-        """A configuration within the restrictions that is like ``config``: itself if it is."""
-        return inside.nearest(self, config)
+    def nearest(self, config: Config, keep: Collection[str] = ()) -> Config:
+        """A configuration within the restrictions that is like ``config``: itself if it is.
+
+        Its values of the names in ``keep`` stay; itself, too, where none is found with them.
+        """
+        return inside.nearest(self, config, keep)
 
     # -- configurations ------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 _CORPUS = (
@@ -17,11 +18,19 @@ _CHAT = (
 )
 
 
-def build_tiny_model(folder: str | os.PathLike[str], *, seed: int = 0, window: int = 8192) -> str:
+def build_tiny_model(
+    folder: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    window: int = 8192,
+    hidden: int = 64,
+    corpus: Sequence[str] = (_CORPUS,),
+) -> str:
     """Write a causal model of 200 thousand parameters and its tokenizer; return the folder.
 
-    A byte-level tokenizer of at most 512 tokens, a Qwen2 of two layers with ``window`` tokens of
-    context, a chat template; needs the extra "transformers". Same seed, same weights.
+    A byte-level tokenizer of at most 512 tokens, learnt from ``corpus``, a Qwen2 of two layers of
+    width ``hidden`` with ``window`` tokens of context, a chat template; needs the extra
+    "transformers". Same seed, same weights.
     """
     import torch
     from tokenizers import ByteLevelBPETokenizer
@@ -32,7 +41,7 @@ def build_tiny_model(folder: str | os.PathLike[str], *, seed: int = 0, window: i
     bpe = ByteLevelBPETokenizer()
     specials = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
     bpe.train_from_iterator(
-        [_CORPUS] * 4, vocab_size=_VOCABULARY, special_tokens=specials, show_progress=False
+        list(corpus) * 4, vocab_size=_VOCABULARY, special_tokens=specials, show_progress=False
     )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe._tokenizer,
@@ -41,9 +50,9 @@ def build_tiny_model(folder: str | os.PathLike[str], *, seed: int = 0, window: i
     )
     tokenizer.chat_template = _CHAT
     config = Qwen2Config(
-        vocab_size=_VOCABULARY,
-        hidden_size=64,
-        intermediate_size=256,
+        vocab_size=len(tokenizer),
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

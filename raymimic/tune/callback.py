@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,9 @@ class RaymimicCallback(Callback):
 
     The columns are ``source``, ``reason``, ``why`` (the reason in 20 characters, for Tune's tables)
     and, with a scheduler, ``decision`` and ``verdict`` (the same in 20). Where Tune writes
-    TensorBoard's files the words are in its text tab; with ``mlflow`` they are tags of its runs.
+    TensorBoard's files the words are in its text tab. Of ``loggers``, Weights & Biases shows them
+    as columns, if this callback stands before it, and MLflow as tags.
+
     ``history`` keeps every reported epoch. With ``searcher``, lines name who proposed the trial
     and why, the searcher learns the text of errors (Tune gives it to callbacks only), and the
     summary is printed at the end. It works with every other searcher, too: give ``metric`` and
@@ -53,7 +56,7 @@ class RaymimicCallback(Callback):
         scheduler: The `LLMScheduler` of this run, if it is one: its verdicts are shown, too.
         metric: The metric to show; taken from ``searcher`` or ``scheduler`` if given.
         mode: "min" or "max"; taken from ``searcher`` or ``scheduler`` if given.
-        mlflow: The ``MLflowLoggerCallback`` of this run, if there is one: its runs get tags.
+        loggers: The ``WandbLoggerCallback`` and ``MLflowLoggerCallback`` of this run, if any.
 
     Raises ValueError without a searcher, a scheduler, or both of ``metric`` and ``mode``.
     """
@@ -65,7 +68,7 @@ class RaymimicCallback(Callback):
         scheduler: LLMScheduler | None = None,
         metric: str | None = None,
         mode: Mode | None = None,
-        mlflow: Any = None,
+        loggers: Sequence[Any] = (),
     ) -> None:
         if searcher is None and scheduler is None and (metric is None or mode is None):
             raise ValueError(
@@ -80,7 +83,8 @@ class RaymimicCallback(Callback):
         self.faults = Faults("callback")
         self._first_score = FirstScore()
         self._screen = Screen()
-        self.loggers = Loggers(mlflow)
+        self.loggers = Loggers()
+        self.loggers.meet(loggers)
         self._total: int | None = None
         self._ended = 0
         self._best: tuple[float, str] | None = None

@@ -1,11 +1,12 @@
 """Who proposed a trial, why, and why it ended, for the loggers that people look at.
 
-Strings in a result reach Tune's tables, its files and Weights & Biases. TensorBoard's and MLflow's
-loggers leave them out: these get text and tags when a trial ends.
+Strings in a result reach Tune's tables and its files; its other loggers leave them out. Weights &
+Biases gets them as columns, TensorBoard as text and MLflow as tags when a trial ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from raymimic.tune.short import CELL, short_reason
 if TYPE_CHECKING:
     from raymimic.advisor import TrialRecord
     from raymimic.tune.lines import Ended
+
+_WORDS = tuple(f"raymimic/{name}" for name in ("source", "why", "reason", "verdict", "decision"))
 
 _TAG_CHARS = 5000  # MLflow's limit of a tag
 
@@ -35,10 +38,21 @@ def columns(
 
 
 class Loggers:
-    """Tells TensorBoard, and MLflow where its callback is given, of ended trials."""
+    """Tells TensorBoard, and the loggers that it has met, of ended trials."""
 
-    def __init__(self, mlflow: Any = None) -> None:
-        self.mlflow = mlflow
+    def __init__(self) -> None:
+        self._mlflow: Any = None
+
+    def meet(self, callbacks: Iterable[Any]) -> None:
+        """Look for loggers of Ray that need help, by what they are made of: importing them costs.
+
+        That of Weights & Biases is told which strings of a result are columns.
+        """
+        for callback in callbacks:
+            if hasattr(callback, "AUTO_CONFIG_KEYS"):
+                callback.AUTO_CONFIG_KEYS = [*type(callback).AUTO_CONFIG_KEYS, *_WORDS]
+            elif hasattr(callback, "mlflow_util"):
+                self._mlflow = callback
 
     def tell(self, trial: Any, ended: Ended) -> None:
         """Write the words of an ended trial wherever a logger of Tune's writes its numbers."""
@@ -49,15 +63,15 @@ class Loggers:
         if not words:
             return
         _to_tensorboard(trial, words, ended.epochs)
-        if self.mlflow is not None:
+        if self._mlflow is not None:
             self._to_mlflow(trial, words)
 
     def _to_mlflow(self, trial: Any, words: dict[str, str]) -> None:
         """Tag the trial's run; the logger has no public way to its runs."""
-        run = self.mlflow._trial_runs.get(trial)
+        run = self._mlflow._trial_runs.get(trial)
         if run is None:
             return
-        client = self.mlflow.mlflow_util._get_client()
+        client = self._mlflow.mlflow_util._get_client()
         for name, text in words.items():
             client.set_tag(run, name.replace("/", "."), text[:_TAG_CHARS])
 

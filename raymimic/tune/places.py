@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyarrow.fs import FileType, LocalFileSystem
 
-if TYPE_CHECKING:
-    from raymimic.ledger import Ledger
+from raymimic.ledger import UPLOADED, Ledger
 
 
 def settle(ledger: Ledger, trial: Any) -> None:
@@ -27,7 +26,7 @@ def settle(ledger: Ledger, trial: Any) -> None:
     folder = Path(storage.experiment_driver_staging_path)
     if not ledger.path.exists():
         _fetch(storage, folder / ledger.path.name)
-    ledger.settle(folder)
+    ledger.settle(folder, UPLOADED)
 
 
 def upload(ledger: Ledger, trial: Any) -> None:

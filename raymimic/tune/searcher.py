@@ -30,7 +30,7 @@ from raymimic.advisor import (
 from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
 from raymimic.foreign import trace_text
-from raymimic.ledger import Ledger
+from raymimic.ledger import UPLOADED, Ledger
 from raymimic.llm import LLM
 from raymimic.records import Config, EpochReport, Mode
 from raymimic.search import checkpoint
@@ -361,7 +361,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         if (
             not self.attended
         ):  # nobody else knows the folder: what lies here is uploaded with the run
-            self.ledger.settle(checkpoint_dir)
+            self.ledger.settle(checkpoint_dir, UPLOADED)
         super().save_to_dir(checkpoint_dir, session_str)
 
     def restore(self, checkpoint_path: str) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from ray import tune
-from ray.air.integrations.mlflow import MLflowLoggerCallback
 
 from raymimic.llm import LLM, resolve_llm
 from raymimic.search.closing import as_html
@@ -106,8 +105,7 @@ class Raymimic:
         _refuse("tune_config.search_alg", tune_config.search_alg)
         _refuse("tune_config.scheduler", tune_config.scheduler)
         run_config = run_config or tune.RunConfig()
-        self._meet(run_config.callbacks)
-        callbacks = [*(run_config.callbacks or ()), self.callback]
+        callbacks = self._with(run_config.callbacks)
         return tune.Tuner(
             trainable,
             param_space=dict(param_space),
@@ -122,19 +120,18 @@ class Raymimic:
         """
         _refuse("search_alg", arguments.get("search_alg"))
         _refuse("scheduler", arguments.get("scheduler"))
-        self._meet(arguments.get("callbacks"))
         arguments |= {
             "search_alg": self.searcher,
             "scheduler": self.scheduler,
-            "callbacks": [*(arguments.get("callbacks") or ()), self.callback],
+            "callbacks": self._with(arguments.get("callbacks")),
         }
         start: Callable[..., tune.ExperimentAnalysis] = tune.run
         return start(trainable, **arguments)
 
-    def _meet(self, callbacks: Sequence[Any] | None) -> None:
-        """Find the run's MLflow logger, whose runs get our words as tags."""
-        found = [one for one in callbacks or () if isinstance(one, MLflowLoggerCallback)]
-        self.callback.loggers.mlflow = found[0] if found else None
+    def _with(self, callbacks: Sequence[Any] | None) -> list[Any]:
+        """Put ours before the user's: their loggers find our words in the results."""
+        self.callback.loggers.meet(callbacks or ())
+        return [self.callback, *(callbacks or ())]
 
     def summary(self) -> str:
         """The run so far in plain words: the best, who proposed what, what was stopped, money."""

@@ -6,7 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -176,10 +176,13 @@ def test_a_ledger_of_other_models_is_refused(tmp_path: Path) -> None:
 class Generator(TransformersLLM):
     """Stands in for a model in this process; writes down where and how hot it was asked."""
 
-    def __init__(self, model: str, asked: list[tuple[str, float]], temperature: float = 1.0):
-        self.model, self.temperature, self.asked = model, temperature, asked
+    seeds: ClassVar[list[int]] = []
 
-    def at(self, *, model: str, temperature: float) -> Generator:
+    def __init__(self, model: str, asked: list[tuple[str, float]], temperature: float = 1.0):
+        self.model, self.temperature, self.asked, self.seed = model, temperature, asked, 0
+
+    def at(self, *, model: str, temperature: float, seed: int) -> Generator:
+        self.seeds.append(seed)
         return Generator(model, self.asked, temperature)
 
     def complete(self, request: Request) -> Reply:
@@ -209,6 +212,7 @@ def test_between_iterations_the_generator_learns_from_better_and_worse(tmp_path:
     assert dict.fromkeys(asked) == dict.fromkeys(
         [("start", 1.2), ("trained 1", 1.0), ("trained 2", 0.857)]
     )
+    assert len(set(Generator.seeds)) == len(Generator.seeds)  # no batch repeats another
     pair = lessons[0][1][0]
     assert "0.09" in json.loads(pair["chosen"])["code"][1]
     assert "score 0" not in pair["user"]  # the published fixed prompt shows no scores

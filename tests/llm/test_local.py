@@ -67,6 +67,12 @@ def test_every_reply_is_what_the_schema_asks_for(tiny: str) -> None:
         assert answer["act"] in ("relu", "tanh")
 
 
+def test_replies_are_laid_out_as_python_writes_json(tiny: str) -> None:
+    text = TransformersLLM(tiny).complete(ask()).text
+    assert text.startswith('{"lr": ')
+    assert ', "act": ' in text
+
+
 def test_the_same_seed_says_the_same_and_the_processs_own_random_numbers_stay(tiny: str) -> None:
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from engine import Engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raymimic import HeuristicAdvisor, LLMAdvisor, ScriptedLLM
-from raymimic.advisor import build_request
+from raymimic import HeuristicAdvisor, LLMAdvisor, ScriptedLLM, read_events
+from raymimic.advisor import build_request, evidence_from_ledger
 from raymimic.search import checkpoint
 from raymimic.search.inbox import Inbox, inbox_of, post
 from raymimic.space import Choice, FloatRange, IntRange, SearchSpace
@@ -90,6 +91,15 @@ def test_a_configuration_is_queued_first_and_completed(engine: Engine) -> None:
     assert [row["text"] for row in engine.events("drop") if row["reason"] == "taken back"] == [
         "your wish 4: enqueue lr=0.9"
     ]
+
+
+def test_only_what_was_left_out_is_moved_within_the_limits(engine: Engine) -> None:
+    run(engine, "t0")
+    tell(engine, "lr * width < 20")
+    assert "lr=0.9, width=" in tell(engine, "enqueue lr=0.9")
+    config = run(engine, "t1")
+    assert config["lr"] == 0.9
+    assert config["width"] * 0.9 < 20
 
 
 def test_leanings_move_the_belief_without_a_model(engine: Engine) -> None:
@@ -265,3 +275,32 @@ def test_wishes_follow_a_ledger_that_moves_to_the_runs_folder(
         "lr below 0.1",
         "lr below 0.01",
     ]
+
+
+def test_the_next_question_can_be_told_from_the_ledger(make: Callable[..., Engine]) -> None:
+    engine = make(HeuristicAdvisor(0), space=SPACE, constraints=("lr < 0.5", bool))
+    engine.session.steering.listens = True
+    tell(engine, "width below 64; Fairness matters; only adam; take back 3; prefer sgd")
+    engine.session.steering.obey(engine.session)
+    events = read_events(flushed(engine))
+    told, now = evidence_from_ledger(events), engine.session.evidence()
+    texts = [one.text for one in told.space.restrictions]
+    assert texts == ["lr < 0.5", "width < 64"]
+    assert told.wishes == now.wishes == ("width below 64", "Fairness matters", "prefer sgd")
+    assert told.belief == now.belief
+    assert [row["text"] for row in events.of("wish")][:2] == ["lr < 0.5", "the constraint bool"]
+
+
+def flushed(engine: Engine) -> Path:
+    engine.session.journal.ledger.flush()
+    return engine.session.journal.ledger.path
+
+
+def test_nobody_listens_for_a_search_that_is_gone(make: Callable[..., Engine]) -> None:
+    engine, before = make(HeuristicAdvisor(0), space=SPACE), threading.enumerate()
+    engine.session.listen()
+    (thread,) = set(threading.enumerate()) - set(before)
+    del engine
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()

@@ -83,6 +83,7 @@ def test_a_favourite_category_a_configuration_and_orders() -> None:
     ("text", "said"),
     [
         ("lrate below 0.1", "did you mean lr?"),
+        ("lerning_rate below 0.1", "did you mean lr?"),
         ("val_loss below 0.1", "'val_loss' is no parameter of this search"),
         ("stop trying sdg", "did you mean 'sgd' of optimizer?"),
         ("enqueue lrr=3", "did you mean lr?"),

@@ -92,7 +92,7 @@ def test_in_a_real_run_a_weak_trial_takes_the_good_ones_weights_without_a_restar
         assert clone["reason"].startswith(f"the weights of trial {leader}")
         assert weights[2] > 1.9  # its own, until the clone came
         assert weights[-1] < 0.5
-        assert f"trial {clone['trial_id']}  cloned trial {leader} (loss " in said
+        assert f"{clone['trial_id']}  cloned trial {leader} (loss " in said
     # Later verdicts are on knobs that the rules turned in what had come to rest by then.
     found = [row["verdict"] for row in events.of("verdict") if row["epoch"] == 3]
     assert found == ["better"] * 3

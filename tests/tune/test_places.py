@@ -114,6 +114,7 @@ def test_it_lies_in_the_experiments_folder_and_is_stored_with_it(tmp_path) -> No
     remote = {"storage_path": "bucket", "storage_filesystem": cloud}
     run(tmp_path, "far", search_alg=far, callbacks=[RaymimicCallback(far)], storage=remote)
     assert far.ledger.path.parent.name == "driver_artifacts"  # what lies there is uploaded
+    assert far.summary().endswith("; a copy lies in the experiment's folder")
 
     for folder in ("shown", "paired", "alone", "cloud/bucket/far"):
         (found,) = find_ledgers(str(tmp_path / folder))

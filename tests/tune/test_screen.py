@@ -11,11 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 from ray import tune
+from ray.tune.search import Repeater
 
 from raymimic import LLMScheduler, LLMSearcher, Raymimic, RaymimicCallback
 from raymimic.curves import Diagnosis, Signal
 from raymimic.scheduling.rank_rule import Reading
 from raymimic.scheduling.verdict import Verdict
+from raymimic.search import closing
 from raymimic.tune.lines import Ended
 from raymimic.tune.screen import Screen
 from raymimic.tune.short import CELL, short_reason
@@ -238,3 +240,18 @@ def test_the_end_is_said_once(make, capsys, caplog) -> None:
     callback.on_experiment_end([])
     assert capsys.readouterr().out.count("1 trial ended") == 1
     assert "1 trial ended" not in caplog.text
+
+
+def test_repeated_trials_have_a_summary_at_the_end_of_the_program(make, events) -> None:
+    searcher = make()
+    repeater = Repeater(searcher, repeat=2)
+    repeater.set_search_properties("loss", "min", {}, num_samples=2)
+    for number, loss in enumerate((0.5, 0.7)):
+        assert repeater.suggest(f"t{number}")
+        repeater.on_trial_complete(f"t{number}", {"loss": loss, "training_iteration": 1})
+    assert not events("summary")
+    for _ in range(2):
+        closing._finish_all()
+    (summary,) = events("summary")
+    assert "1 trial ended (done 1)" in summary["text"]
+    assert "loss 0.6" in summary["text"]

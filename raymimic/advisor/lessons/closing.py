@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.belief.axes import axes_of
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.lessons.writing import clearest
-from raymimic.advisor.propose.axes import axes_of
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
 from raymimic.foreign import name_text
 

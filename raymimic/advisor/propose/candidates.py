@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raymimic.advisor.propose.axes import Axis, Floats, level_of, without_absent
-from raymimic.advisor.propose.prior import Priors
+from raymimic.advisor.belief.axes import Axis, Floats, level_of, without_absent
+from raymimic.advisor.belief.prior import Priors
 
 _BELIEVED, _EVEN, _NEAR = 300, 300, 450
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
-from raymimic.advisor.propose.axes import Floats
+from raymimic.advisor.belief.axes import Floats
 from raymimic.advisor.propose.gp import GaussianProcess
 from raymimic.records import Budget, Config
 

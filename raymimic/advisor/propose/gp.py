@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from scipy.optimize import minimize
 from scipy.special import ndtr
 
-from raymimic.advisor.propose.axes import Floats, gaps_between
+from raymimic.advisor.belief.axes import Floats, gaps_between
 
 _LENGTH = (math.log(0.5), 1.0)
 """Prior of a length scale's logarithm, mean and standard deviation; the box has length 1."""

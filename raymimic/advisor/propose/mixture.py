@@ -56,7 +56,7 @@ class MixtureAdvisor:
         evidence = evidence.with_pending(p.config for p in proposals)
         left = n - len(proposals)
         wanted = _slots(evidence, left, self.seed, self._source).count(True)
-        advice = self.guide.propose(evidence.for_run(wanted), wanted) if wanted else Advice(())
+        advice = self.guide.propose(evidence.for_partner(), wanted) if wanted else Advice(())
         sound, drops, outside = _checked(evidence, advice.proposals[:wanted])
         evidence = evidence.with_pending(p.config for p in sound)
         if advice.belief is not None:
@@ -82,7 +82,7 @@ def question_to_guide(evidence: SearchEvidence, n: int, seed: int) -> tuple[Sear
     first = opening_proposals(evidence, n)
     evidence = evidence.with_pending(p.config for p in first)
     wanted = max(1, _slots(evidence, n - len(first), seed, "llm").count(True))
-    return evidence.for_run(wanted), wanted
+    return evidence.for_partner(), wanted
 
 
 def _slots(evidence: SearchEvidence, n: int, seed: int, model: Source) -> list[bool]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raymimic.advisor.propose.axes import axes_of
-from raymimic.advisor.propose.belief import FAVOUR, belief_from_practice
-from raymimic.advisor.propose.belief_reading import USER
-from raymimic.advisor.propose.prior import Prior
+from raymimic.advisor.belief.axes import axes_of
+from raymimic.advisor.belief.belief import FAVOUR, belief_from_practice
+from raymimic.advisor.belief.prior import Prior
+from raymimic.advisor.belief.reading import USER
 from raymimic.records import Belief, Config, Leaning, Place
 from raymimic.space import Choice, SearchSpace
 

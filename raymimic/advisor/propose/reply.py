@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import replace
 from typing import Any
 
-from raymimic.advisor.propose.belief_reading import read_model_belief
+from raymimic.advisor.belief.reading import read_model_belief
 from raymimic.errors import BadReply
 from raymimic.llm import read_reply, unquoted
 from raymimic.records import Advice, Proposal

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.belief.axes import Axis, Floats, axes_of, gaps_between, units_of
+from raymimic.advisor.belief.openings import openings, opinions
+from raymimic.advisor.belief.prior import Priors
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Axis, Floats, axes_of, gaps_between, units_of
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
 from raymimic.advisor.propose.objective_values import kept, told, warped
-from raymimic.advisor.propose.openings import openings, opinions
-from raymimic.advisor.propose.prior import Priors
 from raymimic.advisor.propose.within import Within, moved
 from raymimic.records import Advice, Config, Proposal
 

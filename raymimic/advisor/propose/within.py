@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from raymimic.advisor.propose.axes import Axis, Floats, axes_of, units_of
-from raymimic.advisor.propose.lesson_guesses import Guess
+from raymimic.advisor.belief.axes import Axis, Floats, axes_of, units_of
+from raymimic.advisor.belief.lesson_guesses import Guess
 from raymimic.space import SearchSpace
 
 _ADDED = 100

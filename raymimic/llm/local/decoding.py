@@ -20,6 +20,9 @@ model may go on for ever. A rationale is cut at 500."""
 _MOST_ITEMS = 32  # of an array that the schema leaves open
 _LARGEST = 10**12  # of a number that the schema leaves open: without it 6e824260835 is well-formed
 
+# As `json.dumps` writes it, so that a generator trained on such texts goes on as it learnt.
+_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+
 
 def bounded(schema: Any) -> Any:
     """The JSON schema with a bound on each string, array and number that has none."""
@@ -45,9 +48,7 @@ def compile_grammar(schema: Mapping[str, Any]) -> tuple[str, str]:
     from llguidance import LLMatcher
 
     try:
-        grammar = LLMatcher.grammar_from_json_schema(
-            bounded(schema), overrides={"whitespace_flexible": False}
-        )
+        grammar = LLMatcher.grammar_from_json_schema(bounded(schema), overrides=_LAYOUT)
     except ValueError as error:
         return "", str(error)
     fault = LLMatcher.validate_grammar(grammar)
@@ -59,13 +60,19 @@ class NextToken:
 
     So generation is "greedy" and the process's own random numbers stay untouched: a training in
     the same process is not disturbed. ``matcher`` (of `llguidance`) allows tokens, None allows all.
-    Temperature 0 takes the likeliest. Serves one sequence at a time.
+    ``vocabulary`` and ``prompt`` count the matcher's tokens and the prompt's. Temperature 0 takes
+    the likeliest. Serves one sequence at a time.
     """
 
     def __init__(
-        self, matcher: Any | None, prompt: int, temperature: float, generator: torch.Generator
+        self,
+        matcher: Any | None,
+        vocabulary: int,
+        prompt: int,
+        temperature: float,
+        generator: torch.Generator,
     ) -> None:
-        self._matcher, self._seen = matcher, prompt
+        self._matcher, self._seen, self._vocabulary = matcher, prompt, vocabulary
         self._temperature, self._generator = temperature, generator
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -85,7 +92,7 @@ class NextToken:
     def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
         import torch
 
-        words = torch.full((1, (len(logits) + 31) // 32), -1, dtype=torch.int32)
+        words = torch.full((1, (self._vocabulary + 31) // 32), -1, dtype=torch.int32)
         self._matcher.unsafe_compute_mask_ptr(words.data_ptr(), words.numel() * 4)  # type: ignore[union-attr]
         bits = (words[0, :, None] >> torch.arange(32, dtype=torch.int32)) & 1
         return bits.reshape(-1)[: len(logits)].bool().to(logits.device)

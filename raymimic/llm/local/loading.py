@@ -92,7 +92,8 @@ def _load(name: str, device: str | None) -> Loaded:
     if not spread:
         model = _placed(model, device)
     model.eval()
-    size = model.get_output_embeddings().weight.shape[0]
+    # A model's vocabulary may be padded, or lack tokens that were added to its tokenizer.
+    size = max(model.get_output_embeddings().weight.shape[0], len(tokenizer))
     return Loaded(model, tokenizer, llguidance.hf.from_tokenizer(tokenizer, n_vocab=size))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,8 @@ from raymimic.llm.local.loading import Loaded, check_name, load
 from raymimic.llm.message import turns
 
 _FITS = 4  # tries to fit a prompt: its lines differ in tokens a character
+
+_numbering = threading.Lock()  # of questions that come side by side
 
 _logger = logging.getLogger(__name__)
 
@@ -66,13 +69,13 @@ class TransformersLLM:
     def __repr__(self) -> str:
         return f"TransformersLLM(model={self.model!r}, device={self.device!r})"
 
-    def at(self, *, model: str, temperature: float) -> TransformersLLM:
-        """Another object with these two changed."""
+    def at(self, *, model: str, temperature: float, seed: int) -> TransformersLLM:
+        """Another object with these three changed; it has not been asked yet."""
         return TransformersLLM(
             model,
             device=self.device,
             temperature=temperature,
-            seed=self.seed,
+            seed=seed,
             max_tokens=self.max_tokens,
         )
 
@@ -83,8 +86,9 @@ class TransformersLLM:
         next question waits for it.
         """
         started = time.monotonic()
-        self._asked += 1
-        number = self._asked
+        with _numbering:
+            self._asked += 1
+            number = self._asked
         if self.max_tokens is not None:
             request = replace(request, max_tokens=self.max_tokens)
         reply, _ = call_with_retries(
@@ -117,7 +121,8 @@ class TransformersLLM:
         matcher = LLMatcher(loaded.grammar_tokenizer, grammar) if grammar else None
         request, prompt = _prompt(loaded, request, forced=matcher is not None)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        choose = NextToken(matcher, prompt.shape[1], self.temperature, generator)
+        vocabulary = loaded.grammar_tokenizer.vocab_size
+        choose = NextToken(matcher, vocabulary, prompt.shape[1], self.temperature, generator)
 
         def over(input_ids: Any, _scores: Any, **_: Any) -> Any:
             return torch.tensor([time.monotonic() > end], device=input_ids.device)

@@ -175,3 +175,23 @@ def test_a_reason_names_the_branch_and_nothing_that_went_with_it():
     evidence = evidence_of(SPACE, 15, 2)
     for proposal in StatisticalAdvisor(2).propose(evidence, 6).proposals:
         assert "-> absent" not in proposal.rationale
+
+
+def test_each_branch_of_a_choice_is_tried_once_at_first():
+    proposals = StatisticalAdvisor(0).propose(SearchEvidence(SPACE, "loss", "min"), 3).proposals
+    assert [proposal.source for proposal in proposals] == ["heuristic"] * 3
+    assert {proposal.config["optimizer"] for proposal in proposals} == {"sgd", "adam", "none"}
+    (sgd,) = (p for p in proposals if p.config["optimizer"] == "sgd")
+    assert sgd.config["optimizer/momentum"] == 0.9
+    assert "optimizer/lr 0.03 (rule of thumb)" in sgd.rationale
+    assert sgd.rationale.startswith("optimizer sgd, as each branch is tried once, then first guess")
+
+
+@pytest.mark.parametrize("values", [range(10_000), [f"v{number}" for number in range(10_000)]])
+def test_a_choice_of_ten_thousand_values_asks_no_model_for_ten_thousand_weights(values):
+    space = SearchSpace({"c": Choice(tuple(values)), "lr": FloatRange(1e-5, 1.0, log=True)})
+    evidence = evidence_of(space, 10, 0)
+    assert len(json.dumps(reply_schema(space))) < 2_000
+    assert len(system_prompt(evidence)) < 5_000
+    (proposal,) = StatisticalAdvisor(0).propose(evidence, 1).proposals
+    assert space.check(proposal.config) == (proposal.config, ())

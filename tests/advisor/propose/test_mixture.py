@@ -14,7 +14,7 @@ from raymimic.advisor import MixtureAdvisor, RandomAdvisor, StatisticalAdvisor, 
 from raymimic.advisor.propose.objective_values import told
 from raymimic.advisor.propose.share import LEAST, MOST, earned_share
 from raymimic.errors import AdvisorError
-from raymimic.records import Advice, Belief, Call, Config, Place
+from raymimic.records import Advice, Belief, Budget, Call, Config, Place
 from raymimic.space import SearchSpace
 from raymimic.testing.searches import (
     OPTIMUM,
@@ -23,6 +23,7 @@ from raymimic.testing.searches import (
     RuleAdvisor,
     around,
     at,
+    best,
     drawn,
     ended,
     evidence,
@@ -125,6 +126,31 @@ def test_a_good_model_is_followed_and_a_hostile_one_loses_its_trials() -> None:
     assert counts[good] >= 12
 
 
+def test_beside_a_good_model_the_search_is_level_with_that_model_alone() -> None:
+    """Scores go from 0 to 1.2; the good model's lie below .005."""
+    alone, shared = (
+        best(search(advisor, 20)) for advisor in (Guide(good), MixtureAdvisor(Guide(good)))
+    )
+    assert shared <= alone + 0.001
+
+
+def test_a_model_alone_is_told_of_no_partner() -> None:
+    asked: list[str] = []
+
+    def say(request) -> str:
+        asked.append(request.system + request.user)
+        raise AssertionError
+
+    llm = ScriptedLLM([say] * 2)
+    for advisor in (LLMAdvisor(llm), MixtureAdvisor(LLMAdvisor(llm))):
+        with pytest.raises((AdvisorError, AssertionError)):
+            advisor.propose(known(8, budget=Budget(trials_total=30)), 4)
+    alone, shared = asked
+    for words in ("statistical model", "of them by you"):
+        assert words in shared
+        assert words not in alone
+
+
 # -- what is taken of the model's proposals ------------------------------------------------------
 
 
@@ -132,7 +158,8 @@ def test_the_model_is_asked_for_what_will_be_run_and_all_of_it_is_run() -> None:
     seen, guide = known(8), Guide(good)
     advice = MixtureAdvisor(guide).propose(seen, MANY)
     (told_guide, asked), taken = guide.asked[-1], sources(advice.proposals).count("llm")
-    assert asked == taken == told_guide.to_run
+    assert asked == taken
+    assert told_guide.shared
     assert (told_guide, asked) == question_to_guide(seen, MANY, 0)
 
 

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from raymimic.advisor import SearchEvidence, StatisticalAdvisor
-from raymimic.advisor.propose.axes import axes_of
-from raymimic.advisor.propose.openings import openings
-from raymimic.advisor.propose.practice import (
+from raymimic.advisor.belief.axes import axes_of
+from raymimic.advisor.belief.openings import openings
+from raymimic.advisor.belief.practice import (
     ADAMW_DECAY,
     BY_FAMILY,
     OPTIMIZER_LR,

@@ -9,14 +9,14 @@ import random
 import numpy as np
 import pytest
 
-from raymimic.advisor.propose.axes import axes_of
-from raymimic.advisor.propose.belief import belief_from_practice, belief_to_json, describe_belief
-from raymimic.advisor.propose.belief_reading import (
+from raymimic.advisor.belief.axes import axes_of
+from raymimic.advisor.belief.belief import belief_from_practice, belief_to_json, describe_belief
+from raymimic.advisor.belief.prior import Prior, Priors
+from raymimic.advisor.belief.reading import (
     belief_schema,
     read_belief,
     read_model_belief,
 )
-from raymimic.advisor.propose.prior import Prior, Priors
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Place
 from raymimic.space import Choice, Dimension, FloatRange, IntRange, Normal, SearchSpace

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from raymimic.advisor.propose.practice import practice_of
+from raymimic.advisor.belief.practice import practice_of
 from raymimic.advisor.roles import assign_roles
 from raymimic.records import Config, Scale
 from raymimic.space import Choice, Dimension, IntRange, Normal, SearchSpace

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymimic.advisor.propose.axes import DECADES, Axis, axes_of
-from raymimic.advisor.propose.practice import (
+from raymimic.advisor.belief.axes import DECADES, Axis, axes_of
+from raymimic.advisor.belief.practice import (
     ADAMW_DECAY,
     OPTIMIZER_LR,
     PREFERRED,

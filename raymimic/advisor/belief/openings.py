@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from raymimic.advisor.base import SearchEvidence
-from raymimic.advisor.propose.axes import Axis, axes_of
-from raymimic.advisor.propose.belief import belief_from_practice
-from raymimic.advisor.propose.belief_reading import MODEL, USER
-from raymimic.advisor.propose.lesson_guesses import Guess, belief_from_lessons, lesson_guesses
-from raymimic.advisor.propose.prior import Prior
+from raymimic.advisor.belief.axes import Axis, axes_of
+from raymimic.advisor.belief.belief import belief_from_practice
+from raymimic.advisor.belief.lesson_guesses import Guess, belief_from_lessons, lesson_guesses
+from raymimic.advisor.belief.prior import Prior
+from raymimic.advisor.belief.reading import MODEL, USER
 from raymimic.records import Belief, Config, Place
 
 PRACTICE = "common practice"
+
+_BRANCHES = 4
+"""So many branches are tried first: of more, some may never be worth a trial."""
 
 _LISTED = 3
 """So many values are named in a reason, the learning rate first."""
@@ -58,18 +62,35 @@ def opinions(evidence: SearchEvidence) -> list[Opinion]:
 def openings(evidence: SearchEvidence) -> list[Guess]:
     """Give the first configurations: the centre of each belief, and what an earlier search found.
 
-    That of common practice is always among them, whatever lessons or a model say.
+    That of common practice is always among them, whatever lessons or a model say; so are its values
+    in other branches of a choice, as what is learnt in one says little of the others.
     """
     axes = axes_of(evidence.space)
     practice, *_ = opinions(evidence)
-    default = Guess(Prior(axes, practice.belief).likeliest(), _reason(axes, practice))
+    prior = Prior(axes, practice.belief)
+    config = prior.likeliest()
+    default = Guess(config, _reason(axes, practice, config))
     learnt = lesson_guesses(evidence)
-    return [*learnt[:1], default, *learnt[1:]]
+    others = islice(_in_branches(axes, practice, prior), _BRANCHES)
+    return [*learnt[:1], default, *learnt[1:], *others]
 
 
-def _reason(axes: Sequence[Axis], opinion: Opinion) -> str:
-    config = Prior(axes, opinion.belief).likeliest()
-    here = [axis for axis in axes if axis.name in config]
+def _in_branches(axes: Sequence[Axis], opinion: Opinion, prior: Prior) -> Iterator[Guess]:
+    """Give the likeliest configuration in each other branch of the choices that always exist."""
+    default, deciding = prior.likeliest(), {axis.parent for axis in axes}
+    for number, axis in enumerate(axes):
+        if number not in deciding or axis.parent is not None:
+            continue
+        for level in axis.levels or ():
+            if not axis.same(level, default[axis.name]):
+                config = prior.likeliest({axis.name: level})
+                given = f"{axis.name} {axis.show(level)}, as each branch is tried once, then "
+                yield Guess(config, given + _reason(axes, opinion, config, said=axis.name))
+
+
+def _reason(axes: Sequence[Axis], opinion: Opinion, config: Config, said: str = "") -> str:
+    """Say where the values come from, but for the parameter of which it is ``said`` already."""
+    here = [axis for axis in axes if axis.name in config and axis.name != said]
     notes = []
     for axis in sorted(here, key=lambda axis: axis.role != "learning_rate"):
         why = _why(axis, axes, config, opinion.belief)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp, ndtr, ndtri
 
-from raymimic.advisor.propose.axes import Axis, Floats, level_of, without_absent
+from raymimic.advisor.belief.axes import Axis, Floats, level_of, without_absent
 from raymimic.records import Belief, Config, Place
 from raymimic.space import FloatRange
 

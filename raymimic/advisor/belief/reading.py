@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raymimic.advisor.propose.axes import Axis, axes_of
+from raymimic.advisor.belief.axes import Axis, axes_of
 from raymimic.advisor.text import object_schema
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Leaning, Place
@@ -15,6 +15,8 @@ from raymimic.space.reading import brief, read_number
 USER, MODEL = "you", "the model"
 
 _FAULTS_KEPT = 8
+
+_MOST_WEIGHED = 50
 
 _NARROWEST = 1e-3
 """The least width of a model's interval: low and high may be one number."""
@@ -87,8 +89,15 @@ def _said_leaning(axis: Axis, said: Any, source: str) -> Leaning:
 
 
 def belief_schema(space: SearchSpace) -> dict[str, Any]:
-    """Give the JSON schema of what a model believes: an entry for every parameter."""
-    properties = {axis.name: _entry_schema(axis) for axis in axes_of(space)}
+    """Give the JSON schema of what a model believes: an entry for every parameter.
+
+    None for a choice of so many categories that nobody weighs them.
+    """
+    properties = {
+        axis.name: _entry_schema(axis)
+        for axis in axes_of(space)
+        if axis.ordered or len(axis.labels) <= _MOST_WEIGHED
+    }
     return object_schema(**properties)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from raymimic.advisor.base import Lesson, Lessons, SearchEvidence
+from raymimic.advisor.belief.axes import Axis, axes_of
+from raymimic.advisor.belief.belief import FAVOUR, belief_from_practice, usable
+from raymimic.advisor.belief.prior import Prior
 from raymimic.advisor.curve_text import number
-from raymimic.advisor.propose.axes import Axis, axes_of
-from raymimic.advisor.propose.belief import FAVOUR, belief_from_practice, usable
-from raymimic.advisor.propose.prior import Prior
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Config, Leaning, Mode, Place
 from raymimic.space import Choice, FloatRange, Normal, SearchSpace
