@@ -18,15 +18,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from experiments.common.idx import mnist
 from experiments.common.quiet import silence
 from raymimic import LLMScheduler, LLMSearcher
-from raymimic.demo import SPACE, load, trainable
+from raymimic.demo import SPACE, Split, trainable
 
 EPOCHS = 20
 ARMS = ("pair", "alone", "optuna+asha")
@@ -57,9 +59,21 @@ class Seen(tune.Callback):
         self.last[trial.trial_id] = told
 
 
+def images(data_dir: Path, seed: int) -> Split:
+    """2,000 training and 2,000 validation images of the training set; no test images."""
+    pixels, labels = mnist(data_dir, "train")
+    rows = np.random.default_rng(seed).permutation(len(labels))[:4000]
+    scaled = (pixels[rows].astype(np.float32) / 255 - 0.1307) / 0.3081  # MNIST's mean and sd
+    some, other = slice(2000), slice(2000, 4000)
+    told = labels[rows]
+    return Split(
+        "mnist", scaled[some], told[some], scaled[other], told[other], scaled[:0], told[:0]
+    )
+
+
 def run(arm: str, seed: int, seconds: float, data_dir: Path) -> dict[str, Any]:
     """One search."""
-    split = load("mnist", data_dir, 2000, seed)
+    split = images(data_dir, seed)
     seen = Seen()
     with tempfile.TemporaryDirectory() as folder:
         searcher, scheduler = parts_of(arm, seed, folder)

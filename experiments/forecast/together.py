@@ -31,6 +31,7 @@ from experiments.common import tables
 from experiments.common.fake_tune import FakeTrial
 from experiments.common.quiet import silence
 from experiments.common.task import TrainingFailed
+from experiments.forecast import seconds
 from experiments.forecast.opponents import OptunaAdvisor
 from raymimic.advisor import Advisor, HeuristicAdvisor, RandomAdvisor, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory
@@ -44,7 +45,7 @@ DEVELOPED_ON = ("ts_gru", "ts_irnn", "ts_lstm_p128", "ts_lstm_avg_p128")
 HELD_OUT = ("ts_lstm_e128", "ts_lstm", "ts_vrnn_relu", "ts_vrnn_tanh", "digits_noisy")
 BUDGETS = (3, 5, 10, 20, 50)
 COUNT = 30
-NAMED = ("task", "searcher", "arm", "seed", "slots", "run")
+NAMED = ("task", "searcher", "arm", "seed", "slots", "clock", "run")
 ARMS = ("none", "asha4", "raymimic")
 _MOST = 1000
 
@@ -52,7 +53,7 @@ _MOST = 1000
 class Stopper(Protocol):
     """What is asked after each epoch; ``value``: lower is better."""
 
-    def stops(self, trial_id: str, epoch: int, value: float) -> bool: ...
+    def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool: ...
     def end(self, trial_id: str, epoch: int, value: float | None) -> None: ...
 
 
@@ -64,7 +65,8 @@ class Asha:
                                    metric="loss", mode="min")  # fmt: skip
         self._trials: dict[str, FakeTrial] = {}
 
-    def stops(self, trial_id: str, epoch: int, value: float) -> bool:
+    def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool:
+        del pace
         if trial_id not in self._trials:
             self._trials[trial_id] = FakeTrial(trial_id)
             self._rule.on_trial_add(None, self._trials[trial_id])
@@ -96,8 +98,8 @@ class Ours:
     def note(self, event: str, /, **fields: Any) -> None:
         pass
 
-    def stops(self, trial_id: str, epoch: int, value: float) -> bool:
-        report = EpochReport(trial_id, epoch, {"loss": value}, value, {})
+    def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool:
+        report = EpochReport(trial_id, epoch, {"loss": value}, value, {}, pace=pace)
         verdict = self._decisions.by_rule(report)
         assert verdict is not None, "the report has a value"
         self._decisions.settle(report, verdict)
@@ -118,13 +120,18 @@ class Running:
 
     record: TrialRecord
     epochs: Iterator[dict[str, float]]
+    cost: float = 1.0
     epoch: int = 0
     value: float = math.nan
 
 
 @dataclass
 class Search:
-    """One run; ``limit`` in full trainings, or in trials if it is counted; ``slots`` at once."""
+    """One run; ``limit`` in full trainings, or in trials if it is counted; ``slots`` at once.
+
+    ``clock``: spent are seconds as `seconds` has them (in trainings of a usual net), which searcher
+    and scheduler are told ("told"), or not ("untold"); "" for epochs.
+    """
 
     task: tables.TableTask
     advisor: Advisor
@@ -133,17 +140,18 @@ class Search:
     counted: bool = False
     arm: str = "none"
     slots: int = 1
+    clock: str = ""
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    spent: int = 0
+    spent: float = 0.0
     started: int = 0
 
     def run(self) -> pd.DataFrame:
         stopper, running = self._stopper(), list[Running]()
         while running or self._may_start():
             while len(running) < self.slots and self._may_start():
-                running.append(self._start(running, stopper))
+                running.append(self._start(running))
             running = [trial for trial in running if not self._step(trial, stopper)]
         return pd.DataFrame(self.rows)
 
@@ -162,15 +170,19 @@ class Search:
             return self.started < self.limit
         return self.spent < self.limit * self.task.epochs and self.started < _MOST
 
-    def _start(self, running: list[Running], stopper: Stopper | None) -> Running:
-        total = self.limit if self.counted or stopper is None else None
+    def _start(self, running: list[Running]) -> Running:
+        total = self.limit if self.counted else None
         budget = Budget(total, self.started, concurrency=self.slots)
         space = RaySpace.from_ray(self.task.param_space()).space
         ended, going = tuple(self.ended), tuple(self._now(trial) for trial in running)
         evidence = SearchEvidence(space, "loss", "min", ended, going, budget=budget)
         (proposal,) = self.advisor.propose(evidence, 1).proposals
         epochs = self.task.train(proposal.config, self.seed, self.started)
-        trial = Running(TrialRecord.begun(f"t{self.started}", proposal), iter(epochs))
+        record = TrialRecord.begun(f"t{self.started}", proposal)
+        pace = seconds.pace(proposal.config) if self.clock else 0.0
+        if self.clock == "told":
+            record = replace(record, pace=pace)
+        trial = Running(record, iter(epochs), pace / seconds.USUAL if self.clock else 1.0)
         self.started += 1
         return trial
 
@@ -184,16 +196,19 @@ class Search:
         try:
             metrics = next(trial.epochs)
         except TrainingFailed:
-            self.spent += not trial.epoch  # a failure is not free
+            self.spent += 0.0 if trial.epoch else trial.cost  # a failure is not free
             self._end(trial, stopper, failed=True)
             return True
         trial.epoch += 1
-        self.spent += 1
+        self.spent += trial.cost
         trial.value = (1.0 if task.mode == "min" else -1.0) * metrics[task.metric]
         self.history.append(name, trial.epoch, {"loss": trial.value})
         whole = trial.epoch == task.epochs
+        pace = trial.record.pace
         stopped = (
-            stopper is not None and not whole and stopper.stops(name, trial.epoch, trial.value)
+            stopper is not None
+            and not whole
+            and stopper.stops(name, trial.epoch, trial.value, pace)
         )
         if whole or stopped:
             self._end(trial, stopper, stopped=stopped)
@@ -256,12 +271,14 @@ def one(
     budgets: list[int],
     count: int,
     slots: int,
+    clock: str,
 ) -> list[dict[str, Any]]:
     """The timed and, with a ``count``, the counted run of one pair."""
     named = {"task": task.name, "searcher": searcher, "arm": arm, "seed": seed, "slots": slots}
+    named["clock"] = clock or "epochs"
     np.random.seed(seed)  # Tune's brackets are drawn from it
     made = searcher_of(searcher, task, seed)
-    frame = Search(task, made, max(budgets), seed, arm=arm, slots=slots).run()
+    frame = Search(task, made, max(budgets), seed, arm=arm, slots=slots, clock=clock).run()
     rows = [{**named, "run": "timed", **timed(frame, budgets)}]
     if count and arm != "none":
         made = searcher_of(searcher, task, seed)
@@ -298,6 +315,8 @@ def main() -> None:
     parser.add_argument("--arms", type=_names, default=list(ARMS))
     parser.add_argument("--budgets", type=lambda text: [*map(int, text.split(","))],
                         default=list(BUDGETS))  # fmt: skip
+    parser.add_argument("--clock", choices=("", "told", "untold"), default="",
+                        help="spend modelled seconds (digits_noisy only)")  # fmt: skip
     parser.add_argument("--slots", type=int, default=1, help="trials at once")
     parser.add_argument("--count", type=int, default=COUNT, help="0: no counted runs")
     arguments = parser.parse_args()
@@ -309,7 +328,7 @@ def main() -> None:
             for arm in arguments.arms:
                 for seed in range(arguments.seeds):
                     rows += one(task, searcher, arm, seed, arguments.budgets, arguments.count,
-                                arguments.slots)  # fmt: skip
+                                arguments.slots, arguments.clock)  # fmt: skip
         print(f"{name} {time.process_time() - begun:.0f} CPU s", file=sys.stderr, flush=True)
         frame = pd.DataFrame(rows)
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ class Ended:
 
     def _ends(self) -> list[str]:
         """Why it ended or what its curve shows, from the longest to the shortest."""
-        if self.verdict is not None and self.verdict.stop:
+        if self.verdict is not None and self.verdict.stop and self.verdict.kind != "whole":
             short = self.verdict.short
             return [f"stopped, {self.verdict.text}", f"stopped, {short}", short]
         if self.diagnosis is None or not self.epochs:

@@ -103,6 +103,12 @@ def test_a_decision_has_a_short_form_that_tunes_tables_show_whole(verdict, said)
     assert len(said) <= CELL
 
 
+def test_a_whole_training_is_not_said_to_be_stopped() -> None:
+    line = ended(verdict=Verdict("whole", 16, "complete: max_t = 16 epochs")).line(240)
+    assert "stopped" not in line
+    assert DIAGNOSIS.text in line
+
+
 def test_an_error_stands_on_the_line_in_place_of_the_reason() -> None:
     line = ended(error="Traceback\n  File x\nValueError: lr is too high\n", score=None).line(80)
     assert line == "fd65be98  failed: ValueError: lr is too high"

@@ -26,25 +26,34 @@ def loss(config: Config) -> float:
     return (SPACE.encode(config)[0] - 0.7) ** 2
 
 
-def trained(name: object, config: Config) -> TrialRecord:
+def trained(name: object, config: Config, startup: float = 1.0) -> TrialRecord:
     curve = Curve(list(range(1, EPOCHS + 1)), {"loss": [loss(config)] * EPOCHS})
-    seconds = 1.0 + EPOCHS * pace(config)
+    seconds = startup + EPOCHS * pace(config)
     return ended(name, config, loss(config), pace=pace(config), seconds=seconds, curve=curve)
 
 
-def after(budget: Budget) -> SearchEvidence:
-    return evidence([trained(i, c) for i, c in enumerate(drawn(12))], budget=budget)
+def after(budget: Budget, startup: float = 1.0) -> SearchEvidence:
+    return evidence([trained(i, c, startup) for i, c in enumerate(drawn(12))], budget=budget)
 
 
-def proposed(budget: Budget) -> list[float]:
+def proposed(budget: Budget, startup: float = 1.0) -> list[float]:
     """Seconds an epoch of what six seeds propose."""
-    seen = after(budget)
+    seen = after(budget, startup)
     return [pace(StatisticalAdvisor(seed).propose(seen, 1).proposals[0].config)
             for seed in range(6)]  # fmt: skip
 
 
 def test_where_time_limits_the_search_quicker_configurations_come_first() -> None:
     assert mean(proposed(LIMITLESS)) < 0.5 * mean(proposed(COUNTED))
+
+
+def test_at_the_end_of_the_time_nothing_is_saved_for_later() -> None:
+    over = Budget(seconds_total=1e6, seconds_used=0.999e6)  # enough for many trainings
+    assert mean(proposed(LIMITLESS)) < 0.5 * mean(proposed(over))
+
+
+def test_where_starting_a_trial_takes_long_epochs_count_for_less() -> None:
+    assert mean(proposed(LIMITLESS)) < 0.5 * mean(proposed(LIMITLESS, startup=1000.0))
 
 
 def test_what_cannot_finish_in_the_time_left_is_not_started() -> None:
