@@ -53,6 +53,7 @@ class Pole:
 
         torch.manual_seed(seed)
         self.model, self.epochs = ActorCritic(), epochs
+        self.steps_per_epoch: int | None = None
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=3e-3)
         self.knobs = {"entropy": KNOB}
         self.metric = "mean_return"

@@ -44,6 +44,7 @@ class Guided(Arm):
             metric=trainee.metric,
             mode=trainee.mode,
             epochs=trainee.epochs,
+            steps_per_epoch=trainee.steps_per_epoch,
             knobs={
                 name: Knob(knob.low, knob.high, knob.meaning, start=knob.start)
                 for name, knob in trainee.knobs.items()

@@ -51,6 +51,7 @@ class Supervised:
         self.metric = "val_loss"
         self.mode: Mode = "min"
         self.optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+        self.steps_per_epoch: int | None = -(-len(parts.train[1]) // batch)
         self._parts, self._batch, self._change = parts, batch, change
         self._classify = not parts.train[1].is_floating_point()
         self._order = torch.Generator().manual_seed(seed)

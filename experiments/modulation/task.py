@@ -33,6 +33,7 @@ class Trainee(Protocol):
     model: torch.nn.Module
     optimizer: torch.optim.Optimizer
     epochs: int
+    steps_per_epoch: int | None  # None where it is not known beforehand
     metric: str
     mode: Mode
     knobs: Mapping[str, UserKnob]

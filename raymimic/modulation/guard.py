@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from raymimic.advisor import Adjustment, VerdictKind
@@ -16,8 +14,6 @@ from raymimic.curves.effect import NOISES, effect_kind, effect_of, outlook
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.names import norms_of
 from raymimic.records import Mode
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -132,8 +128,9 @@ class Verdict:
 def judge(curve: Curve, metric: str, mode: Mode, epoch: int, *, broken: bool = False) -> Verdict:
     """Compare the metric at the curve's end with where it was going at ``epoch``.
 
-    Broken or infinite after the interval is worse whatever was before; without a value, and with
-    fewer than two before, nothing is known.
+    Expected is the middle of its pace in logarithmic time and of its last step once more; what lies
+    between them is luck, too. Broken or infinite after the interval is worse whatever was before;
+    without a value, and with fewer than two before, nothing is known.
     """
     rows = [(at, value) for at, value in curve.reported(metric) if math.isfinite(value)]
     known = [row for row in rows if row[0] <= epoch]
@@ -144,14 +141,9 @@ def judge(curve: Curve, metric: str, mode: Mode, epoch: int, *, broken: bool = F
         return Verdict("worse", before, None if broken else after, harmful=True)
     if math.isnan(latest) or before is None or len(known) < 2:
         return Verdict("unknown", before, None if math.isnan(latest) else after)
-    ahead = outlook(curve, metric, known[-1])
+    again = before + (before - known[-2][1])
+    ahead = outlook(curve, metric, known[-1], end=again, length=rows[-1][0])
     effect = effect_of(ahead, rows[-1:], mode, was_finite=True)
     lost = effect_kind(latest, before, NOISES * ahead.noise, mode) == "worse"
     kind = "worse" if lost else effect.kind
     return Verdict(kind, before, after, effect.expected, effect.margin, harmful=lost)
-
-
-def finite_values(curve: Curve, metric: str) -> Floats:
-    """The metric's finite values."""
-    values = curve.columns.get(metric, np.empty(0))
-    return values[np.isfinite(values)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -15,24 +15,24 @@ from torch.optim import Optimizer
 from raymimic import events
 from raymimic.advisor import (
     Adjuster,
-    Adjustment,
     PastAdjustment,
     RunEvidence,
     choose_adjuster,
     describe_adjuster,
 )
-from raymimic.curves import diagnose, noise_of
 from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.modulation import ranks
 from raymimic.modulation.asking import AdjusterInquiry, Outcome
-from raymimic.modulation.guard import Limits, finite_values, judge
+from raymimic.modulation.decision import Decision
+from raymimic.modulation.guard import Limits, judge
 from raymimic.modulation.harmless import Harmless
 from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.optimizers import Optimizers
 from raymimic.modulation.readings import Readings, read
 from raymimic.modulation.record import Record
+from raymimic.modulation.seeing import evidence_of
 from raymimic.modulation.steering import Steering
 from raymimic.modulation.stepping import Stepping
 from raymimic.records import Knob, Mode
@@ -42,23 +42,6 @@ logger = logging.getLogger(__name__)
 _LOSSES_UNDONE = 3
 """Epochs in a row that are undone for a training loss that is not finite while the weights are
 fine; then it is taken for the loop's way of reporting, and not for a breakdown."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What rank 0 decided at an epoch's end; every rank carries it out alike.
-
-    ``undo``: why the run goes back to the start of the interval, "" if it does not; ``calm``: with
-    a lower learning rate, since it broke without any advice. ``wait``: the interval goes on until
-    there is a metric to judge its adjustment by.
-    """
-
-    adjustment: Adjustment | None = None
-    asked_epoch: int = 0
-    dropped: tuple[str, ...] = ()
-    undo: str = ""
-    calm: bool = False
-    wait: bool = False
 
 
 class Modulator:
@@ -88,6 +71,9 @@ class Modulator:
         metric: The validation metric that decides, by its name in `epoch_end`.
         mode: "min" or "max".
         epochs: How many epochs are planned; without it nothing can be timed for the end.
+        steps_per_epoch: Optimizer steps in an epoch, if you know (``len(loader)``). With it the
+            advisor is asked before the first step, too, unless its answer comes in the background:
+            a training of few steps has none to lose at too low a learning rate.
         knobs: Your training loop's own knobs; read them as ``modulator.knobs["name"]``.
         limits: How far advice may go.
         ema: Decay of a moving average of the weights over steps, an anchor to pull toward; costs
@@ -114,6 +100,7 @@ class Modulator:
         metric: str = "val_loss",
         mode: Mode = "min",
         epochs: int | None = None,
+        steps_per_epoch: int | None = None,
         knobs: Mapping[str, Knob] | None = None,
         limits: Limits | None = None,
         ema: float | None = None,
@@ -125,16 +112,18 @@ class Modulator:
     ) -> None:
         if mode not in ("min", "max"):
             raise ValueError(f'mode must be "min" or "max", got {mode!r}')
+        if steps_per_epoch is not None and not steps_per_epoch >= 1:
+            raise ValueError(f"steps_per_epoch must be at least 1 or None, got {steps_per_epoch!r}")
         optimizers = Optimizers(optimizer)
         self._steering = Steering(model, optimizers, knobs or {}, limits or Limits(), ema)
-        self._record = Record(metric, mode)
+        self._record = Record(metric, mode, steps_per_epoch=steps_per_epoch)
         self._instruction, self._epochs, self._seed = instruction, epochs, seed
         self._run_id = run_id
         adjuster = choose_adjuster(llm, seed=seed, timeout=timeout)
         self._inquiry = AdjusterInquiry(adjuster, waits=wait, timeout=timeout)
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
         self._harmless = Harmless(self._note)
-        self._stepping = Stepping(self._steering, self._harmless, self._stepped)
+        self._stepping = Stepping(self._steering, self._harmless, self._begin, self._stepped)
         if ranks.leads():
             logger.info("raymimic: %s", describe_adjuster(adjuster))
         events.run(
@@ -171,6 +160,19 @@ class Modulator:
         """
         return self._stepping.attach()
 
+    def _begin(self) -> None:
+        """Before a step: ask once at the start, where it is known how many steps are to come."""
+        record = self._record
+        if record.asked_at_start or record.epoch or record.steps or not record.steps_per_epoch:
+            return
+        record.asked_at_start = True
+        answer = None
+        if ranks.leads() and (self._inquiry.waits or not self._inquiry.adjuster.remote):
+            answer = self._inquiry.ask(self._evidence())
+        decided = self._read(answer)
+        decision, record.failures = ranks.shared((decided, record.failures))
+        self._go_on(decision)
+
     def _stepped(self) -> None:
         self._record.steps += 1
 
@@ -192,6 +194,13 @@ class Modulator:
         readings = read(metrics, record.metric)
         mine = (readings, self._broken(readings) if ranks.leads() else "", record.steps)
         readings, broken, record.steps = ranks.shared(mine)
+        if not record.steps:
+            self._harmless.say(
+                "no step",
+                "raymimic: no optimizer step was seen in epoch %d: call modulator.step() in place "
+                "of optimizer.step(), or attach() once; else nothing is steered. It is said once",
+                record.epoch + 1,
+            )
         if not broken:
             self._say_gaps(readings)
         if record.end_epoch(readings, broken=bool(broken)):
@@ -330,28 +339,10 @@ class Modulator:
         return self._read(answer)
 
     def _evidence(self) -> RunEvidence:
-        record, steering = self._record, self._steering
-        curve = record.curve
-        return RunEvidence(
-            metric=record.metric,
-            mode=record.mode,
-            epoch=record.epoch,
-            curve=curve,
-            diagnosis=diagnose(curve, record.metric, record.mode),
-            knobs=self.knobs.states(),
-            layers=steering.layers(),
-            epochs_total=self._epochs,
-            steps_per_epoch=record.steps_per_epoch,
-            history=tuple(record.history),
-            anchors=steering.anchors.known,
-            class_accuracy=record.class_accuracy,
-            instruction=self._instruction,
-            noise=noise_of(finite_values(curve, record.metric)),
-            max_alpha=steering.limits.alpha,
-            optimizer=steering.optimizers.name,
-            run_id=self._run_id,
-            seed=self._seed,
-        )
+        return evidence_of(
+            self._record, self._steering, epochs_total=self._epochs, run_id=self._run_id,
+            instruction=self._instruction, seed=self._seed,
+        )  # fmt: skip
 
     def _read(self, answer: Outcome | None) -> Decision:
         if answer is None:

@@ -77,9 +77,9 @@ class Optimizers:
         return [parameter for group in self.groups for parameter in group["params"]]
 
     @property
-    def trained(self) -> int:
-        """How many parameters are moved now; it changes when a layer is added or frozen."""
-        return sum(parameter.requires_grad for parameter in self.parameters)
+    def trained(self) -> list[tuple[int, int]]:
+        """Which parameters are moved now, and their sizes, to see whether that changes."""
+        return [(id(p), p.numel()) for p in self.parameters if p.requires_grad]
 
     @property
     def linear(self) -> bool:

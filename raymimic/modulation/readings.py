@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 CLASS_ACCURACY = "class_accuracy"
 
 _TRAINING = frozenset(("train", "training"))
@@ -32,19 +34,20 @@ class Readings:
 def read(metrics: Mapping[str, Any], metric: str) -> Readings:
     """Read numbers, 0-d arrays and scalars of torch and JAX; whatever else is a gap.
 
-    A judged ``metric`` that is not among them is one, too.
+    A judged ``metric`` that is not among them is one, too. What is no mapping holds no metrics.
     """
     numbers: dict[str, float] = {}
     gaps: dict[str, str] = {}
     by_class: tuple[float, ...] = ()
     loss = ""
-    for name, value in metrics.items():
+    for key, value in _items(metrics):
+        name = _text(key)
         if name == CLASS_ACCURACY:
             by_class = _by_class(value)
             continue
         number = _number(value)
         if number is None:
-            gaps[name] = f"{type(value).__name__} {str(value)[:40]!r}"
+            gaps[name] = f"{type(value).__name__} {_text(value)[:40]!r}"
         elif math.isnan(number):
             gaps[name] = "NaN"
         else:
@@ -52,8 +55,19 @@ def read(metrics: Mapping[str, Any], metric: str) -> Readings:
         if number is not None and not math.isfinite(number) and is_training_loss(name):
             loss = f"{name} is {number}"
     if metric not in numbers and metric not in gaps:
-        gaps[metric] = f"nothing (there were {', '.join(map(str, metrics)) or 'no metrics'})"
+        gaps[metric] = f"nothing (there were {', '.join([*numbers, *gaps]) or 'no metrics'})"
     return Readings(numbers, gaps, by_class, loss)
+
+
+def _items(metrics: Any) -> list[tuple[Any, Any]]:
+    return list(metrics.items()) if isinstance(metrics, Mapping) else []
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - any object of the user's, and this is told about a gap
+        return "without a text"
 
 
 def is_training_loss(name: str) -> bool:
@@ -72,10 +86,10 @@ def _by_class(values: Any) -> tuple[float, ...]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, (str, bytes)) or value is np.ma.masked:  # which reads itself as 0
         return None
-    value = value.detach() if hasattr(value, "detach") else value
     try:
+        value = value.detach() if hasattr(value, "detach") else value
         return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
+    except Exception:  # noqa: BLE001 - any object of the user's; that it is no number is told
         return None

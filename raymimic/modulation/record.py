@@ -24,9 +24,10 @@ _LONGEST_INTERVAL = 10
 class Record:
     """Plain data. ``epoch`` counts the epochs that have ended, ``steps`` those since then.
 
-    After a rollback (``undone_at``) nothing is adjusted before ``quiet_until``. ``reported``:
-    the last epoch had a value of the metric; ``losses_undone`` counts the epochs in a row that were
-    undone for their training loss alone.
+    ``asked_at_start``: the advisor was asked before the first step. After a rollback
+    (``undone_at``) nothing is adjusted before ``quiet_until``. ``reported``: the last epoch had a
+    value of the metric; ``losses_undone`` counts the epochs in a row that were undone for their
+    training loss alone.
     """
 
     metric: str
@@ -38,6 +39,7 @@ class Record:
     undone_at: int = 0
     rollbacks: int = 0
     losses_undone: int = 0
+    asked_at_start: bool = False
     failures: int = 0
     reported: bool = False
     best: float | None = None
@@ -48,6 +50,8 @@ class Record:
     @property
     def curve(self) -> Curve:
         """All epochs so far."""
+        if not self.epoch:
+            return Curve(np.empty(0, dtype=np.int64), {})
         return self.curves.curve(_RUN)
 
     @property

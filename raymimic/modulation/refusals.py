@@ -7,6 +7,14 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+_SHARDING = "FullyShardedDataParallel"
+"""Where it keeps the original parameters nothing in their type tells of it."""
+
+_SHARDED = (
+    "sharded (FSDP, tensor parallel, ZeRO-3): no rank holds all of it, so a rollback is not "
+    "possible; use DistributedDataParallel"
+)
+
 
 def check(model: nn.Module, trained: Mapping[str, Tensor], moved: Sequence[Tensor]) -> None:
     """Raise ValueError, with the cure, where model and optimizer cannot be steered."""
@@ -20,6 +28,8 @@ def check(model: nn.Module, trained: Mapping[str, Tensor], moved: Sequence[Tenso
             "the optimizer must hold trained parameters of the model, and holds none of them; "
             "build it from this model's parameters(), with requires_grad"
         )
+    if any(type(module).__name__ == _SHARDING for module in model.modules()):
+        raise ValueError(f"a module is wrapped in {_SHARDING}: its parameters are {_SHARDED}")
     for name, parameter in trained.items():
         reason = _not_steerable(parameter)
         if reason:
@@ -33,10 +43,7 @@ def _not_steerable(parameter: Tensor) -> str:
     if parameter.is_meta:
         return "is on the meta device and has no values; materialise the model first"
     if type(parameter).__name__ in ("DTensor", "FlatParameter") or hasattr(parameter, "ds_id"):
-        return (
-            "is sharded (FSDP, tensor parallel, ZeRO-3): no rank holds all of it, so a rollback is "
-            "not possible; use DistributedDataParallel"
-        )
+        return f"is {_SHARDED}"
     if not (parameter.is_floating_point() or parameter.is_complex()):
         return f"is trained in {parameter.dtype}, in which no share of an update can be taken"
     if parameter.element_size() < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from raymimic.modulation.copies import (
     plain,
     put_back,
 )
+from raymimic.modulation.frozen import Frozen
 from raymimic.modulation.names import plain_name
 from raymimic.modulation.optimizers import Group, Optimizers
 
@@ -40,17 +41,19 @@ _TORCHS = frozenset(vars(Optimizer([torch.zeros(1)], {})))
 class ModelState:
     """What a model keeps beside its parameters: buffers, extra state, tensors as attributes.
 
-    Buffers that no ``state_dict`` holds are among them; frozen parameters are not.
+    Buffers that no ``state_dict`` holds are among them; frozen parameters only if the loop moves
+    them.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, frozen: Frozen) -> None:
+        self.model, self.frozen = model, frozen
         self.buffers: Copies = {}
         self.attributes: Copies = {}
         self.extra: dict[str, Any] = {}
 
     def take(self, device: str | None = None) -> None:
         """Copy it as it is now, to another device if given."""
+        self.frozen.look()
         self.buffers = copied(self._buffers(), device)
         self.attributes = copied(self._attributes(), device)
         self.extra = {
@@ -58,6 +61,11 @@ class ModelState:
             for name, module in _modules(self.model)
             if type(module).get_extra_state is not nn.Module.get_extra_state
         }
+
+    def notice(self) -> None:
+        """Frozen parameters that have moved since are as they were at the copy, for all we know."""
+        self.frozen.look()
+        self.buffers = copied(self.frozen.parameters) | self.buffers
 
     def restore(self) -> None:
         """Put the model back to the copy; what came into being since stays as it is."""
@@ -75,11 +83,12 @@ class ModelState:
         return is_broken_since(self._buffers(), self.buffers)
 
     def _buffers(self) -> Copies:
-        return {
+        found = {
             plain_name(name): buffer
             for name, buffer in self.model.named_buffers()
             if holds_values(buffer)
         }
+        return found | self.frozen.parameters
 
     def _attributes(self) -> Copies:
         return {
@@ -98,6 +107,7 @@ class ModelState:
         """Take over what `state_dict` gave."""
         self.buffers, self.attributes = dict(state["buffers"]), dict(state["attributes"])
         self.extra = dict(state["extra"])
+        self.frozen.moved |= self.buffers.keys()
 
 
 class OptimizerState:
@@ -105,22 +115,18 @@ class OptimizerState:
 
     def __init__(self, optimizer: Optimizer, *, owns_state: bool) -> None:
         self.optimizer, self._owns_state = optimizer, owns_state
-        self.states: dict[int, Any] = {}
+        self.states: dict[Tensor, Any] = {}
         self.shared: dict[str, Any] = {}
-        self.groups: list[Group] = []
+        self.groups: list[tuple[list[Tensor], Group]] = []
         self.counts: dict[str, Any] = {}
 
     def take(self) -> None:
         """Copy it as it is now."""
         held = self.optimizer.state if self._owns_state else {}
-        self.states = {
-            place: copy_of(held[parameter])
-            for place, parameter in enumerate(_parameters(self.optimizer))
-            if parameter in held
-        }
+        self.states = {p: copy_of(held[p]) for p in _parameters(self.optimizer) if p in held}
         self.shared = {key: copy_of(value) for key, value in held.items() if isinstance(key, str)}
         self.groups = [
-            {key: copy_of(value) for key, value in group.items() if key != "params"}
+            (list(group["params"]), {k: copy_of(v) for k, v in group.items() if k != "params"})
             for group in self.optimizer.param_groups
         ]
         self.counts = {
@@ -136,8 +142,7 @@ class OptimizerState:
         """
         if self._owns_state:
             self._restore_state()
-        # Groups that were added since stay as they are.
-        for group, kept in zip(self.optimizer.param_groups, self.groups, strict=False):
+        for group, kept in zip(self.optimizer.param_groups, self._kept_groups(), strict=True):
             for key, value in kept.items():
                 own = key not in _SETTINGS or (rates and key == "lr")
                 if own or any_nan(group.get(key)):
@@ -145,11 +150,20 @@ class OptimizerState:
         for key, value in self.counts.items():
             setattr(self.optimizer, key, put_back(value, getattr(self.optimizer, key, None)))
 
+    def _kept_groups(self) -> list[Group]:
+        """What was kept of each present group, found by its parameters: groups are reordered.
+
+        Nothing of one that was added since.
+        """
+        kept = {parameter: group for parameters, group in self.groups for parameter in parameters}
+        known = [[p for p in g["params"] if p in kept] for g in self.optimizer.param_groups]
+        return [kept[parameters[0]] if parameters else {} for parameters in known]
+
     def _restore_state(self) -> None:
         held: Any = self.optimizer.state
-        for place, parameter in enumerate(_parameters(self.optimizer)):
-            if place in self.states:
-                held[parameter] = put_back(self.states[place], held.get(parameter))
+        for parameter in _parameters(self.optimizer):
+            if parameter in self.states:
+                held[parameter] = put_back(self.states[parameter], held.get(parameter))
             else:
                 held.pop(parameter, None)
         for key in [key for key in held if isinstance(key, str) and key not in self.shared]:
@@ -174,18 +188,20 @@ class OptimizerState:
         return any_nan([list(self.optimizer.state.values()), kept])
 
     def state_dict(self) -> dict[str, Any]:
-        """The copies themselves, not copies of them."""
+        """The copies themselves, not copies of them; parameters by their present places."""
         return {
-            "states": self.states,
+            "states": _by_place(self.states, _parameters(self.optimizer)),
             "shared": self.shared,
-            "groups": self.groups,
+            "groups": self._kept_groups(),
             "counts": self.counts,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self.states, self.shared = dict(state["states"]), dict(state["shared"])
-        self.groups, self.counts = list(state["groups"]), dict(state["counts"])
+        self.states = _by_parameter(state["states"], _parameters(self.optimizer))
+        groups = [list(group["params"]) for group in self.optimizer.param_groups]
+        self.groups = list(zip(groups, state["groups"], strict=False))
+        self.shared, self.counts = dict(state["shared"]), dict(state["counts"])
 
 
 class Snapshot:
@@ -196,23 +212,27 @@ class Snapshot:
     """
 
     def __init__(
-        self, model: nn.Module, optimizers: Optimizers, parameters: Mapping[str, Tensor]
+        self,
+        model: nn.Module,
+        optimizers: Optimizers,
+        parameters: Mapping[str, Tensor],
+        frozen: Frozen,
     ) -> None:
         self.optimizers, self.parameters = optimizers, parameters
-        self.model = ModelState(model)
+        self.model = ModelState(model, frozen)
         owners = {id(optimizer.state): optimizer for optimizer in optimizers.every}
         self.states = [
             OptimizerState(optimizer, owns_state=owners[id(optimizer.state)] is optimizer)
             for optimizer in optimizers.every
         ]
         self.weights: Copies = {}
-        self.others: dict[int, Tensor] = {}
+        self.others: dict[Tensor, Tensor] = {}
         self.take()
 
     def take(self) -> None:
         """Copy the run as it is now."""
         self.weights = copied(self.parameters)
-        self.others = {place: copy_of(p) for place, p in self._others().items()}
+        self.others = {parameter: copy_of(parameter) for parameter in self._others()}
         self.model.take()
         for state in self.states:
             state.take()
@@ -221,15 +241,21 @@ class Snapshot:
         """A parameter that is trained from now on is as it was at the interval's start."""
         self.weights.setdefault(name, copy_of(self.parameters[name]))
 
+    def forget(self, name: str) -> None:
+        """A parameter has another shape: what was kept of it fits no more."""
+        del self.weights[name]
+        for state in self.states:
+            state.states.pop(self.parameters[name], None)
+
     def restore(self) -> None:
         """Put model and optimizers back to the copy, which stays."""
         modes = [state.training for state in self.states]
         for state in self.states:
             state.restore(rates=self.optimizers.sets_rates)
         present = self._others()
-        for place, values in self.others.items():
-            if place in present:
-                fill(present[place], values)
+        for parameter in present:
+            if parameter in self.others and parameter.shape == self.others[parameter].shape:
+                fill(parameter, self.others[parameter])
         for name, values in self.weights.items():
             if name in self.parameters:
                 fill(self.parameters[name], values)
@@ -250,27 +276,24 @@ class Snapshot:
             return "the optimizer's state is NaN"
         return "a buffer is NaN or infinite" if self.model.broken_since() else ""
 
-    def _others(self) -> dict[int, Tensor]:
+    def _others(self) -> list[Tensor]:
         """What the optimizers train that is not the model's: a loss's own parameters."""
-        known = {id(parameter) for parameter in self.parameters.values()}
-        return {
-            place: parameter
-            for place, parameter in enumerate(self.optimizers.parameters)
-            if id(parameter) not in known and parameter.requires_grad
-        }
+        known = set(self.parameters.values())
+        return [p for p in self.optimizers.parameters if p not in known and p.requires_grad]
 
     def state_dict(self) -> dict[str, Any]:
         """The copies themselves, not copies of them."""
         return {
             "weights": self.weights,
-            "others": self.others,
+            "others": _by_place(self.others, self.optimizers.parameters),
             "model": self.model.state_dict(),
             "optimizers": [state.state_dict() for state in self.states],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self.weights, self.others = dict(state["weights"]), dict(state["others"])
+        self.weights = dict(state["weights"])
+        self.others = _by_parameter(state["others"], self.optimizers.parameters)
         self.model.load_state_dict(state["model"])
         for mine, kept in zip(self.states, state["optimizers"], strict=True):
             mine.load_state_dict(kept)
@@ -282,6 +305,14 @@ def _modules(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _parameters(optimizer: Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _by_place(kept: Mapping[Tensor, Any], parameters: Sequence[Tensor]) -> dict[int, Any]:
+    return {place: kept[p] for place, p in enumerate(parameters) if p in kept}
+
+
+def _by_parameter(kept: Mapping[int, Any], parameters: Sequence[Tensor]) -> dict[Tensor, Any]:
+    return {p: kept[place] for place, p in enumerate(parameters) if place in kept}
 
 
 def _run_state(group: Group) -> list[Any]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from raymimic.advisor import Adjustment, LayerState, PastAdjustment
 from raymimic.modulation import ranks, refusals
 from raymimic.modulation.blend import Blend
+from raymimic.modulation.frozen import Frozen
 from raymimic.modulation.guard import Limits, bounded_alpha, bounded_knobs, trusted_share
 from raymimic.modulation.knobs import LR, Knobs
 from raymimic.modulation.names import norms_of, trained_parameters
@@ -50,14 +51,22 @@ class Steering:
             most_dropout=limits.dropout,
             lr_change=limits.lr_change,
         )
-        self.anchors = Anchors(model, self.parameters, ema)
-        self.snapshot = Snapshot(model, optimizers, self.parameters)
+        frozen = Frozen(model)
+        self.anchors = Anchors(model, self.parameters, ema, frozen)
+        self.snapshot = Snapshot(model, optimizers, self.parameters, frozen)
+        self._steps = 0
         self._settings = self._present_settings()
 
     def before_step(self) -> None:
-        """Get ready for a step; layers that were added or frozen since the last one are noticed."""
+        """Get ready for a step.
+
+        Layers that were added, frozen or resized since the last one are noticed, and, before the
+        second one, whether the loop moves frozen ones.
+        """
         if self.optimizers.trained != self._trained:
             self.look_again()
+        if self._steps == 1:
+            self.snapshot.model.notice()
         self.optimizers.forget_step()
         self.blend.before_step()
         self._rates = self.optimizers.rates
@@ -73,6 +82,7 @@ class Steering:
         if moved:
             self.optimizers.sets_rates = True
         self.anchors.average()
+        self._steps += 1
         return True
 
     def look_again(self) -> None:
@@ -80,11 +90,17 @@ class Steering:
         self._trained = self.optimizers.trained
         found = trained_parameters(self.model, self.optimizers.parameters)
         gone, new = self.parameters.keys() - found.keys(), found.keys() - self.parameters.keys()
+        kept = self.snapshot.weights
+        resized = {n for n in found if n in kept and kept[n].shape != found[n].shape}
         self.parameters.clear()  # blend, anchors and snapshot look at this one
         self.parameters.update(found)
+        for name in resized:
+            self.anchors.forget(name)
+            self.snapshot.forget(name)
+            self.blend.deltas.pop(name, None)
         for name in gone:
             self.anchors.exclude(name)
-        for name in new:
+        for name in new | resized:
             self.anchors.include(name)
             self.snapshot.include(name)
 

@@ -15,13 +15,16 @@ Closure = Callable[[], Any]
 
 
 class Stepping:
-    """Takes steps or watches them; ``counted`` is called after each that was taken.
+    """Takes steps or watches them; ``begins`` is called before each, ``counted`` after one taken.
 
     Steps that a gradient scaler or an accumulating wrapper skips change and count nothing.
     """
 
-    def __init__(self, steering: Steering, harmless: Harmless, counted: Closure) -> None:
-        self._steering, self._harmless, self._counted = steering, harmless, counted
+    def __init__(
+        self, steering: Steering, harmless: Harmless, begins: Closure, counted: Closure
+    ) -> None:
+        self._steering, self._harmless = steering, harmless
+        self._begins, self._counted = begins, counted
 
     def step(self, closure: Closure | None, scaler: torch.amp.GradScaler | None) -> Any:
         """Step every optimizer; returns what the first one gives. Its errors are the caller's."""
@@ -66,6 +69,8 @@ class Stepping:
         return detach
 
     def _before(self) -> None:
+        with self._harmless.within("first step"):
+            self._begins()
         with self._harmless.within("step"):
             self._steering.before_step()
             return

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from raymimic.advisor import Anchor
 from raymimic.modulation.copies import Copies, copied, copy_of, fill
+from raymimic.modulation.frozen import Frozen
 from raymimic.modulation.names import plain_name
 from raymimic.modulation.snapshot import ModelState
 
@@ -26,12 +27,16 @@ class Anchors:
     """
 
     def __init__(
-        self, model: nn.Module, parameters: Mapping[str, Tensor], ema_decay: float | None
+        self,
+        model: nn.Module,
+        parameters: Mapping[str, Tensor],
+        ema_decay: float | None,
+        frozen: Frozen,
     ) -> None:
         self.model, self.parameters, self.ema_decay = model, parameters, ema_decay
         self.initial: Copies = copied(self.parameters, "cpu")
         self.best: Copies = {}
-        self._best_state = ModelState(model)
+        self._best_state = ModelState(model, frozen)
         self.ema: Copies = copied(self.parameters) if ema_decay is not None else {}
         self._start_share = 1.0  # how much of the average still is where it began
 
@@ -62,6 +67,11 @@ class Anchors:
             self.best.setdefault(name, self.initial[name])
         if self.ema_decay is not None:
             self.ema.setdefault(name, copy_of(self.parameters[name]))
+
+    def forget(self, name: str) -> None:
+        """A parameter has another shape: what it was fits no more."""
+        for held in (self.initial, self.best, self.ema):
+            held.pop(name, None)
 
     def exclude(self, name: str) -> None:
         """A parameter that is no longer trained is not averaged any more."""

@@ -18,6 +18,15 @@ NAN = math.nan
 HARM = Adjustment({"dropout": 0.5}, 0.5, (Operation("noise", amount=0.5),))
 
 
+class Wordless:
+    """An object of the user's that can tell nothing of itself."""
+
+    def __float__(self) -> float:
+        raise ZeroDivisionError
+
+    __str__ = __float__  # type: ignore[assignment]
+
+
 def begun(*answers: Adjustment, **options):
     model = network()
     optimizer = Adam(model.parameters(), 1e-2)
@@ -47,9 +56,10 @@ def test_a_metric_that_is_nan_in_the_first_epochs_costs_nothing():
     assert training[2].knobs["lr"] == 0.01
 
 
-@pytest.mark.parametrize(
-    "value", [None, "0.5", NAN, np.array([1.0, 2.0]), torch.zeros(3), object(), 1j]
-)
+NO_NUMBERS = [None, "0.5", NAN, np.array([1.0, 2.0]), torch.zeros(3), object(), 1j, np.ma.masked]
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, Wordless()])
 def test_whatever_is_no_number_is_a_gap_said_once(caplog, value):
     training = begun()
     modulator = training[2]
@@ -68,6 +78,33 @@ def test_scalars_of_all_kinds_are_numbers(value):
     modulator = Modulator(model, SGD(model.parameters(), 0.1), llm=says)
     modulator.epoch_end({"val_loss": value})
     assert says.seen[0].curve.final("val_loss") == 1.0
+
+
+@pytest.mark.parametrize("metrics", [None, [("val_loss", 1.0)], 0.5, {}])
+def test_what_is_no_mapping_holds_no_metrics_and_the_next_epoch_is_judged_as_ever(metrics):
+    training = begun()
+    training[2].epoch_end(metrics)
+    epochs(training, [0.9])
+    assert training[2].metrics()["raymimic/failed_answers"] == 0.0
+    assert len(training[2]._inquiry.adjuster.seen) == 1
+
+
+def test_names_that_are_no_text_are_read_as_text():
+    says = Says()
+    model = network()
+    modulator = Modulator(model, SGD(model.parameters(), 0.1), llm=says)
+    for _ in range(2):
+        modulator.epoch_end({3: 1.0, "val_loss": 0.5, None: 2.0})
+    assert says.seen[1].curve.final("3") == 1.0
+
+
+def test_where_the_loop_steps_the_optimizer_by_itself_it_is_told_once(caplog):
+    model, optimizer, modulator = begun()
+    for epoch in range(2):
+        one_epoch(model, optimizer, optimizer.step, epoch)
+        modulator.epoch_end({"val_loss": 1.0})
+    (said,) = [r.getMessage() for r in caplog.records if "no optimizer step was seen" in r.message]
+    assert "modulator.step()" in said
 
 
 def test_an_adjustment_waits_for_the_validation_of_a_later_epoch_and_is_undone_as_a_whole():

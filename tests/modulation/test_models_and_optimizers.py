@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.distributed.fsdp
+import torch.distributed.tensor
 from small_training import Says, network, same, weights
 from torch import nn, optim
 
@@ -328,6 +331,50 @@ def test_a_model_that_cannot_be_steered_is_refused_when_it_is_built(model, words
     made = model()
     with pytest.raises(ValueError, match=words):
         Modulator(made, optim.SGD(made.parameters(), 0.1), llm="none")
+
+
+class FullyShardedDataParallel(nn.Linear):
+    """By its name what torch.distributed.fsdp wraps, which runs on no CPU."""
+
+
+@pytest.mark.parametrize("sharded", ["fully_shard", "distribute_module", "wrapped"])
+def test_sharded_models_are_refused_when_the_modulator_is_built(sharded, tmp_path):
+    dist.init_process_group("gloo", f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        model = network() if sharded != "wrapped" else FullyShardedDataParallel(4, 3)
+        mesh = dist.device_mesh.init_device_mesh("cpu", (1,))
+        if sharded == "fully_shard":
+            dist.fsdp.fully_shard(model, mesh=mesh)
+        if sharded == "distribute_module":
+            dist.tensor.distribute_module(model, mesh)
+        with pytest.raises(ValueError, match="no rank holds all of it"):
+            Modulator(model, optim.SGD(model.parameters(), 0.1), llm="none")
+    finally:
+        dist.destroy_process_group()
+
+
+class Complex(nn.Module):
+    """Trained complex weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.w = nn.Parameter(torch.randn(4, 2, dtype=torch.complex64))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return (inputs.to(torch.complex64) @ self.w).abs()
+
+
+def test_complex_weights_are_steered_and_put_back():
+    model = Complex()
+    kinds = ("noise", "shrink", "scale", "pull", "extrapolate", "lr_gain")
+    says = Says(*[Adjustment({}, 0.3, (Operation(kind, amount=0.2),)) for kind in kinds])
+    modulator = Modulator(model, optim.Adam(model.parameters(), 1e-2), llm=says, ema=0.9)
+    epochs(modulator, model, *[1.0] * 7)
+    assert all(past.applied for past in modulator.history)
+    before = weights(model)
+    epochs(modulator, model, NAN)
+    assert same(before, weights(model))
 
 
 def test_what_is_no_optimizer_is_refused_when_it_is_built():

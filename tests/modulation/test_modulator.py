@@ -171,7 +171,7 @@ def test_the_curves_own_pace_is_no_success_of_an_adjustment_and_falling_behind_i
     run(modulator, model, optimizer, [0.2], first=5)
     assert modulator.history[-1].verdict == "better"
     model, optimizer, _, modulator = begun(*[Adjustment({"dropout": d / 10}) for d in range(2, 7)])
-    run(modulator, model, optimizer, [4.0, 3.0, 2.0, 1.0, 0.99, 0.99])
+    run(modulator, model, optimizer, [4.0, 3.0, 2.0, 1.0, 0.99, 1.005])
     last = modulator.history[-1]
     assert (last.verdict, last.rolled_back) == ("worse", False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,9 +32,9 @@ def raised(factor: float, **changes: Any):
 def test_few_steps_that_still_improve_get_a_larger_rate_up_to_what_the_shortfall_asks():
     assert advised([2.3]).knobs["lr"] == pytest.approx(0.003)  # 100 steps: up to x4.5, x3 at a time
     second = advised([2.3, 2.0], history=(raised(3.0),))
-    assert second.knobs["lr"] == pytest.approx(0.001 * 20**0.5 / 3)
+    assert second.knobs["lr"] == pytest.approx(0.0013)  # and then gently
     assert "100 steps in all are few" in second.rationale
-    assert "val_loss is at its best: learning rate x1.5" in second.rationale
+    assert "val_loss is at its best: learning rate x1.3" in second.rationale
     assert "few and no val_loss yet" in advised([math.nan], diagnosis=Diagnosis(())).rationale
     bounded = advised([2.3], knobs=(KnobState("lr", 0.001, 0.0001, 0.002),))
     assert bounded.rationale.endswith("learning rate x2")
@@ -56,6 +57,14 @@ def test_what_was_lowered_may_be_raised_again_and_what_was_undone_does_not_count
     assert advised([2.3, 2.0], history=(raised(0.0),)).knobs["lr"] == pytest.approx(0.003)
 
 
+def test_before_the_first_step_the_rate_is_raised_where_few_are_to_come():
+    none = Curve((), {})
+    start = evidence(epoch=0, curve=none, diagnosis=Diagnosis(()), epochs_total=10)
+    for steps, factor in ((1, 3.0), (150, 2000**0.5 / 1500**0.5), (200, 1.0)):
+        found = HeuristicAdvisor().adjust(replace(start, steps_per_epoch=steps)).adjustment
+        assert found.knobs.get("lr", 0.001) == pytest.approx(0.001 * factor)
+
+
 def test_before_the_first_finite_value_nothing_speaks_against_a_larger_rate():
     assert advised([math.nan], diagnosis=Diagnosis(())).knobs["lr"] == pytest.approx(0.003)
 
@@ -75,6 +84,36 @@ def test_toward_the_end_the_rate_falls_to_a_twentieth_by_the_last_epoch():
         lr = found.knobs.get("lr", lr)
         assert found.empty == (epoch < 6)
     assert lr == pytest.approx(0.05)
+
+
+def test_where_reach_is_missing_to_the_end_the_rate_falls_later_and_less_far():
+    lr = 1.0
+    for epoch in range(6, 10):
+        knobs = (KnobState("lr", lr, lr / 3, lr * 3),)
+        found = advised([2.0] * epoch, knobs=knobs, steps_per_epoch=9, history=(raised(10.0),))
+        lr = found.knobs.get("lr", lr)
+        assert found.empty == (epoch < 7)
+    assert lr == pytest.approx(0.4)
+
+
+LAGS = ([1.8, 1.3, 1.1, 1.0], [2.2, 1.9, 1.7, 1.6])  # validation, training: with wrong labels
+LEADS = ([1.8, 1.3, 1.1, 1.0], [2.2, 1.5, 1.2, 1.05])
+
+
+def test_where_training_lags_behind_validation_the_rate_falls_and_a_raise_is_taken_back():
+    up = (raised(3.0),)
+    assert advised(*(part[:2] for part in LAGS), history=up).knobs["lr"] > 0.001
+    found = advised(*(part[:3] for part in LAGS), history=up)
+    line = 0.05 + 0.95 * 6 / 7  # from the second epoch to the last
+    assert found.knobs["lr"] == pytest.approx(0.001 / 3 * line)
+    assert "training lags behind validation" in found.rationale
+    further = advised(*LAGS, history=(*up, raised(line / 3)))
+    assert further.knobs["lr"] == pytest.approx(0.001 * (0.05 + 0.95 * 5 / 7) / line)
+    assert advised(*LEADS, history=up).knobs["lr"] > 0.001
+    one = ([1.8, 1.3, 1.1], [2.2, 1.9, 1.2])  # once is chance
+    assert advised(*one, history=up).knobs["lr"] > 0.001
+    gap = ([1.8, math.nan, 1.1, math.nan], LAGS[1])
+    assert advised(*gap, history=up, diagnosis=Diagnosis(())).knobs["lr"] > 0.001
 
 
 def test_the_rate_falls_as_fast_where_only_every_second_epoch_is_validated():
