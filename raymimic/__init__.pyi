@@ -80,6 +80,8 @@ from .tune import RaymimicCallback as RaymimicCallback
 from .tune import SelfDevelopingSearch as SelfDevelopingSearch
 from .tune import TrialKnobs as TrialKnobs
 from .tune import merge_trainable as merge_trainable
+from .tune import model_space as model_space
+from .tune import plain_space as plain_space
 from .tune import program_trainable as program_trainable
 
 __version__: str

@@ -70,6 +70,21 @@ def lower_is_better(words: tuple[str, ...]) -> bool:
     return _HIGHER_IS_BETTER.isdisjoint(words)
 
 
+def role_of(name: str) -> Role:
+    """Whether a column's name says training, held-out data, or neither."""
+    return _parse(name)[0]
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a column's name without the one that says its role."""
+    return _parse(name)[1]
+
+
+def is_test(name: str) -> bool:
+    """Whether a column's name says that it was measured on test data."""
+    return _held_out_rank(name) == _HELD_OUT.index("test")
+
+
 def is_loss(name: str) -> bool:
     """Whether a column is some loss by its name."""
     return "loss" in name.lower()

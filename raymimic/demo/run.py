@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,20 +19,11 @@ from raymimic.demo.training import EPOCHS, SPACE, evaluate_test, trainable
 from raymimic.records import Mode
 from raymimic.summary import duration, show
 from raymimic.tune import LLMSearcher, RaymimicCallback
+from raymimic.tune.local_ray import quieten_ray, start_ray
 
 SearcherName = Literal["llm", "optuna", "random"]
 METRIC = "val_loss"
 MODE: Mode = "min"
-
-# Ray talks a lot; the demo has its own lines. All are Ray's documented environment variables.
-_QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -57,15 +46,14 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict
 
     Raises `MissingExtra` or `DataError` (see `raymimic.demo.data`) before anything is trained.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    quieten_ray()
     begun = time.monotonic()
     split = load(settings.data, settings.data_dir, settings.train_samples, settings.seed)
     epochs = settings.epochs or EPOCHS[settings.data]
     out = _results_folder(settings)
     searcher = _searcher(settings, out)  # a wrong --llm is said before anything is made
     out.mkdir(parents=True, exist_ok=True)
-    slots = _start_ray()
+    slots = start_ray()
     say(
         f"{settings.trials} small CNNs on {settings.data}: {len(split.train_labels):,} training "
         f"and {len(split.val_labels):,} validation images, {epochs} epochs each, {slots} at once. "
@@ -83,13 +71,6 @@ def run_demo(settings: DemoSettings, say: Callable[[str], None] = print) -> dict
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     say(_closing(result, out))
     return result
-
-
-def _start_ray() -> int:
-    """Start Ray here if nobody has; return how many trials fit at once (one CPU each)."""
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    return max(1, min(int(ray.cluster_resources().get("CPU", 1)), 8))
 
 
 def _searcher(settings: DemoSettings, out: Path) -> Any:

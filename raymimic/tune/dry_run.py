@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,30 @@ def is_on() -> bool:
     return _active
 
 
+@contextmanager
+def on() -> Iterator[None]:
+    """Raise `Reached` where a search would begin inside."""
+    global _active  # the script reaches the searcher only through the process
+    _active = True
+    try:
+        yield
+    finally:
+        _active = False
+
+
 def searcher_of(script: Path, arguments: Sequence[str] = ()) -> Any:
     """Run ``script`` as its main program until its `LLMSearcher` would begin; return that.
 
     Raises `RaymimicError` if the script ends without starting a search with an `LLMSearcher`.
     """
-    global _active  # the script reaches the searcher only through the process
     before, sys.argv = sys.argv, [str(script), *arguments]
     sys.path.insert(0, str(script.parent))
-    _active = True
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        with on():
+            runpy.run_path(str(script), run_name="__main__")
     except Reached as reached:
         return reached.searcher
     finally:
-        _active = False
         sys.argv = before
         sys.path.remove(str(script.parent))
     raise RaymimicError(

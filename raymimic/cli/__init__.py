@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raymimic import __version__
+from raymimic.cli.scripts import add_scripts
 from raymimic.errors import MissingExtra, RaymimicError
 from raymimic.evolve.command import add_evolve
 from raymimic.invent.command import add_invent
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"raymimic {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
+    add_scripts(commands)
     _add_prompt(commands)
     _add_lessons(commands)
     add_evolve(commands)
@@ -172,7 +174,3 @@ def _question(target: Path) -> tuple[SearchEvidence, int]:
     evidence, search = evidence_from_ledger(events), events.search or {}
     wanted = evidence.budget.cap(search.get("batch", 1))
     return question_to_guide(evidence, wanted, search.get("seed", 0))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
