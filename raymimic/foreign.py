@@ -18,17 +18,31 @@ _PLAIN_NAME = re.compile(r"\w[\w./@+%*\[\]-]{0,79}")
 
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
-# Keys by their providers' signs: OpenAI and Anthropic, Google, GitHub, GitLab, Hugging Face, Slack,
-# AWS; bearer tokens and JSON web tokens.
+# Keys by their providers' signs: OpenAI, Anthropic and who imitates them, Google, GitHub, GitLab,
+# Hugging Face, Slack, AWS, Groq, xAI, Perplexity, Replicate, Fireworks, Stripe, Twilio, SendGrid,
+# npm, PyPI, DigitalOcean, Telegram; bearer tokens, JSON web tokens, private keys.
 _SECRET = re.compile(
-    r"\b(?:sk-|Bearer\s+)[^\s'\",}]+"
+    r"\bsk-(?!learn)[^\s'\",}]{8,}|\b(?:Bearer|Authorization['\"]?\s*[:=]\s*['\"]?Basic)\s+[^\s'\",}]+"
     r"|\bAIza[\w-]{20,}|\b(?:gh[pousr]_|github_pat_|glpat-|hf_|xox[a-z]-)[\w-]{10,}"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*",
+    r"|\b(?:gsk_|xai-|pplx-|r8_|fw_|npm_|pypi-|dop_v1_|[sr]k_(?:live|test)_|SG\.)[\w.-]{16,}"
+    r"|\bSK[0-9a-f]{32}\b|\b\d{8,10}:AA[\w-]{20,}"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END)[\s\S])*(?:-----END [A-Z ]*KEY-----)?",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
+_URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)|(://)[^\s/:@]{8,}(?=@)")
+_URL_FIELD = re.compile(
+    r"([?&](?:\w*[-_])?(?:key|token|sig|signature|secret|password|auth)=)[^\s&'\"]+", re.IGNORECASE
+)
+# What is set under a name that ends as a secret's does: password=..., "api_key": "...", a header.
 _ASSIGNED = re.compile(
-    r"(\b[A-Za-z]\w*_(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)\b['\"]?\s*[=:]\s*['\"]?)"
+    r"(\b(?:\w*[-_])?(?:password|passwd|pwd|secret|(?:api|access|private|account|auth|secret)[-_]?key"
+    r"|(?:api|access|auth|refresh|bearer|id|hub|hf)[-_]?token|credentials?|set-cookie|cookie)\b"
+    r"['\"]?\s*[=:]\s*['\"]?)(?=[^\s'\",}&]{8})[^\s'\",}&]+",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(
+    r"(\b[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)\b['\"]?\s*[=:]\s*['\"]?)"
     r"[^\s'\",}]{4,}"
 )
 _SECRET_NAMES = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD", "_PASSWD", "_CREDENTIALS")
@@ -78,8 +92,10 @@ def without_secrets(text: str) -> str:
         secret = value.strip()
         if name.upper().endswith(_SECRET_NAMES) and len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "[key]")
-    text = _ASSIGNED.sub(r"\1[key]", _URL_PASSWORD.sub(r"\1[key]", text))
-    return _SECRET.sub("[key]", text)
+    text = _SECRET.sub("[key]", text)
+    for pattern in (_URL_PASSWORD, _URL_FIELD, _ASSIGNED, _VARIABLE):
+        text = pattern.sub(lambda found: f"{''.join(filter(None, found.groups()))}[key]", text)
+    return text
 
 
 def trace_text(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Conditional spaces against Optuna's define-by-run search: one search a file, then the tables.
 
-``python -m experiments.conditional.run --tables DIR --out experiments/conditional/results``
+``python -m experiments.conditional.run --tables DIR --out OUT``; ``OUT/losses.json`` holds every
+loss of every search.
 """
 
 from __future__ import annotations
@@ -156,6 +157,16 @@ def read(out: Path, problem: str, methods: list[str], seeds: int) -> dict[str, n
     }
 
 
+def collect(out: Path) -> None:
+    """Put all records into one file, four digits a loss."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for path in sorted((out / "raw").glob("*/*/*.json")):
+        problem, method, seed = path.parts[-3], path.parts[-2], path.stem
+        losses = [float(f"{loss:.4g}") for loss in json.loads(path.read_text())]
+        found.setdefault(problem, {}).setdefault(method, {})[seed] = losses
+    (out / "losses.json").write_text(json.dumps(found) + "\n")
+
+
 def table(out: Path, problem: str, methods: list[str], seeds: int) -> str:
     """Mean regret after so many trials with its 95% interval, in Markdown."""
     regrets = read(out, problem, methods, seeds)
@@ -181,7 +192,7 @@ def main() -> None:
     """Run what is missing, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", required=True, help="folder of the tables")
-    parser.add_argument("--out", default="experiments/conditional/results")
+    parser.add_argument("--out", required=True)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--problems", default=",".join(PROBLEMS))
@@ -198,6 +209,7 @@ def main() -> None:
     good = run_all(jobs, work, given.workers, noun="searches")
     for problem in problems:
         print(table(Path(given.out), problem, methods, given.seeds) + "\n")
+    collect(Path(given.out))
     raise SystemExit(0 if good else 1)
 
 

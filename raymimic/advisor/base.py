@@ -59,9 +59,9 @@ class TrialRecord:
 
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
     ``error`` the failure's text, ``seconds`` the trial's wall time, ``pace`` the seconds that an
-    epoch takes (0 where nobody says). ``curve`` holds every reported
-    epoch, None if nothing was reported. ``repairs`` as in `Proposal`. ``stopped``: from outside
-    (by a scheduler or a stop criterion), so its training may not have been a full one.
+    epoch takes (0 where nobody says). ``curve`` holds every reported epoch, None if there is none.
+    ``repairs`` as in `Proposal`. ``stopped``: from outside (by a scheduler or a stop criterion), so
+    its training may not have been a full one.
 
     >>> from raymimic import Proposal, TrialRecord
     >>> TrialRecord.begun("t1", Proposal({"lr": 1e-3}, "Adam's default", "user")).status
@@ -78,10 +78,10 @@ class TrialRecord:
     score: float | None = None
     error: str = ""
     seconds: float = 0.0
-    pace: float = 0.0
     curve: Curve | None = None
     diagnosis: Diagnosis | None = None
     stopped: bool = False
+    pace: float = 0.0
 
     @classmethod
     def begun(cls, trial_id: str, proposal: Proposal) -> TrialRecord:

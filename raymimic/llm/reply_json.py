@@ -77,7 +77,7 @@ def _value_of(text: str, repairs: list[str]) -> Any:
         if not isinstance(text, str) or len(text) > MAX_CHARS:
             raise
         return _found_in(text, error, repairs)
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[", '"')) and value != text:
         repairs.append("the whole reply came as a JSON string")
         return _value_of(value, repairs)
     return value

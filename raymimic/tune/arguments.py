@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from numbers import Integral, Real
 from typing import Any
 
 from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE
@@ -18,6 +19,7 @@ def check_arguments(
     timeout: float,
     patience: float | None,
     instruction: str,
+    seed: int | None,
 ) -> None:
     """Raise ValueError for arguments that cannot work."""
     for name, value in (("metric", metric), ("mode", mode)):
@@ -34,9 +36,13 @@ def check_arguments(
         )
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1 or None, got {batch_size!r}")
-    if timeout <= 0 or (patience is not None and patience < 0):
+    if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1):
+        raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    if seed is not None and not isinstance(seed, Integral):
+        raise ValueError(f"seed must be a whole number or None, got {seed!r:.100}")
+    # Written so that NaN fails, too.
+    good = isinstance(timeout, Real) and timeout > 0
+    if not good or not (patience is None or (isinstance(patience, Real) and patience >= 0)):
         raise ValueError(
             f"timeout must be above 0 s and patience at least 0 s, got {timeout=}, {patience=}"
         )

@@ -107,7 +107,7 @@ def _parameter(path: Path, domain: Domain, level: int) -> Parameter:
                 for number, branch in enumerate(inner)
                 if branch.parameters or branch.functions or isinstance(branch.node, dict)
             }
-            plain = {value for value in values if isinstance(value, str)}
+            plain = set(_texts(domain))
             labels = dict(zip(branches, _labels(list(branches.values()), plain), strict=True))
             choice = Choice(tuple(labels.get(i, value) for i, value in enumerate(values)))
             return Parameter(path, choice, branches)
@@ -128,6 +128,15 @@ def _labels(branches: list[Branch], taken: set[str]) -> list[str]:
         if len({*texts} | taken) == len(texts) + len(taken):
             return texts
     return [f"{text} #{number}" for number, text in enumerate(texts, start=1)]
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """The texts that may be drawn in the place of a choice: a label must be none of them."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Categorical):
+        for category in node.categories:
+            yield from _texts(category)
 
 
 def _first_text(node: Any) -> str:
@@ -186,7 +195,7 @@ def _inside(choice: Parameter) -> Iterator[Named]:
         for parameter in branch.parameters:
             found = groups.setdefault(parameter.path, [])
             twins = next((group for group in found if _alike(parameter, group)), None)
-            if twins is None or level in twins:
+            if twins is None:
                 found.append({level: parameter})
             else:
                 twins[level] = parameter
@@ -218,20 +227,23 @@ def _alike(parameter: Parameter, group: Mapping[int, Parameter]) -> bool:
 # -- which branch a configuration is of ----------------------------------------------------------
 
 
-def fits(node: Any, value: Any) -> bool:
+def fits(node: Any, value: Any, *, whole: bool) -> bool:
     """Whether a value may have come of a branch, as far as its constants and keys tell.
 
-    Constants may be left out, what is searched may not. Whatever Tune holds a placeholder for fits.
+    Unless ``whole``, constants may be left out; what is searched may not. Whatever Tune holds a
+    placeholder for fits.
     """
     if isinstance(node, Categorical):
-        return any(fits(category, value) for category in node.categories)
+        return any(fits(category, value, whole=whole) for category in node.categories)
     if isinstance(node, Domain):
         return node.is_function() or isinstance(value, Real)
     if isinstance(node, dict):
         if not isinstance(value, Mapping) or not all(key in node for key in value):
             return False
         return all(
-            fits(child, value[key]) if key in value else not _searched(child)
+            fits(child, value[key], whole=whole)
+            if key in value
+            else not whole and not _searched(child)
             for key, child in node.items()
         )
     if isinstance(node, tuple) and node and node[0] in _PLACEHOLDERS:
@@ -240,7 +252,7 @@ def fits(node: Any, value: Any) -> bool:
         return (
             isinstance(value, list | tuple)
             and len(value) == len(node)
-            and all(map(fits, node, value))
+            and all(fits(*pair, whole=whole) for pair in zip(node, value, strict=True))
         )
     return same(node, value)
 

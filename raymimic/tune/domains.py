@@ -112,7 +112,12 @@ class RaySpace:
             branch = parameter.branches.get(told)
             inside = {} if branch is None else self._read(branch, nested, flat)
             return choice.values[told], inside
-        fitting = [level for level, b in parameter.branches.items() if fits(b.node, value)]
+        fitting = [
+            level
+            for whole in (True, False)
+            for level, branch in parameter.branches.items()
+            if fits(branch.node, value, whole=whole)
+        ]
         if not fitting:
             raise ConfigError(
                 [f"{parameter.name}: must be {_texts(choice, parameter)}, got {brief(value)}"]

@@ -25,6 +25,8 @@ TAKEN, LOST = "raymimic/clone/taken", "raymimic/clone/lost"
 TIME_ATTR = "training_iteration"
 """Where a result says its epoch, unless the scheduler is given another ``time_attr``."""
 
+_LARGEST_EPOCH = 2**53  # beyond it a float is no exact count, and a column of epochs no integer
+
 Listener = Literal["searcher", "scheduler", "callback"]
 
 BOOKKEEPING = {*AUTO_RESULT_KEYS, *DEBUG_METRICS, "done", "experiment_tag", "should_checkpoint"}
@@ -177,7 +179,7 @@ def number_of(value: Any, *, text: bool = False) -> float | None:
 def epoch_of(result: Mapping[str, Any], time_attr: str = TIME_ATTR) -> int | None:
     """Return the epoch that a result is of, None where it says no whole number."""
     epoch = number_of(result.get(time_attr))
-    if epoch is None or not math.isfinite(epoch) or epoch != epoch // 1:
+    if epoch is None or not abs(epoch) < _LARGEST_EPOCH or epoch != epoch // 1:
         return None
     return int(epoch)
 

@@ -120,7 +120,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         seed: int | None = None,
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_arguments(metric, mode, batch_size, timeout, patience, instruction)
+        check_arguments(metric, mode, batch_size, timeout, patience, instruction, seed)
         super().__init__(metric=metric, mode=mode)
         self._metric: str | None = metric
         self._mode: str | None = mode
@@ -275,6 +275,13 @@ class LLMSearcher(Steered, Telling, Searcher):
 
     def _epochs(self, trial_id: str) -> int:
         return self._ready().state.epochs(trial_id)
+
+    def on_pause(self, trial_id: str) -> None:
+        """A trial waits: nothing to us. `HyperBandForBOHB`, which says so, knows no searcher that
+        does not hear it."""
+
+    def on_unpause(self, trial_id: str) -> None:
+        """A trial goes on; as `on_pause`."""
 
     @guarded
     def note_error(self, trial_id: str, text: str) -> None:

@@ -93,12 +93,12 @@ def test_passing_faults_are_retried_twice(
 ) -> None:
     status = str(fault.code) if isinstance(fault, Status) else "connection"
     stub.faults.extend([fault, fault])
-    reply = make_llm().complete(ask)
+    reply = make_llm().complete(replace(ask, deadline=60.0))
     assert (reply.tries, reply.failed_tries) == (3, (status, status))
 
     stub.faults.extend([fault] * 3)
     with pytest.raises(LLMCallError) as raised:
-        make_llm().complete(ask)
+        make_llm().complete(replace(ask, deadline=60.0))
     assert raised.value.status == status
     assert raised.value.failed_tries == (status,) * 3
     assert raised.value.retryable

@@ -32,6 +32,7 @@ LONG = json.dumps({"proposals": json.dumps(PROPOSALS * 40)})
         GOOD.replace("r r r", "r\nr\tr"),
         GOOD.replace("}]}", "},]\n,}"),
         json.dumps(GOOD),
+        json.dumps(json.dumps(GOOD)),
         json.dumps(PROPOSALS),
         json.dumps({"proposals": json.dumps(PROPOSALS)}),
         json.dumps({"proposals": [json.dumps(item) for item in PROPOSALS]}),

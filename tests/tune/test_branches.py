@@ -61,7 +61,7 @@ def nodes(draw: Any, levels: int = 3) -> Any:
 param_spaces = st.dictionaries(st.sampled_from("xyz"), nodes(), min_size=1, max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(param_spaces, st.integers(0, 2**32 - 1))
 def test_whatever_tune_draws_is_read_and_given_back(param_space, seed):
     spec = {"config": copy.deepcopy(param_space)}
@@ -72,7 +72,7 @@ def test_whatever_tune_draws_is_read_and_given_back(param_space, seed):
     assert ray_space.nest(config) == drawn["config"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(param_spaces, st.integers(0, 2**32))
 def test_what_we_draw_is_whole_and_tune_merges_it(param_space, seed):
     offered = inject_placeholders(copy.deepcopy(param_space), create_resolvers_map())
@@ -111,6 +111,7 @@ def test_parameters_of_branches_have_names_and_conditions():
             ],
             ["n=a, k=1", "n=a, k=2"],
         ),
+        ([{"v": "a", "x": tune.uniform(0, 1)}, tune.choice(["a", 2])], ["v=a", "one of ['a', 2]"]),
         ([{"x": tune.uniform(0, 1)}, {"y": tune.uniform(0, 1)}], ["x", "y"]),
         ([{"x": tune.uniform(0, 1)}, {"x": tune.uniform(5, 9)}], ["x #1", "x #2"]),
         ([0.0, tune.uniform(0.1, 0.5)], [0.0, "float (0.1, 0.5)"]),
@@ -122,6 +123,12 @@ def test_a_branch_is_told_by_what_is_its_own(choice, labels):
     values = RaySpace.from_ray({"c": tune.choice(choice)}).space.dimensions["c"].values
     for value, label in zip(values, labels, strict=True):
         assert value == label or str(value).startswith(str(label))
+
+
+def test_a_slash_in_a_branchs_name_makes_no_level_of_its_own():
+    branches = [{"name": "a/b", "x": tune.uniform(0, 1)}, {"name": "c", "x": tune.uniform(5, 9)}]
+    space = RaySpace.from_ray({"c": tune.choice(branches)}).space
+    assert list(space.dimensions) == ["c", "c[a_b]/x", "c[c]/x"]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +145,14 @@ def test_a_point_says_its_branch_in_any_form(point):
     config = ray_space.flatten(point)
     assert config == {"opt": "adam", "opt/beta2": 0.99, "opt[adam]/lr": 0.01}
     assert ray_space.nest(config) == {"opt": {"name": "adam", "beta2": 0.99, "lr": 0.01}}
+
+
+def test_a_branch_with_all_its_constants_is_meant_before_one_that_lacks_some():
+    ray_space = RaySpace.from_ray(
+        {"c": tune.choice([{"u": tune.uniform(0, 1), "v": "a"}, {"u": 1}])}
+    )
+    assert ray_space.flatten({"c": {"u": 1}}) == {"c": "u=1"}
+    assert ray_space.flatten({"c": {"u": 0.5}}) == {"c": "a", "c/u": 0.5}
 
 
 def test_of_branches_that_look_alike_the_one_whose_range_holds_the_value_is_meant():

@@ -80,3 +80,13 @@ def test_a_choice_of_very_many_values_is_no_slower_than_linear():
 
 def test_a_start_that_failed_has_words_for_its_summary():
     assert tally_of([]).text() == "raymimic: no search began, so no trial ended."
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"batch_size": 1.5}, {"timeout": float("nan")}, {"timeout": "5"}, {"patience": float("nan")},
+     {"patience": "1"}, {"seed": "x"}, {"seed": 1.5}],
+)  # fmt: skip
+def test_a_setting_of_the_wrong_kind_is_named_at_once(setting):
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        LLMSearcher(llm="none", **setting)

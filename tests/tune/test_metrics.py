@@ -128,3 +128,20 @@ def test_scheduler_and_callback_alone_say_it_too(alone, tmp_path, caplog):
     assert len(said) == 1
     assert "'loss' was not reported" in said[0]
     assert "'val_acc'" in said[0]
+
+
+@pytest.mark.parametrize("epoch", [10**30, -(10**30), float("nan"), "one", None, 1.5])
+def test_an_epoch_that_is_no_count_loses_no_trial(make_searcher, epoch):
+    searcher = make_searcher("loss")
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {"loss": 0.5, "training_iteration": epoch})
+    assert (searcher.trial("a").status, searcher.trial("a").score) == ("done", 0.5)
+    assert not searcher.tally.faults
+
+
+def test_the_searcher_hears_of_pauses_as_hyperband_for_bohb_says_them(make_searcher):
+    searcher = make_searcher("loss")
+    searcher.suggest("a")
+    searcher.on_pause("a")
+    searcher.on_unpause("a")
+    assert searcher.trial("a").status == "running"

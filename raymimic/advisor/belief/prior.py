@@ -123,7 +123,7 @@ class Prior:
         Where nothing is believed it is the middle of a range and the first value of a choice:
         people list their default first.
         """
-        given = given or {}
+        given = self._with_branches(given or {})
         units = np.array([0.5 if axis.ordered else 0.0 for axis in self._axes])
         config: Config = {}
         for column, weights in self._weights.items():
@@ -146,6 +146,15 @@ class Prior:
             ]
             config[axis.name] = _centre(axis, holding[0]) if holding else axis.at(units[i])
         return config
+
+    def _with_branches(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values given, and of choices that are not the branches in which those exist."""
+        whole = dict(given)
+        for axis in reversed(self._axes):
+            parent = None if axis.parent is None else self._axes[axis.parent]
+            if axis.name in whole and parent is not None and parent.levels is not None:
+                whole.setdefault(parent.name, parent.levels[axis.beside[0]])
+        return whole
 
     def _holds(self, units: Floats, condition: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
         if condition is None:

@@ -23,6 +23,7 @@ from raymimic.advisor import (
 )
 from raymimic.advisor.lessons import parse_lessons
 from raymimic.advisor.propose.gp import GaussianProcess
+from raymimic.advisor.propose.preferences import filled
 from raymimic.advisor.propose.prompt import reply_schema, system_prompt, user_prompt
 from raymimic.llm import ScriptedLLM
 from raymimic.space import Choice, Condition, FloatRange, IntRange, SearchSpace
@@ -185,6 +186,12 @@ def test_each_branch_of_a_choice_is_tried_once_at_first():
     assert sgd.config["optimizer/momentum"] == 0.9
     assert "optimizer/lr 0.03 (rule of thumb)" in sgd.rationale
     assert sgd.rationale.startswith("optimizer sgd, as each branch is tried once, then first guess")
+
+
+def test_a_value_that_is_given_brings_its_branch_with_it():
+    config = filled(SPACE, {"optimizer/schedule/gamma": 0.2})
+    assert SPACE.check(config) == (config, ())
+    assert config["optimizer/schedule/gamma"] == 0.2
 
 
 @pytest.mark.parametrize("values", [range(10_000), [f"v{number}" for number in range(10_000)]])

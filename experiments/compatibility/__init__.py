@@ -1,0 +1,1 @@
+"""What works beside raymimic in Ray Tune, each row from a run."""
