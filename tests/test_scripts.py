@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 
 import pytest
 from ray import tune
 from ray.tune.search.sample import Categorical, Float, Integer, LogUniform
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import SGDClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -82,7 +87,7 @@ def test_a_check_says_what_is_reported_and_what_is_wrong_with_it(ray_here, scrip
     assert "test_acc is a test metric by its name" in shown
     assert "no validation metric" in shown
     assert "no pair of a training and a validation metric" in shown
-    assert "never names width" in shown
+    assert "names width in the space alone" in shown
     assert "4 epochs, 20 trials" in shown
     assert "questions to propose" in shown
 
@@ -142,6 +147,20 @@ def test_a_plain_space_is_read_with_its_scale():
     assert space["constant"] == 3
 
 
+def test_neuropts_own_ranges_are_read_with_both_ends():
+    def theirs(name, **bounds):
+        return type(name, (), {"__module__": "neuropt.search_space", **bounds})()
+
+    space = plain_space(
+        {"a": theirs("LogUniform", low=0.1, high=1.0), "b": theirs("IntUniform", low=1, high=3),
+         "c": theirs("Uniform", low=0.0, high=900.0), "d": theirs("Categorical", choices=[1, 2])}
+    )  # fmt: skip
+    assert isinstance(space["a"].sampler, LogUniform)
+    assert (space["b"].lower, space["b"].upper) == (1, 4)
+    assert not isinstance(space["c"].sampler, LogUniform)
+    assert space["d"].categories == [1, 2]
+
+
 @pytest.mark.parametrize("value", [(1, 2, 3), ("a", "b"), (2, 1), (0.0, float("inf")), []])
 def test_what_is_no_range_and_no_choice_is_refused(value):
     with pytest.raises(SpaceError, match="x: a "):
@@ -194,6 +213,28 @@ def train_fn(config):
     model = SVC(degree=2)
     given = building(model, lambda config: config["model"])({"C": 7.0})
     assert (given.C, given.degree, model.C) == (7.0, 2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (HistGradientBoostingClassifier(),
+         "learning_rate max_leaf_nodes min_samples_leaf max_iter l2_regularization"),
+        (RandomForestClassifier(), "n_estimators min_samples_leaf max_features"),
+        (SGDClassifier(), "alpha"),
+        (MLPClassifier(), "alpha learning_rate_init"),
+    ],
+)  # fmt: skip
+def test_any_configuration_of_an_estimators_space_can_be_fitted(model, names):
+    """A name may mean something else in another class: the values must be ones it takes."""
+    space = model_space(model)
+    assert set(space) == set(names.split())
+    small = {"n_estimators": 2, "max_iter": 2}
+    drawn = {name: small.get(name) or domain.sample() for name, domain in space.items()}
+    inputs, targets = [[float(i), i % 3] for i in range(40)], [i % 2 for i in range(40)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.set_params(**drawn).fit(inputs, targets)
 
 
 @pytest.mark.parametrize("model", [object(), StandardScaler()])

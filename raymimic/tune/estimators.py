@@ -41,13 +41,26 @@ _RANGES: Mapping[str, Any] = {
     "n_neighbors": (1, 30),  # P
     "weights": ["uniform", "distance"],
 }
-# Where the name alone would be wrong, by the start of the class's name.
+# Where the name alone would be wrong, by the start of the class's name; None: not searched.
 _OTHERWISE: Mapping[str, Mapping[str, Any]] = {
-    "XGB": {"gamma": None},  # a loss, not a kernel's width
+    "XGB": {"gamma": None},  # the least gain of a split there
+    "LGBM": {
+        "max_depth": None,  # leaves bound the trees
+        "min_child_weight": None,  # beside min_child_samples
+        "subsample": None,  # without effect unless subsample_freq is set
+    },
     "RandomForest": {"max_depth": None, "max_leaf_nodes": None},  # grown whole
     "ExtraTrees": {"max_depth": None, "max_leaf_nodes": None},
-    "HistGradientBoosting": {"max_depth": None, "max_features": None, "max_iter": (50, 1000)},
-    "LGBM": {"max_depth": None},  # leaves bound the trees
+    "GradientBoosting": {"max_leaf_nodes": None},  # depth bounds the trees
+    "HistGradientBoosting": {
+        "max_depth": None,
+        "max_features": None,
+        "max_iter": (50, 1000),
+        "min_samples_leaf": (1, 128),
+    },
+    "LogisticRegression": {"l1_ratio": None},  # one solver of six takes it
+    "SGD": {"learning_rate": None, "l1_ratio": None},  # the name of a schedule; of one penalty
+    "MLP": {"learning_rate": None, "learning_rate_init": (0.0001, 0.1)},
 }
 
 

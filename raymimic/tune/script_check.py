@@ -67,7 +67,7 @@ def check_script(settings: RunSettings, epochs: int | None, limit: float) -> Ite
     yield from _judged(script, reported)
     unread = _unread(script)
     if unread:
-        yield f"Warning: {script.path} never names {', '.join(unread)} of the space beside it"
+        yield f"Warning: {script.path} names {', '.join(unread)} in the space alone: is it read?"
     yield _time(script, first, epochs, settings.trials, slots)
     yield _price(build_request(evidence, wanted), wanted, settings)
 
@@ -176,11 +176,22 @@ def _judged(script: Script, reported: Mapping[str, Any]) -> Iterator[str]:
 
 def _unread(script: Script) -> list[str]:
     """Keys of the space that the script's text names but once: where the space is written."""
-    tree = ast.parse(script.path.read_bytes())
-    if any(isinstance(node, ast.keyword) and node.arg is None for node in ast.walk(tree)):
-        return []  # something is unpacked: f(**config)
-    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    nodes = list(ast.walk(ast.parse(script.path.read_bytes())))
+    if any(_hands_on(node) for node in nodes):
+        return []
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
     return [key for key in script.space if texts.count(key) == 1]
+
+
+def _hands_on(node: ast.AST) -> bool:
+    """Whether other code, which we do not see, gets a whole configuration."""
+    if isinstance(node, ast.keyword):
+        return node.arg is None or _is_config(node.value)  # f(**config), f(settings=config)
+    return isinstance(node, ast.Call) and any(map(_is_config, node.args))
+
+
+def _is_config(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("config", "cfg", "params")
 
 
 def _time(script: Script, first: _First, epochs: int | None, trials: int, slots: int) -> str:

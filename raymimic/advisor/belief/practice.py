@@ -69,7 +69,7 @@ BY_FAMILY: dict[str, dict[str, Practice]] = {
         "tree_depth": Practice(6, 3, 10, False, _XGB),
         "subsample": Practice(0.8, 0.6, 1.0, False, RULE_OF_THUMB),
         "colsample": Practice(0.8, 0.5, 1.0, False, RULE_OF_THUMB),
-        "min_child_weight": Practice(1, 1, 20, True, _XGB),
+        "min_child_weight": Practice(1, 1, 20, True, RULE_OF_THUMB),  # also of samples in a leaf
         "num_leaves": Practice(31, 15, 127, True, _LGBM),
         "n_estimators": Practice(300, 100, 1000, True, RULE_OF_THUMB),
         "min_split_loss": Practice(0.0, 0.0, 1.0, False, _XGB),
