@@ -69,8 +69,14 @@ def _next(evidence: SearchEvidence, best: TrialRecord, seed: int) -> str:
         config = evidence.space.show(proposals[0].config)
         shown = [f"{name_text(name)}={_value(value)}" for name, value in config.items()]
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-        parts.append(f"{', '.join(shown[:_SHOWN])}{more}")
+        parts.append(f"{', '.join(shown[:_SHOWN])}{more}{_gain(proposals[0].rationale)}")
     return f"Try next: {'; '.join(parts) or 'nothing, all configurations were tried'}."
+
+
+def _gain(rationale: str) -> str:
+    """What the proposer expects of it, in brackets: little, once a search has found its place."""
+    said = [part for part in rationale.split("; ") if part.startswith("expected improvement")]
+    return f" ({said[0]})" if said else ""
 
 
 def _value(value: object) -> str:
