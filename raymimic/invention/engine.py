@@ -186,8 +186,9 @@ class Invention:
                 self.note({"event": "program_lost", "program": one.number})
 
     def note_test(self, scores: Mapping[int, float]) -> None:
-        """Keep scores on the test data, which were read at the end."""
+        """Keep scores on the test data, which were read at the end; they are on disk then."""
         self.note({"event": "test", "scores": {str(key): value for key, value in scores.items()}})
+        self.ledger.flush()
 
     # -- behind it -----------------------------------------------------------------------------
 
