@@ -11,7 +11,7 @@ from typing import Any
 
 from tiny_program import PROGRAM
 
-from raymimic import Reply, Request
+from raymimic import Reply, Request, read_events
 from raymimic.evolution import Evolution, Individual, Objective, Program, Settings
 
 GOALS = [Objective("accuracy", "max"), Objective("parameters", "min")]
@@ -83,6 +83,5 @@ def evaluate(made: Evolution, count: int, first: int = 0) -> Iterator[Individual
 
 
 def rows(folder: Path, event: str) -> list[dict[str, Any]]:
-    """The ledger's events of one kind."""
-    lines = (folder / "ledger.jsonl").read_text().splitlines()
-    return [row for row in map(json.loads, lines) if row["event"] == event]
+    """The ledger's events of one kind; a line that is being written is not among them."""
+    return [row for row in read_events(folder / "ledger.jsonl").rows if row["event"] == event]
