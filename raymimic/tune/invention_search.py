@@ -18,6 +18,7 @@ from ray import cloudpickle
 from ray.tune.search import Searcher
 from ray.tune.search.variant_generator import parse_spec_vars
 
+from raymimic.foreign import trace_text
 from raymimic.invention import (
     Budget,
     Invented,
@@ -202,9 +203,8 @@ class SelfDevelopingSearch(Searcher):
         """Say that raymimic itself failed in a hook (once); the search goes on."""
         self._faults += 1
         if self._faults == 1:
-            logger.warning(
-                "raymimic failed in %s (said once; the search goes on).", hook, exc_info=error
-            )
+            trace = trace_text(error)
+            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
 
     @property
     def ledger_path(self) -> Path:
