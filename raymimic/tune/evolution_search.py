@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ray import cloudpickle
 from ray.tune.search import Searcher
 from ray.tune.search.variant_generator import parse_spec_vars
 
@@ -33,11 +32,11 @@ from raymimic.evolution import (
     write_results,
 )
 from raymimic.evolution.table import summary
-from raymimic.foreign import trace_text
 from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, describe, resolve_llm
 from raymimic.records import Mode
 from raymimic.tune.guarded import guarded
+from raymimic.tune.program_search import ProgramSearch
 from raymimic.tune.results import epoch_of, metrics_of, restarted, seconds_of
 
 logger = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ class Seen:
     tested: str | None = None
 
 
-class GuidedEvolutionSearch(Searcher):
+class GuidedEvolutionSearch(ProgramSearch):
     """Evolves a program: each trial's configuration carries a source in ``config["program"]``.
 
     Train it with `program_trainable`, or with your own ``train(config)`` that runs
@@ -94,6 +93,8 @@ class GuidedEvolutionSearch(Searcher):
         SandboxError: ``task`` is given and this machine cannot confine a program.
     """
 
+    _engine: Evolution
+
     def __init__(
         self,
         program: str | os.PathLike[str],
@@ -120,10 +121,9 @@ class GuidedEvolutionSearch(Searcher):
                 f"population must be at least 2 and timeout above 0 s, got {population=}, "
                 f"{timeout=}"
             )
-        super().__init__(metric=metric, mode=mode)
-        self._metric, self._mode = metric, mode
+        super().__init__(metric, mode)
         self._others = tuple(Objective(*one) for one in objectives)
-        self._evolution = Evolution(
+        self._engine = Evolution(
             seed_program(os.fspath(program)),
             self._objectives(),
             llm=resolve_llm(llm),
@@ -138,11 +138,7 @@ class GuidedEvolutionSearch(Searcher):
             ),
             ledger=ledger or default_ledger_path(),
         )
-        self._evolution.release_running()
-        self._seen: dict[str, Seen] = {}
-        self._concurrency = 1
-        self._said = False
-        self._faults = 0
+        self._engine.release_running()
 
     def _objectives(self) -> list[Objective]:
         mode: Mode = "min" if self._mode == "min" else "max"
@@ -159,19 +155,14 @@ class GuidedEvolutionSearch(Searcher):
         if domains or grid:
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        self._evolution.set_objectives(self._objectives())
+        self._engine.set_objectives(self._objectives())
         return True
-
-    def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """Learn how many trials run at once; Tune's limiter still does the limiting."""
-        self._concurrency = max_concurrent
-        return False
 
     # -- programs ------------------------------------------------------------------------------
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next program, None while one is being made, FINISHED if none will come."""
-        evolution = self._evolution
+        evolution = self._engine
         if not self._said:
             self._said = True
             logger.info(
@@ -203,7 +194,7 @@ class GuidedEvolutionSearch(Searcher):
             del seen.curve[max(0, (epoch_of(result) or 1) - 1) :]
         seen.values, seen.seconds = metrics_of(result), seconds_of(result)
         seen.tested = result.get(TESTED)
-        value = seen.values.get(self._evolution.state.objectives[0].name)
+        value = seen.values.get(self._engine.state.objectives[0].name)
         if value is not None:
             seen.curve.append(value)
 
@@ -219,10 +210,10 @@ class GuidedEvolutionSearch(Searcher):
         if result and cut_short:
             self.on_trial_result(trial_id, result)
         said = str((result or {}).get(FAILED) or ("the trial ended with an error" if error else ""))
-        first = self._evolution.state.objectives[0].name
+        first = self._engine.state.objectives[0].name
         if not said and not math.isfinite(seen.values.get(first, math.nan)):
             said = f"the result has no finite {first!r}"
-        ended = self._evolution.tell(
+        ended = self._engine.tell(
             trial_id,
             seen.values,
             seen.curve,
@@ -235,64 +226,25 @@ class GuidedEvolutionSearch(Searcher):
         if ended is not None and ended.status == "failed":
             logger.info("raymimic: program %d failed: %s", ended.id, said[-300:])
 
-    def fault(self, hook: str, error: Exception) -> None:
-        """Say that raymimic itself failed in a hook (once); the search goes on."""
-        self._faults += 1
-        if self._faults == 1:
-            trace = trace_text(error)
-            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
-
     # -- what others may read ------------------------------------------------------------------
-
-    @property
-    def ledger_path(self) -> Path:
-        """The file with the record of everything."""
-        return self._evolution.ledger.path
 
     @property
     def evolution(self) -> Evolution:
         """The engine, with all individuals in ``evolution.state``."""
-        return self._evolution
+        return self._engine
 
     def front(self) -> list[Individual]:
         """The programs that no other dominates, the best of the first objective first."""
-        return self._evolution.state.front()
+        return self._engine.state.front()
 
     def test_front(self, y_test: np.ndarray) -> dict[int, float]:
         """Test accuracy of the front by individual; call it once, at the end."""
-        return test_front(self._evolution, y_test)
+        return test_front(self._engine, y_test)
 
     def write_results(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write the best programs, a picture of the front with its lineage, and the tables."""
-        return write_results(self._evolution.state, Path(folder))
+        return write_results(self._engine.state, Path(folder))
 
     def summary(self) -> str:
         """The evolution so far in plain words."""
-        return f"{summary(self._evolution.state)}\nLedger: {self.ledger_path}"
-
-    # -- save and restore ----------------------------------------------------------------------
-
-    def save(self, checkpoint_path: str) -> None:
-        """Write what is known to ``checkpoint_path``; called by Tune while it runs."""
-        part = Path(f"{checkpoint_path}.part")
-        saved = (self._evolution, self._seen, self._metric, self._mode, self._concurrency)
-        part.write_bytes(cloudpickle.dumps(saved))
-        os.replace(part, checkpoint_path)
-
-    @guarded
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
-        super().save_to_dir(checkpoint_dir, session_str)
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Take up a saved evolution; what its ledger knows beyond the checkpoint comes back, too.
-
-        Trials that Tune knew at the checkpoint are run again by Tune under their old names.
-        """
-        with open(checkpoint_path, "rb") as file:
-            evolution, self._seen, metric, mode, self._concurrency = cloudpickle.load(file)
-        self._metric, self._mode = self._metric or metric, self._mode or mode
-        kept = [one.trial_id or "" for one in evolution.state.of_status("running")]
-        evolution.take_up(evolution.ledger.path)
-        evolution.release_running(except_for=kept)
-        self._evolution = evolution
+        return f"{summary(self._engine.state)}\nLedger: {self.ledger_path}"

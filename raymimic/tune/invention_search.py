@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray import cloudpickle
 from ray.tune.search import Searcher
 from ray.tune.search.variant_generator import parse_spec_vars
 
-from raymimic.foreign import trace_text
 from raymimic.invention import (
     Budget,
     Invented,
@@ -37,6 +35,7 @@ from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, TransformersLLM, describe, resolve_llm
 from raymimic.tune.evolution_search import FAILED, PROGRAM
 from raymimic.tune.guarded import guarded
+from raymimic.tune.program_search import ProgramSearch
 from raymimic.tune.results import metrics_of, seconds_of
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ SCORE, ERROR_OF_SCORE = "score", "score_error"
 _TESTED = 15  # programs, the best by dev score, as published
 
 
-class SelfDevelopingSearch(Searcher):
+class SelfDevelopingSearch(ProgramSearch):
     """Searches algorithms that improve ``task.base`` by merging it with the task's experts.
 
     Each trial's configuration carries a program in ``config["program"]``; `merge_trainable` runs it
@@ -86,6 +85,8 @@ class SelfDevelopingSearch(Searcher):
     Raises `LLMSetupError` for a model that cannot be used, `ProgramError` for another's ledger.
     """
 
+    _engine: Invention
+
     def __init__(
         self,
         task: MergeTask,
@@ -116,12 +117,11 @@ class SelfDevelopingSearch(Searcher):
                 f"iterations and programs must be at least 1, elites at least 0 and timeout above "
                 f"0 s, got {iterations=}, {programs=}, {elites=}, {timeout=}"
             )
-        super().__init__(metric=metric, mode=mode)
-        self._metric, self._mode = metric, mode
+        super().__init__(metric, mode)
         generator = resolve_llm(llm)
         local = isinstance(generator, TransformersLLM)
         self.task = task
-        self._invention = Invention(
+        self._engine = Invention(
             list(task.experts),
             llm=generator,
             trainer=_RayTrainer(dpo),
@@ -139,10 +139,7 @@ class SelfDevelopingSearch(Searcher):
             better=-1 if mode == "min" else 1,
             ledger=ledger or default_ledger_path(),
         )
-        self._invention.release_running()
-        self._seen: dict[str, tuple[dict[str, float], str, float]] = {}
-        self._concurrency, self._faults = 1, 0
-        self._said = False
+        self._engine.release_running()
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
@@ -153,17 +150,12 @@ class SelfDevelopingSearch(Searcher):
         if domains or grid:
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        self._invention.state.better = -1 if self._mode == "min" else 1
+        self._engine.state.better = -1 if self._mode == "min" else 1
         return True
-
-    def set_max_concurrency(self, max_concurrent: int) -> bool:
-        """Learn how many trials run at once; Tune's limiter still does the limiting."""
-        self._concurrency = max_concurrent
-        return False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next program, None while one is being made, FINISHED when all are scored."""
-        invention = self._invention
+        invention = self._engine
         if not self._said:
             self._said = True
             logger.info("raymimic: %s. Ledger: %s", describe(invention.llm), self.ledger_path)
@@ -191,7 +183,7 @@ class SelfDevelopingSearch(Searcher):
         if result:
             self.on_trial_result(trial_id, result)
         values, said, seconds = self._seen.pop(trial_id, ({}, "", 0.0))
-        self._invention.tell(
+        self._engine.tell(
             trial_id,
             values.get(self._metric or SCORE),
             error_of_score=values.get(ERROR_OF_SCORE, 0.0),
@@ -199,26 +191,14 @@ class SelfDevelopingSearch(Searcher):
             seconds=seconds,
         )
 
-    def fault(self, hook: str, error: Exception) -> None:
-        """Say that raymimic itself failed in a hook (once); the search goes on."""
-        self._faults += 1
-        if self._faults == 1:
-            trace = trace_text(error)
-            logger.warning("raymimic failed in %s (said once; it goes on).\n%s", hook, trace)
-
-    @property
-    def ledger_path(self) -> Path:
-        """The file with the record of everything."""
-        return self._invention.ledger.path
-
     @property
     def invention(self) -> Invention:
         """The engine, with all programs in ``invention.state``."""
-        return self._invention
+        return self._engine
 
     def best(self) -> Invented | None:
         """The best program by its dev score, None without one."""
-        return next(iter(self._invention.state.best(1)), None)
+        return next(iter(self._engine.state.best(1)), None)
 
     def test(
         self, evaluate: Callable[[dict[str, Any]], float], count: int = _TESTED
@@ -227,7 +207,7 @@ class SelfDevelopingSearch(Searcher):
 
         ``evaluate(state)`` scores a merged state. Call it once, when nothing more will be chosen.
         """
-        state = self._invention.state
+        state = self._engine.state
         chosen = {one.number: one for one in state.best(count)}
         chosen |= {one.number: one for one in state.of_status("done") if one.iteration == 0}
         runner = MergeRunner(self.task)
@@ -237,46 +217,21 @@ class SelfDevelopingSearch(Searcher):
             }
         finally:
             runner.close()
-        self._invention.note_test(scores)
+        self._engine.note_test(scores)
         return scores
 
     def algorithm(self) -> str:
         """The best program as the text of a documented Python file that needs torch alone."""
         best = self.best()
-        return "" if best is None else algorithm_file(best, self._invention.state)
+        return "" if best is None else algorithm_file(best, self._engine.state)
 
     def write_results(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write the best algorithms as files, and the tables."""
-        return write_results(self._invention.state, Path(folder))
+        return write_results(self._engine.state, Path(folder))
 
     def summary(self) -> str:
         """The invention so far in plain words."""
-        return f"{summary(self._invention.state)}\nLedger: {self.ledger_path}"
-
-    def save(self, checkpoint_path: str) -> None:
-        """Write what is known to ``checkpoint_path``; called by Tune while it runs."""
-        part = Path(f"{checkpoint_path}.part")
-        saved = (self._invention, self._seen, self._metric, self._mode, self._concurrency)
-        part.write_bytes(cloudpickle.dumps(saved))
-        os.replace(part, checkpoint_path)
-
-    @guarded
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
-        super().save_to_dir(checkpoint_dir, session_str)
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Take up a saved invention; what its ledger knows beyond the checkpoint comes back, too.
-
-        Trials that Tune knew at the checkpoint are run again by Tune under their old names.
-        """
-        with open(checkpoint_path, "rb") as file:
-            invention, self._seen, metric, mode, self._concurrency = cloudpickle.load(file)
-        self._metric, self._mode = self._metric or metric, self._mode or mode
-        kept = [one.trial_id or "" for one in invention.state.of_status("running")]
-        invention.take_up(invention.ledger.path)
-        invention.release_running(except_for=kept)
-        self._invention = invention
+        return f"{summary(self._engine.state)}\nLedger: {self.ledger_path}"
 
 
 class _RayTrainer:
