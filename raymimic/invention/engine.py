@@ -66,8 +66,9 @@ class Invention:
     """A growing set of programs in iterations.
 
     With a ledger that holds an invention it goes on from there: no paid call, score or training is
-    done twice. Pickles without its live handles. Raises `LLMSetupError` where ``learn`` is "dpo"
-    and the generator is no model in this process.
+    done twice. ``better`` is 1 where a higher score is better, -1 where a lower one is, None until
+    `set_better` says it. Pickles without its live handles. Raises `LLMSetupError` where ``learn``
+    is "dpo" and the generator is no model in this process.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Invention:
         llm: LLM | None,
         trainer: Trainer | None,
         settings: Settings,
-        better: int,
+        better: int | None,
         ledger: str | os.PathLike[str],
     ) -> None:
         if settings.learn == "dpo" and not isinstance(llm, TransformersLLM):
@@ -89,7 +90,8 @@ class Invention:
             settings.budget.check_price(llm)
         self.models, self.llm, self.settings = tuple(models), llm, settings
         self.ledger = Ledger(ledger)
-        self.state = State(better=better)
+        self.state = State(better=better or 1)
+        self._better = better
         self._trainer = trainer
         self._begun = False
         self.take_up(self.ledger.path)
@@ -309,7 +311,7 @@ class Invention:
     def take_up(self, path: Path) -> None:
         """Fold the events that a ledger holds; without the file, nothing happens.
 
-        Raises `ProgramError` where it holds the invention of other models.
+        Raises `ProgramError` where it holds the invention of other models, or of the other mode.
         """
         try:
             rows = read_events(path).rows
@@ -318,19 +320,35 @@ class Invention:
         began = next((row for row in rows if row["event"] == "invention"), None)
         if began is None:
             return
-        if tuple(began["models"]) != self.models or began["better"] != self.state.better:
+        if tuple(began["models"]) != self.models:
             raise ProgramError(
                 f"the ledger {path} holds an invention with the models {began['models']}: give a "
                 "new ledger"
             )
-        state = State(better=self.state.better)
+        state = State(better=began["better"])
         for row in rows:
             state.apply(row)
         self.state, self._begun = state, True
+        self._check_mode()
         logger.info(
             "raymimic: goes on with %d programs, %d scored. Ledger: %s",
             len(state.programs), len(state.of_status("done")), path,
         )  # fmt: skip
+
+    def set_better(self, better: int) -> None:
+        """Say which scores are better, before anything was made; `ProgramError` for another."""
+        self._better = better
+        if not self._begun:
+            self.state.better = better
+        self._check_mode()
+
+    def _check_mode(self) -> None:
+        if self._better not in (None, self.state.better):
+            wanted = "max" if self.state.better == 1 else "min"
+            raise ProgramError(
+                f'the ledger {self.ledger.path} holds an invention with mode="{wanted}": give a '
+                "new ledger, or that mode"
+            )
 
     def note(self, row: Row) -> None:
         """Write an event into the ledger and take it in."""

@@ -136,7 +136,7 @@ class SelfDevelopingSearch(ProgramSearch):
                 timeout=timeout,
                 seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
             ),
-            better=-1 if mode == "min" else 1,
+            better=None if mode is None else _better(mode),
             ledger=ledger or default_ledger_path(),
         )
         self._engine.release_running()
@@ -150,7 +150,7 @@ class SelfDevelopingSearch(ProgramSearch):
         if domains or grid:
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        self._engine.state.better = -1 if self._mode == "min" else 1
+        self._engine.set_better(_better(self._mode))
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -232,6 +232,10 @@ class SelfDevelopingSearch(ProgramSearch):
     def summary(self) -> str:
         """The invention so far in plain words."""
         return f"{summary(self._engine.state)}\nLedger: {self.ledger_path}"
+
+
+def _better(mode: str | None) -> int:
+    return -1 if mode == "min" else 1
 
 
 class _RayTrainer:

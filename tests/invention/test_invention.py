@@ -221,3 +221,22 @@ def test_between_iterations_the_generator_learns_from_better_and_worse(tmp_path:
     for row in read_events(tmp_path / "l.jsonl").rows:
         again.apply(row)
     assert again.learnt[2]["generator"] == "trained 2"
+
+
+def test_a_mode_that_comes_later_is_that_of_the_ledger_or_is_refused(tmp_path: Path) -> None:
+    """Tune tells the mode after the search was made, and so after its ledger was taken up."""
+    first = Invention(
+        ["a", "b"], llm=None, trainer=None, settings=Settings(), better=None,
+        ledger=tmp_path / "l.jsonl",
+    )  # fmt: skip
+    first.set_better(-1)
+    first.ask("t0")
+    first.ledger.flush()
+    again = Invention(
+        ["a", "b"], llm=None, trainer=None, settings=Settings(), better=None,
+        ledger=tmp_path / "l.jsonl",
+    )  # fmt: skip
+    assert again.state.better == -1
+    again.set_better(-1)
+    with pytest.raises(ProgramError, match='mode="min"'):
+        again.set_better(1)
