@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +20,7 @@ from raymimic.evolution.events import Row
 from raymimic.evolution.gates import Rejection
 from raymimic.evolution.generational import Generational
 from raymimic.evolution.individuals import Individual
+from raymimic.evolution.journal import Journal
 from raymimic.evolution.objectives import Objective
 from raymimic.evolution.planning import Shares, SteadyState, snapshot
 from raymimic.evolution.program import Program
@@ -60,7 +59,7 @@ class Settings:
         return SteadyState(self.shares, self.population, self.seed)
 
 
-class Evolution:
+class Evolution(Journal):
     """A population of programs that grows by one child for each evaluation.
 
     With a ledger that holds an evolution of the same program it goes on from there: nothing that
@@ -69,6 +68,8 @@ class Evolution:
     Raises `ProgramError` where the ledger holds another program's evolution, `SandboxError` where
     a ``task`` is given and this machine cannot confine candidates.
     """
+
+    state: State
 
     def __init__(
         self,
@@ -95,13 +96,12 @@ class Evolution:
         self._planner = self.settings.planner()
         self._purse = Purse(self.settings.budget, self.state.spent)
         self._inquiry: Inquiry[list[Bred]] = Inquiry(2 * self.settings.timeout + _BREEDING_S)
-        self._recorded: queue.SimpleQueue[Row] = queue.SimpleQueue()
-        self._recording = threading.Lock()  # the queue's order is the ledger's
+        self._open_journal()
         self._said_keyless = False
 
     def __getstate__(self) -> dict[str, Any]:
         self._take_recorded()
-        live = ("_planner", "_purse", "_inquiry", "_recorded", "_recording", "_said_keyless")
+        live = ("_planner", "_purse", "_inquiry", *self.LIVE, "_said_keyless")
         return {name: value for name, value in self.__dict__.items() if name not in live}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -295,27 +295,6 @@ class Evolution:
                 sandbox=None if self._smoke is None else self._smoke.mechanism,
             )
         )
-
-    def _record(self, row: Row) -> Row:
-        """Put an event of the background into the ledger at once; the state hears of it next."""
-        with self._recording:
-            written = self._append(row)
-            self._recorded.put(written)
-        self.ledger.flush()
-        return written
-
-    def _take_recorded(self) -> None:
-        """Take in what the background has put into the ledger."""
-        while not self._recorded.empty():
-            self.state.apply(self._recorded.get())
-
-    def note(self, row: Row) -> None:
-        """Write an event into the ledger and take it in."""
-        self.state.apply(self._append(row))
-
-    def _append(self, row: Row) -> Row:
-        fields = dict(row)
-        return self.ledger.append(fields.pop("event"), **fields)
 
     def close(self) -> None:
         """End the sandbox of the smoke tests and see that the ledger is on disk."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from raymimic.evolution import Individual, Limits
@@ -19,16 +16,8 @@ from raymimic.evolution.sandbox.probe import Sandbox
 from raymimic.evolve.data import make_task, read_data
 from raymimic.tune.evolution_search import GuidedEvolutionSearch
 from raymimic.tune.evolution_trainable import program_trainable
+from raymimic.tune.local_ray import quieten_ray, ray_here
 
-# Ray talks a lot; the command has its own lines. All are Ray's documented environment variables.
-_QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-}
 _REASON_CHARS = 90
 
 Say = Callable[[str], None]
@@ -61,7 +50,7 @@ def run_evolve(settings: EvolveSettings, say: Say = print) -> GuidedEvolutionSea
     Raises `ProgramError`, `SandboxError`, `LLMSetupError` or `MissingExtra` before anything is
     trained.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    quieten_ray()
     out = settings.out or Path(time.strftime("evolve_%Y-%m-%d_%H-%M-%S"))
     arrays = read_data(settings.data)
     task = make_task(
@@ -103,10 +92,7 @@ def _run(
     trials: int,
     say: Say,
 ) -> None:
-    started_here = not ray.is_initialized()
-    if started_here:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with ray_here():
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -120,9 +106,6 @@ def _run(
             ),
             run_config=tune.RunConfig(verbose=0, callbacks=[LiveFront(search, say)]),
         ).fit()
-    finally:
-        if started_here:
-            ray.shutdown()
 
 
 class LiveFront(tune.Callback):

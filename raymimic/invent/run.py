@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import runpy
 import time
 from collections.abc import Callable, Mapping
@@ -11,18 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from raymimic.errors import ProgramError
 from raymimic.invention import Learn, MergeTask
 from raymimic.records import Mode
 from raymimic.tune import SelfDevelopingSearch, merge_trainable
+from raymimic.tune.local_ray import quieten_ray, ray_here
 
 Say = Callable[[str], None]
 
-# Tune's own table and loggers say nothing of programs; as in ``raymimic evolve``.
-_QUIET = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
 _REASON_CHARS = 90
 
 
@@ -49,7 +45,7 @@ def run_invent(settings: InventSettings, say: Say = print) -> SelfDevelopingSear
     Raises `ProgramError` for a setup file that defines not what it must, `SandboxError`,
     `LLMSetupError` or `MissingExtra` before anything is scored.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
+    quieten_ray()
     setup = read_setup(settings.setup)
     out = settings.out or Path(time.strftime("invent_%Y-%m-%d_%H-%M-%S"))
     search = SelfDevelopingSearch(
@@ -99,10 +95,7 @@ def _run(
     trainable: Callable[..., None],
     say: Say,
 ) -> None:
-    started_here = not ray.is_initialized()
-    if started_here:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    try:
+    with ray_here():
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -115,9 +108,6 @@ def _run(
             ),
             run_config=tune.RunConfig(verbose=0, callbacks=[LiveBest(search, say)]),
         ).fit()
-    finally:
-        if started_here:
-            ray.shutdown()
 
 
 class LiveBest(tune.Callback):

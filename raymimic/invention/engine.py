@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,13 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from raymimic.errors import AdvisorError, LedgerError, LLMSetupError, ProgramError
+from raymimic.evolution.events import Row
+from raymimic.evolution.journal import Journal
 from raymimic.evolution.purse import Budget, Purse
 from raymimic.inquiry import Inquiry
 from raymimic.invention.preferences import Pairing
 from raymimic.invention.questions import reply_text, request
 from raymimic.invention.records import Invented
 from raymimic.invention.sampling import Sampler, program_event
-from raymimic.invention.state import Row, State
+from raymimic.invention.state import State
 from raymimic.invention.template import REFERENCES, program_of
 from raymimic.ledger import Ledger, read_events
 from raymimic.llm import LLM, TransformersLLM, describe
@@ -62,7 +62,7 @@ class Settings:
         return first / (1 + decay * (iteration - 1))
 
 
-class Invention:
+class Invention(Journal):
     """A growing set of programs in iterations.
 
     With a ledger that holds an invention it goes on from there: no paid call, score or training is
@@ -70,6 +70,8 @@ class Invention:
     `set_better` says it. Pickles without its live handles. Raises `LLMSetupError` where ``learn``
     is "dpo" and the generator is no model in this process.
     """
+
+    state: State
 
     def __init__(
         self,
@@ -100,13 +102,12 @@ class Invention:
     def _open(self) -> None:
         self._purse = Purse(self.settings.budget, self.state.spent)
         self._inquiry: Inquiry[list[Row]] = Inquiry(_LEARNING_S)
-        self._recorded: queue.SimpleQueue[Row] = queue.SimpleQueue()
-        self._recording = threading.Lock()
+        self._open_journal()
         self._said_random = False
 
     def __getstate__(self) -> dict[str, Any]:
         self._take_recorded()
-        live = ("_purse", "_inquiry", "_recorded", "_recording", "_said_random")
+        live = ("_purse", "_inquiry", *self.LIVE, "_said_random")
         return {name: value for name, value in self.__dict__.items() if name not in live}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -349,23 +350,3 @@ class Invention:
                 f'the ledger {self.ledger.path} holds an invention with mode="{wanted}": give a '
                 "new ledger, or that mode"
             )
-
-    def note(self, row: Row) -> None:
-        """Write an event into the ledger and take it in."""
-        self.state.apply(self._append(row))
-
-    def _record(self, row: Row) -> Row:
-        """Put an event of the background into the ledger at once; the state hears of it next."""
-        with self._recording:
-            written = self._append(row)
-            self._recorded.put(written)
-        self.ledger.flush()
-        return written
-
-    def _take_recorded(self) -> None:
-        while not self._recorded.empty():
-            self.state.apply(self._recorded.get())
-
-    def _append(self, row: Row) -> Row:
-        fields = dict(row)
-        return self.ledger.append(fields.pop("event"), **fields)

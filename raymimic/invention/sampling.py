@@ -12,12 +12,13 @@ from functools import partial
 
 from raymimic import events as all_events
 from raymimic.errors import BadReply, LLMCallError, LLMError
+from raymimic.evolution.events import Row
 from raymimic.evolution.gates import check
 from raymimic.evolution.purse import Purse
 from raymimic.foreign import error_text
 from raymimic.invention.questions import read_reply, request
 from raymimic.invention.random_programs import random_program
-from raymimic.invention.state import Row, State
+from raymimic.invention.state import State
 from raymimic.invention.template import SEED, program_of
 from raymimic.llm import LLM, Request, call_record
 

@@ -19,11 +19,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from raymimic.evolution.events import Row
 from raymimic.evolution.state import Spent
 from raymimic.invention.records import Invented
 from raymimic.ledger import to_float
-
-Row = dict[str, Any]
 
 _REMEMBERED = 6  # failures that a model is told of
 

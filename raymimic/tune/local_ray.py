@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 import ray
 
@@ -30,3 +32,15 @@ def start_ray() -> int:
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     return max(1, min(int(ray.cluster_resources().get("CPU", 1)), _MOST_AT_ONCE))
+
+
+@contextlib.contextmanager
+def ray_here() -> Iterator[None]:
+    """While the block runs there is a Ray; one that was started for it ends with it."""
+    started_here = not ray.is_initialized()
+    start_ray()
+    try:
+        yield
+    finally:
+        if started_here:
+            ray.shutdown()
