@@ -19,12 +19,11 @@ from typing import Any
 
 import ray
 import torch
-from ray import tune
 
 from experiments.common.quiet import silence
 from experiments.self_developing.digits import Digits, make
-from experiments.self_developing.run import tune_scored
-from raymimic import Pairing, SelfDevelopingSearch, TransformersLLM, merge_trainable
+from experiments.self_developing.run import score_all
+from raymimic import Pairing, SelfDevelopingSearch, TransformersLLM
 from raymimic.invention.dpo import DpoSettings
 from raymimic.invention.output import table
 from raymimic.invention.questions import reply_text, request
@@ -91,14 +90,7 @@ def invent(generator: str, learn: Any, digits: Digits, options: argparse.Namespa
         dpo=DpoSettings(rank=16, lr=5e-4, beta=0.05, epochs=2, batch_size=4), timeout=300.0,
         seed=0, ledger=ledger,
     )  # fmt: skip
-    tune.Tuner(
-        merge_trainable(digits.task, tune_scored(digits)),
-        tune_config=tune.TuneConfig(
-            metric="score", mode="max", search_alg=search, num_samples=-1,
-            max_concurrent_trials=2, reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(storage_path=str((options.out / "runs").resolve()), verbose=0),
-    ).fit()  # fmt: skip
+    score_all(search, digits, options.out)
     state = search.invention.state
     learnt = {iteration: dict(row) for iteration, row in state.learnt.items()}
     return f"## learn={learn}\n\n{table(state)}\n\n{json.dumps(learnt, default=str)}\n"

@@ -67,15 +67,20 @@ def invent(options: argparse.Namespace, seed: int, digits: Digits) -> SelfDevelo
         digits.task, llm=llm, learn=ARMS[options.arm], iterations=options.iterations,
         programs=options.programs, timeout=options.timeout, seed=seed, ledger=ledger,
     )  # fmt: skip
+    score_all(search, digits, options.out)
+    return search
+
+
+def score_all(search: SelfDevelopingSearch, digits: Digits, out: Path) -> None:
+    """Let Ray Tune score whatever a search invents, two at once."""
     tune.Tuner(
         merge_trainable(digits.task, tune_scored(digits)),
         tune_config=tune.TuneConfig(
             metric="score", mode="max", search_alg=search, num_samples=-1,
             max_concurrent_trials=2, reuse_actors=True,
         ),
-        run_config=tune.RunConfig(storage_path=str((options.out / "runs").resolve()), verbose=0),
+        run_config=tune.RunConfig(storage_path=str((out / "runs").resolve()), verbose=0),
     ).fit()  # fmt: skip
-    return search
 
 
 def tune_scored(digits: Digits) -> Any:

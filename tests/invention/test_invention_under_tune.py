@@ -41,6 +41,21 @@ def run(search: SelfDevelopingSearch, storage: Path, samples: int) -> Any:
     ).fit()  # fmt: skip
 
 
+def test_a_fault_of_ours_is_said_without_keys_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    search = SelfDevelopingSearch(tiny_merge(), llm="none", ledger=tmp_path / "l.jsonl")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the key sk-ant-api03-abcdefghijklmnopqrstuvwxyz012345 was refused")
+
+    monkeypatch.setattr(search.invention, "ask", broken)
+    monkeypatch.setattr(logging.getLogger("raymimic"), "propagate", True)
+    assert search.suggest("t0") is None
+    assert "RuntimeError" in caplog.text
+    assert "abcdefghijklmnop" not in caplog.text
+
+
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here", "quiet_ray")
 def test_random_programs_beat_the_average_and_the_best_is_tested_once(tmp_path: Path) -> None:
