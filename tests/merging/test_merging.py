@@ -168,9 +168,7 @@ def test_a_layer_that_lies_in_two_shards_is_one_group(tmp_path: Path) -> None:
         }
         for _ in range(3)
     ]  # the shards are dealt name by name: each layer lies in two of the four
-    base, *models = [
-        write(tmp_path / str(number), state, 4) for number, state in enumerate(states)
-    ]
+    base, *models = [write(tmp_path / str(number), state, 4) for number, state in enumerate(states)]
     out = merge_files(base, models, Ties(density=0.3), tmp_path / "out", by="layer")
     expected = merge_states(states[0], dict(enumerate(states[1:])), Ties(density=0.3), by="layer")
     merged = dict(Checkpoint(out))
