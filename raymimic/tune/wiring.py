@@ -41,6 +41,7 @@ class Raymimic:
     serves one run: a restored one is ``tune.Tuner.restore``, as always.
 
     Args:
+        metric, mode: Usually left to Tune; lists for several objectives, as in `LLMSearcher`.
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
@@ -59,6 +60,8 @@ class Raymimic:
     def __init__(
         self,
         *,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         llm: str | LLM = "auto",
         instruction: str = "",
         constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
@@ -72,6 +75,8 @@ class Raymimic:
     ) -> None:
         shared = resolve_llm(llm) or "none"  # one client, with one pace and one bill
         self.searcher = LLMSearcher(
+            metric=metric,
+            mode=mode,
             llm=shared,
             instruction=instruction,
             constraints=constraints,
