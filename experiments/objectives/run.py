@@ -157,8 +157,8 @@ def main() -> None:
     methods, tasks, out = given.methods.split(","), given.tasks.split(","), Path(given.out)
     jobs = [
         Job(task, method, seed, given.trials, given.tables, given.out)
-        for method in methods
         for seed in range(given.seeds)
+        for method in methods
         for task in tasks
     ]
     good = run_all(jobs, work, given.workers, noun="searches")

@@ -164,9 +164,9 @@ class LLMScheduler(FIFOScheduler):
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Take metric, mode and what limits the run from Tune; False if metric or mode clash."""
-        first, *others = self._searcher.objectives if self._searcher is not None else [None]
-        if first is not None and others:
-            self._metric, self._mode, self._others = first.name, first.mode, tuple(others)
+        known = self._searcher.objectives if self._searcher is not None else ()
+        if len(known) > 1:
+            self._metric, self._mode, self._others = known[0].name, known[0].mode, known[1:]
         if self._others:
             check_agrees([Objective(*self.goal), *self._others], metric, mode)
         elif (self._metric and metric) or (self._mode and mode):
