@@ -42,15 +42,17 @@ def search(
     batch: int,
     instruction: str,
     seed: int,
+    limits: Sequence[Sequence[str]] = (),
 ) -> None:
-    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model.
+    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model,
+    ``limits`` of results as `Limit.to_json`.
 
     ``layout`` is that of the ledger. Each event of a search ends with the search's id, "search".
     """
     write(
         "search", metric=metric, mode=mode, advisor=advisor, space=space,
         trials_total=trials_total, seconds_total=seconds_total, concurrency=concurrency,
-        batch=batch, instruction=instruction, seed=seed, layout=LAYOUT,
+        batch=batch, instruction=instruction, seed=seed, limits=limits, layout=LAYOUT,
     )  # fmt: skip
 
 
@@ -119,12 +121,16 @@ def outcome(
     stopped: bool,
     epochs: int,
     curve: Callable[[], Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
+    """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread.
+
+    ``limits`` of this search and what it reported of each, as `Measured.to_json`.
+    """
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
         pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
-        epochs=epochs, curve=None if curve is None else Later(curve),
+        epochs=epochs, limits=limits, curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -138,11 +144,13 @@ def evaluated(
     rationale: str,
     stopped: bool,
     curve: Callable[[], Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """A trial from elsewhere was added as evidence; fields as of a proposal and an outcome."""
     write(
         "evaluated", trial_id=trial_id, status=status, score=score, config=config,
-        rationale=rationale, stopped=stopped, curve=None if curve is None else Later(curve),
+        rationale=rationale, stopped=stopped, limits=limits,
+        curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -158,12 +166,16 @@ def unfinished(
     score: float | None,
     epochs: int,
     curve: Mapping[str, Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far.
 
-    ``score`` is its last value, None without a finite one, ``epochs`` how far it came.
+    ``score`` is its last value, None without a finite one, ``epochs`` how far it came, ``limits``
+    as of an outcome.
     """
-    write("unfinished", trial_id=trial_id, score=score, epochs=epochs, curve=curve)
+    write(
+        "unfinished", trial_id=trial_id, score=score, epochs=epochs, limits=limits, curve=curve
+    )  # fmt: skip
 
 
 def error(write: Write, *, trial_id: str, text: str) -> None:

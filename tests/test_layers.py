@@ -17,7 +17,8 @@ PACKAGE = Path(raymimic.__file__).parent
 ROOMS = [
     "cli", "testing", "report", "evolve", "invent", "demo", "tune", "modulation", "search",
     "scheduling", "invention", "evolution", "merging", "advisor", "llm", "curves", "summary",
-    "events", "ledger", "mending", "rows", "inquiry", "space", "records", "foreign", "errors",
+    "events", "ledger", "mending", "rows", "inquiry", "feasibility", "space", "records", "foreign",
+    "errors",
 ]  # fmt: skip
 
 # The engines: they know nothing of Ray, and nothing of each other; but invention has evolution's

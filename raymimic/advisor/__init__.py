@@ -22,6 +22,7 @@ from raymimic.advisor.base import (
     SearchEvidence,
     TrialRecord,
     VerdictKind,
+    measured,
 )
 from raymimic.advisor.belief.belief import belief_from_json, belief_to_json, describe_belief
 from raymimic.advisor.belief.lesson_guesses import lessons_note
@@ -137,6 +138,7 @@ __all__ = [
     "lean_to_side",
     "lean_to_values",
     "lessons_note",
+    "measured",
     "lessons_text",
     "opinions",
     "proposal_of",

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from raymimic.curves import Curve, Diagnosis, Extrapolator
+from raymimic.feasibility import Limit, Measured, memory_failure
 from raymimic.records import Advice, Belief, Budget, Config, Mode, Proposal, Source, TrialStatus
 from raymimic.space import SearchSpace
 
@@ -97,6 +98,16 @@ class TrialRecord:
         )
 
 
+def measured(limits: Iterable[Limit], curve: Curve | None) -> tuple[Measured, ...]:
+    """What a trial's curve says of each limit: the last value that is a number counts."""
+    return tuple(Measured(limit, _last(curve, limit.metric)) for limit in limits)
+
+
+def _last(curve: Curve | None, metric: str) -> float | None:
+    values = [] if curve is None else [value for _, value in curve.reported(metric)]
+    return next((value for value in reversed(values) if value == value), None)
+
+
 @dataclass(frozen=True)
 class SearchEvidence:
     """All that is known when new configurations are wanted.
@@ -108,6 +119,7 @@ class SearchEvidence:
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
     place, ``model_belief`` what the model last said of it. ``shared`` says that a
     statistical proposer takes part; ``queued_by_user`` how many of ``queued`` are the user's.
+    ``limits`` are what results must keep to: a trial that surely breaks one is never the best.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace
     >>> SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min").ranked()
@@ -129,6 +141,7 @@ class SearchEvidence:
     model_belief: Belief | None = None
     shared: bool = False
     queued_by_user: int = 0
+    limits: tuple[Limit, ...] = ()
 
     @property
     def given(self) -> int:
@@ -157,7 +170,7 @@ class SearchEvidence:
 
     def _sharing(self, other: SearchEvidence) -> SearchEvidence:
         """``other`` with what was computed here of the ended trials, which are the same."""
-        for name in ("_forecasts", "_ranked"):
+        for name in ("_forecasts", "_ranked", "_measured", "_broken"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other
@@ -188,15 +201,71 @@ class SearchEvidence:
         """
         return self._forecasts.get(trial.trial_id, trial.score)
 
+    def measured(self, trial: TrialRecord) -> tuple[Measured, ...]:
+        """What a trial has reported of each limit."""
+        found = self._measured.get(trial.trial_id)
+        return measured(self.limits, trial.curve) if found is None else found
+
+    def broken(self, trial: TrialRecord) -> str:
+        """Say why a trial cannot count: limits that it surely breaks, or want of memory.
+
+        Empty where it keeps to all, as far as it has reported what they speak of.
+        """
+        found = self._broken.get(trial.trial_id)
+        return self._why_broken(trial) if found is None else found
+
+    @cached_property
+    def _measured(self) -> dict[str, tuple[Measured, ...]]:
+        return {t.trial_id: measured(self.limits, t.curve) for t in self.trials}
+
+    @cached_property
+    def _broken(self) -> dict[str, str]:
+        return {trial.trial_id: self._why_broken(trial) for trial in self.trials}
+
+    def _why_broken(self, trial: TrialRecord) -> str:
+        if trial.status == "failed":
+            return memory_failure(trial.error)
+        return "; ".join(found.text for found in self.measured(trial) if found.broken)
+
+    @cached_property
+    def _excess(self) -> dict[str, float]:
+        """How far beyond its limits each ended trial is, as parts of the farthest; 0 within."""
+        found = dict.fromkeys(self._measured, 0.0)
+        for number, limit in enumerate(self.limits):
+            beyond = {
+                trial_id: max(0.0, limit.excess(rows[number].value or 0.0))
+                for trial_id, rows in self._measured.items()
+                if rows[number].broken
+            }
+            most = max(beyond.values(), default=0.0)
+            for trial_id, excess in beyond.items():
+                found[trial_id] += 1.0 if excess == most else excess / most
+        return found
+
     def ranked(self) -> list[TrialRecord]:
-        """Ended trials that have a score, best value first (ties: oldest first)."""
+        """Ended trials that have a score, best value first (ties: oldest first).
+
+        Those that break a limit come last, the least beyond it first.
+        """
         return list(self._ranked)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best ended trial that breaks no limit, None without any."""
+        first = next(iter(self._ranked), None)
+        return None if first is None or self.broken(first) else first
 
     @cached_property
     def _ranked(self) -> tuple[TrialRecord, ...]:
         scored = [trial for trial in self.trials if trial.score is not None]
         sign = 1.0 if self.mode == "min" else -1.0
-        return tuple(sorted(scored, key=lambda trial: sign * (self.value(trial) or 0.0)))
+        return tuple(
+            sorted(scored, key=lambda one: (*self.standing(one), sign * (self.value(one) or 0.0)))
+        )
+
+    def standing(self, trial: TrialRecord) -> tuple[bool, float]:
+        """Whether an ended trial breaks a limit, and how far it is beyond: what ranks it first."""
+        return bool(self._broken[trial.trial_id]), self._excess[trial.trial_id]
 
 
 @runtime_checkable

@@ -22,11 +22,13 @@ from raymimic.advisor import (
     belief_to_json,
     describe_belief,
     lessons_note,
+    measured,
     opinions,
     read_belief,
 )
 from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
+from raymimic.feasibility import Limit
 from raymimic.foreign import without_secrets
 from raymimic.records import Belief, Budget, Config, Mode, Proposal
 from raymimic.search.inbox import Inbox
@@ -74,8 +76,8 @@ class Session:
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
     ``constraints`` are the user's restrictions of the space: texts, and functions of a
-    configuration. Configurations are flat, as everywhere in this room. Times
-    in seconds; ``seconds_before`` was used before the last restore.
+    configuration; ``limits`` are what results must keep to. Configurations are flat, as everywhere
+    in this room. Times in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -84,6 +86,7 @@ class Session:
     lessons: Lessons | None = None
     said: Mapping[str, Any] | None = None
     constraints: tuple[str | Callable[[Config], Any], ...] = ()
+    limits: tuple[Limit, ...] = ()
     space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
@@ -139,7 +142,9 @@ class Session:
                 self.trials_total,
             )
         belief, self.space = self.read_belief(), self.restricted()
-        self._state = SearchState(self.space, metric, mode, self.lessons, belief)
+        self._state = SearchState(
+            self.space, metric, mode, self.lessons, belief, limits=self.limits
+        )
         events.search(
             self.journal.append,
             metric=metric,
@@ -152,6 +157,7 @@ class Session:
             batch=batch,
             instruction=self.instruction,
             seed=self.seed,
+            limits=[limit.to_json() for limit in self.limits],
         )
         if self.lessons is not None:
             note = lessons_note(self.lessons, self.space, metric, mode)
@@ -320,6 +326,7 @@ class Session:
             error=record.error,
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
+            limits=[found.to_json() for found in measured(self.limits, record.curve)],
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -372,6 +379,7 @@ class Session:
             config=state.space.show(config),
             rationale=record.rationale,
             stopped=pruned,
+            limits=[found.to_json() for found in measured(self.limits, curve)],
             curve=None if curve is None else curve.to_json,
         )
 
@@ -384,6 +392,7 @@ class Session:
                 trial_id=record.trial_id,
                 score=None if curve is None else curve.final(self.state.metric),
                 epochs=self.state.epochs(record.trial_id),
+                limits=[found.to_json() for found in measured(self.limits, curve)],
                 curve=None if curve is None else curve.to_json(),
             )
 
@@ -392,4 +401,5 @@ class Session:
         self.space = space
         self.space = self.restricted()
         if self._state is not None:
+            self._state.limits = self.limits
             self._state.move_to(self.space)

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import cloudpickle
@@ -44,7 +44,7 @@ from raymimic.tune import dry_run
 from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.given import Given, read_constraints
+from raymimic.tune.given import Constraints, Given, read_constraints
 from raymimic.tune.guarded import guarded
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 from raymimic.tune.steered import Steered
@@ -77,10 +77,12 @@ class LLMSearcher(Steered, Telling, Searcher):
             shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
             used as it is.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, whoever proposes it:
-            ``["width * depth <= 2048", predicate]``. A text compares parameters (arithmetic,
-            comparisons, and, or, not, in), a function gets a configuration as the trainable does
-            (its searched part) and returns whether it may be tried.
+        constraints: What is allowed: ``["width * depth <= 2048", predicate, {"memory_gb": "<=
+            16"}]``. A text compares parameters (arithmetic, comparisons, and, or, not, in), a
+            function gets a configuration as the trainable does (its searched part) and returns
+            whether it may be tried: whoever proposes, both hold for every configuration. A dict
+            limits metrics of the results (<=, <, >=, >), which only a trial can tell: the search
+            learns where they are kept, and the best trial is the best that keeps them.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
             favourite, or a weight each, of categories. It guides all proposals until results
@@ -111,7 +113,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         belief: Mapping[str, Any] | None = None,
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
@@ -139,8 +141,10 @@ class LLMSearcher(Steered, Telling, Searcher):
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points, constraints=read_constraints(constraints))
+        restrictions, limits = read_constraints(constraints)
+        self._given = Given(points, constraints=restrictions, limits=limits)
         self.reports = Reports(self._keep, self._epochs)
+        self.reports.limited = tuple(limit.metric for limit in limits)
         self._first_score = FirstScore()
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
@@ -263,7 +267,8 @@ class LLMSearcher(Steered, Telling, Searcher):
         reports.forget(trial_id)
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
-            self._first_score.look(self.metric, state.curve(trial_id), result or {})
+            curve = state.curve(trial_id)
+            self._first_score.look(self.metric, curve, result or {}, session.limits)
             # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,14 @@ def told(evidence: SearchEvidence) -> list[float]:
     values = [None if score is None else _bounded(sign * score) for score in scores]
     worst = max((value for value in values if value is not None), default=0.0)
     return [worst if value is None else value for value in values]
+
+
+def standings(evidence: SearchEvidence) -> list[float]:
+    """The same for who counts how far trials got: one that failed or breaks a limit has lost."""
+    return [
+        math.inf if trial.score is None or evidence.broken(trial) else value
+        for trial, value in zip(evidence.trials, told(evidence), strict=True)
+    ]
 
 
 def _bounded(value: float) -> float:

@@ -19,9 +19,11 @@ from raymimic.advisor.belief.prior import Priors
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
+from raymimic.advisor.propose.feasible import Feasibility
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, told, warped
+from raymimic.advisor.propose.objective_values import kept, standings, told, warped
 from raymimic.advisor.propose.within import Within, moved
+from raymimic.feasibility import memory_failure
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -64,8 +66,10 @@ class StatisticalAdvisor:
 
     The belief is the model's or the user's in the evidence, else that of lessons and of common
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
-    forecast, running ones as pending. Where time limits the search, improvement counts by the
-    second (`Costs`). Builds its model anew at each call, so proposals depend on
+    forecast, running ones as pending. Where trials broke limits or ran out of memory, improvement
+    on the best that did not counts by the probability of keeping to all (`Feasibility`); before any
+    did, that probability alone. Where time limits the search, improvement counts by the second
+    (`Costs`). Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace, StatisticalAdvisor
@@ -108,6 +112,7 @@ class _Chosen:
     config: Config
     units: Floats
     log_improvement: float | None
+    log_feasible: float
 
 
 class _Search:
@@ -123,11 +128,18 @@ class _Search:
         self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
-        values = told(evidence)
-        rows = kept(values, _FITTED)
-        self._trials = [evidence.trials[row] for row in rows]
+        self._feasible = Feasibility(evidence, self._encoded, self._process)
+        values, ended = told(evidence), evidence.trials
+        rows = [
+            row
+            for row in kept(standings(evidence), _FITTED)
+            if not memory_failure(ended[row].error)  # what its score would have been is not known
+        ]
+        self._trials = [ended[row] for row in rows]
         self._values = warped([values[row] for row in rows])
         self._ended = self._encoded(trial.config for trial in self._trials)
+        self._standings = [evidence.standing(trial) for trial in self._trials]
+        self._eligible = np.array([not broken for broken, _ in self._standings], dtype=bool)
         self._pending = self._encoded(pending[-_PENDING:])
         self._costs = Costs(evidence, self._encoded, self._process)
         self._model = self._fitted()
@@ -136,16 +148,20 @@ class _Search:
     def _encoded(self, configs: Iterable[Config]) -> Floats:
         return units_of(self._axes, configs)
 
-    def _process(self, points: Floats, values: Floats) -> GaussianProcess:
+    def _process(
+        self, points: Floats, values: Floats, eligible: npt.NDArray[np.bool_] | None = None
+    ) -> GaussianProcess:
         unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
         conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
-        return GaussianProcess(points, values, unordered, conditional)
+        return GaussianProcess(points, values, unordered, conditional, eligible)
 
     def _fitted(self) -> GaussianProcess | None:
         """Give the model of the scores; None without two different ones."""
         if len(self._values) < 2 or not np.ptp(self._values) > 0:
             return None
-        model = self._process(self._ended, self._values)
+        model = self._process(
+            self._ended, self._values, None if self._eligible.all() else self._eligible
+        )
         model.expect(self._pending)
         return model
 
@@ -176,7 +192,10 @@ class _Search:
     def _next(self) -> _Chosen | None:
         size = self._space.size
         listed = size is not None and size <= LISTED
-        best = self._ended[np.argsort(self._values, kind="stable")[:_PARENTS]]
+        order = sorted(
+            range(len(self._values)), key=lambda i: (self._standings[i], self._values[i])
+        )
+        best = self._ended[order[:_PARENTS]]
         for _ in range(1 if listed else _ROUNDS):
             units = (
                 every(self._axes)
@@ -184,7 +203,8 @@ class _Search:
                 else self._within.more(candidates(self._axes, self._prior, best, self._rng))
             )
             gains = self._gains(units)
-            worth = gains + self._weight * self._prior.log_density(units)
+            likely = self._feasible.log_probability(units)
+            worth = gains + likely + self._weight * self._prior.log_density(units)
             if self._costs.known:
                 worth -= self._costs.weight * np.log(self._costs.seconds(units))
                 worth[self._costs.late(units)] -= _LAST
@@ -195,7 +215,7 @@ class _Search:
                 new = self._space.key(config) not in self._taken
                 if new and not self._space.refusal(config):
                     gain = None if self._model is None else float(gains[row])
-                    return _Chosen(config, units[row], gain)
+                    return _Chosen(config, units[row], gain, float(likely[row]))
         return None
 
     @property
@@ -235,6 +255,8 @@ class _Search:
 
     def _gains(self, units: Floats) -> Floats:
         """Give the log of what each candidate promises: without a model, how new it is."""
+        if not self._eligible.any() and self._feasible.known:
+            return np.zeros(len(units))  # there is nothing to improve on before a trial counts
         if self._model is not None:
             return self._model.log_improvement(units)
         known = self._known
@@ -248,12 +270,17 @@ class _Search:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
         parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
-        if chosen.log_improvement is None:
+        if not self._eligible.any() and self._feasible.known:
+            parts.append("no trial kept to the limits yet, so what is likely to counts")
+        elif chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
             parts.append(f"{why}, so distance from what is known counts")
         else:
             gain = math.exp(chosen.log_improvement)
             parts.append(f"expected improvement {gain:.2g} sd over the best predicted so far")
+        if self._feasible.known:
+            chance = math.exp(chosen.log_feasible)
+            parts.append(f"{chance:.0%} likely to keep to the limits")
         if self._weight > 0 and self._sources:
             parts.append(f"belief from {self._sources}, to the power {self._weight:.2g}")
         if self._costs.known:
@@ -278,7 +305,8 @@ class _Search:
         shown = [_change(self._axes[i], best.config, chosen.config) for i in order[:_SHOWN]]
         more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
         what = f"{', '.join(shown) or 'nearly the same'}{more}"
-        return f"{what} from the best, trial {best.trial_id} ({number(self._evidence.value(best))})"
+        which = "the nearest to the limits" if self._evidence.broken(best) else "the best"
+        return f"{what} from {which}, trial {best.trial_id} ({number(self._evidence.value(best))})"
 
 
 def _change(axis: Axis, before: Config, after: Config) -> str:
