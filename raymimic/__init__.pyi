@@ -62,6 +62,7 @@ from .records import Advice as Advice
 from .records import Belief as Belief
 from .records import Budget as Budget
 from .records import Knob as Knob
+from .records import Objective as Objective
 from .records import Proposal as Proposal
 from .scheduling import Verdict as Verdict
 from .space import Choice as Choice

@@ -22,7 +22,7 @@ from raymimic.advisor.base import (
     SearchEvidence,
     TrialRecord,
     VerdictKind,
-    measured,
+    readings,
 )
 from raymimic.advisor.belief.belief import belief_from_json, belief_to_json, describe_belief
 from raymimic.advisor.belief.lesson_guesses import lessons_note
@@ -138,12 +138,12 @@ __all__ = [
     "lean_to_side",
     "lean_to_values",
     "lessons_note",
-    "measured",
     "lessons_text",
     "opinions",
     "proposal_of",
     "question_to_guide",
     "read_belief",
+    "readings",
     "read_lessons",
     "restrictions_of",
     "sizes",

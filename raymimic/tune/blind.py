@@ -22,12 +22,15 @@ class FirstScore:
 
     def look(
         self,
-        metric: str,
+        metrics: Iterable[str],
         curve: Curve | None,
         result: Mapping[str, Any],
         limits: Iterable[Limit] = (),
     ) -> None:
-        """A trial ended with this curve and last result; a value of NaN is one that was read."""
+        """A trial ended with this curve and last result; a value of NaN is one that was read.
+
+        ``metrics`` are those that the run optimises, ``limits`` what it limits.
+        """
         if self._looked or not result:
             return
         self._looked = True
@@ -39,12 +42,13 @@ class FirstScore:
                     limit.text,
                     _unread(result, limit.metric),
                 )
-        if not _is_in(curve, metric):
-            logger.warning(
-                "raymimic: the metric could not be read in the first ended trial, and without it "
-                "the run is blind: %s",
-                _unread(result, metric),
-            )
+        for metric in metrics:
+            if not _is_in(curve, metric):
+                logger.warning(
+                    "raymimic: the metric could not be read in the first ended trial, and without "
+                    "it the run is blind: %s",
+                    _unread(result, metric),
+                )
 
 
 def _is_in(curve: Curve | None, metric: str) -> bool:

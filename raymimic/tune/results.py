@@ -41,15 +41,15 @@ class Reports:
     of that epoch yet, are given what was read.
 
     ``keep`` takes a report into the run's curves, ``epochs`` gives a trial's last epoch in them (0
-    before any). ``metric`` is the metric that the run optimises, once it is known, ``limited`` are
-    those that must keep to limits.
+    before any). ``metric`` is the metric that the run optimises, once it is known, ``others`` are
+    those that it looks at beside it.
 
     An epoch's pace is the mean of the epochs after the first, which may hold start-up work.
     """
 
     def __init__(self, keep: Callable[[EpochReport], None], epochs: Callable[[str], int]) -> None:
         self.metric = ANONYMOUS_METRIC
-        self.limited: tuple[str, ...] = ()
+        self.others: tuple[str, ...] = ()
         self.time_attr = TIME_ATTR
         self._keep, self._epochs = keep, epochs
         self._latest: dict[str, tuple[EpochReport, set[Listener]]] = {}
@@ -106,7 +106,7 @@ class Reports:
     def _read(
         self, listener: Listener, trial_id: str, epoch: int, result: Mapping[str, Any]
     ) -> EpochReport:
-        report = report_of(trial_id, epoch, result, self.metric, self.limited)
+        report = report_of(trial_id, epoch, result, self.metric, self.others)
         report = replace(report, pace=self._pace(report, seconds_of(result)))
         self._keep(report)
         self._latest[trial_id] = report, {listener}
@@ -126,10 +126,10 @@ def report_of(
     epoch: int,
     result: Mapping[str, Any],
     metric: str,
-    limited: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
 ) -> EpochReport:
-    """Read one result, nested or flat."""
-    metrics = metrics_of(result, metric, *limited)
+    """Read one result, nested or flat; ``metric`` and ``others`` as in `Reports`."""
+    metrics = metrics_of(result, metric, *others)
     return EpochReport(
         trial_id=trial_id,
         epoch=epoch,
@@ -149,7 +149,7 @@ def report_of(
 def metrics_of(result: Mapping[str, Any], *wanted: str) -> dict[str, float]:
     """Return the user's numbers of one result, nested names joined by "/"; NaN and inf stay.
 
-    The ``wanted`` ones count even if Tune adds them by itself: what the run optimises or limits.
+    ``wanted`` are those that the run looks at: they count even if Tune adds them by itself.
     """
     return dict(_numbers(result, "", wanted))
 

@@ -36,7 +36,7 @@ class Feasibility:
     def __init__(self, evidence: SearchEvidence, encode: Encode, fit: Fit) -> None:
         self._models: list[GaussianProcess] = []
         for number, limit in enumerate(evidence.limits):
-            rows = [(trial, evidence.measured(trial)[number]) for trial in evidence.trials]
+            rows = [(trial, evidence.readings(trial)[number]) for trial in evidence.trials]
             known = [(trial, row.value) for trial, row in rows if row.value is not None]
             if any(row.broken for _, row in rows):
                 excess = _excess(limit, [value for _, value in known])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,17 @@ from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.feasible import Feasibility
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, standings, told, warped
+from raymimic.advisor.propose.objective_values import (
+    kept,
+    places,
+    standings,
+    told_of_each,
+    warped,
+)
+from raymimic.advisor.propose.trade_off import TradeOff
 from raymimic.advisor.propose.within import Within, moved
 from raymimic.feasibility import memory_failure
+from raymimic.pareto import front
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -129,14 +138,16 @@ class _Search:
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
         self._feasible = Feasibility(evidence, self._encoded, self._process)
-        values, ended = told(evidence), evidence.trials
+        ended = evidence.trials
         rows = [
             row
             for row in kept(standings(evidence), _FITTED)
             if not memory_failure(ended[row].error)  # what its score would have been is not known
         ]
         self._trials = [ended[row] for row in rows]
+        values = places(evidence)
         self._values = warped([values[row] for row in rows])
+        self._told = told_of_each(evidence)[rows]
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._standings = [evidence.standing(trial) for trial in self._trials]
         self._eligible = np.array([not broken for broken, _ in self._standings], dtype=bool)
@@ -155,13 +166,19 @@ class _Search:
         conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
         return GaussianProcess(points, values, unordered, conditional, eligible)
 
-    def _fitted(self) -> GaussianProcess | None:
+    def _fitted(self) -> GaussianProcess | TradeOff | None:
         """Give the model of the scores; None without two different ones."""
-        if len(self._values) < 2 or not np.ptp(self._values) > 0:
+        told = self._told
+        if len(told) < 2 or not np.ptp(told, axis=0).any():
             return None
-        model = self._process(
-            self._ended, self._values, None if self._eligible.all() else self._eligible
-        )
+        model: GaussianProcess | TradeOff
+        some = self._eligible.any() and not self._eligible.all()
+        fit = partial(self._process, eligible=self._eligible if some else None)
+        if self._evidence.others:
+            columns = np.column_stack([warped(column.tolist()) for column in told.T])
+            model = TradeOff(self._ended, columns, fit)
+        else:
+            model = fit(self._ended, self._values)
         model.expect(self._pending)
         return model
 
@@ -192,10 +209,7 @@ class _Search:
     def _next(self) -> _Chosen | None:
         size = self._space.size
         listed = size is not None and size <= LISTED
-        order = sorted(
-            range(len(self._values)), key=lambda i: (self._standings[i], self._values[i])
-        )
-        best = self._ended[order[:_PARENTS]]
+        best = self._ended[self._parents()]
         for _ in range(1 if listed else _ROUNDS):
             units = (
                 every(self._axes)
@@ -218,6 +232,14 @@ class _Search:
                     return _Chosen(config, units[row], gain, float(likely[row]))
         return None
 
+    def _parents(self) -> npt.NDArray[np.intp]:
+        """Give the rows of the best trials to step from: of several objectives the front."""
+        (counted,) = np.nonzero(self._eligible)
+        if self._evidence.others and len(counted):
+            return counted[front(self._told[counted])]
+        broken, excess = np.array(self._standings).reshape(-1, 2).T
+        return np.asarray(np.lexsort((self._values, excess, broken))[:_PARENTS])
+
     @property
     def _coarse(self) -> bool:
         """Whether small steps teach nothing: too few results, or two of them are the very same.
@@ -225,7 +247,11 @@ class _Search:
         With fewer results than parameters no model can tell which way is down. Equal scores of
         different configurations say that what differs between them is not seen.
         """
-        scores = [trial.score for trial in self._trials if trial.score is not None]
+        scores = [
+            tuple(told)
+            for told, trial in zip(self._told.tolist(), self._trials, strict=True)
+            if trial.score is not None
+        ]
         return len(scores) < self._width or len(set(scores)) < len(scores)
 
     @property
@@ -277,7 +303,10 @@ class _Search:
             parts.append(f"{why}, so distance from what is known counts")
         else:
             gain = math.exp(chosen.log_improvement)
-            parts.append(f"expected improvement {gain:.2g} sd over the best predicted so far")
+            text = "expected improvement {:.2g} sd over the best predicted so far"
+            if self._evidence.others:
+                text = "expected to add {:.2%} of the volume before the front"
+            parts.append(text.format(gain))
         if self._feasible.known:
             chance = math.exp(chosen.log_feasible)
             parts.append(f"{chance:.0%} likely to keep to the limits")

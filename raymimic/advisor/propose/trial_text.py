@@ -44,7 +44,7 @@ def trial_text(
     difference = _difference(evidence.space, best, trial)
     if difference:
         lines.append(f"differs from the best in: {difference}")
-    lines += [f"limit {_limit_text(found)}" for found in evidence.measured(trial)]
+    lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     if trial.pace:
         lines.append(f"an epoch took {trial.pace:.2g} s")
     if trial.rationale:
@@ -83,7 +83,7 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
     lines = [f"## trial {name_text(trial.trial_id)}: {config_text(evidence.space, trial.config)}"]
     if trial.rationale:
         lines.append(reason_text(trial))
-    lines += [f"limit {_limit_text(found)}" for found in evidence.measured(trial)]
+    lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     lines += curve_lines(trial, evidence.metric, points=5)
     then = _value_at(best, evidence.metric, trial)
     if then is not None:
