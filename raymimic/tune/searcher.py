@@ -146,8 +146,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        restrictions, limits = read_constraints(constraints)
-        self._given = Given(points, constraints=restrictions, limits=limits)
+        self._given = Given(points, [], *read_constraints(constraints))
         self.reports = Reports(self._keep, self._epochs)
         self._first_score = FirstScore()
         self._summarised = False

@@ -37,7 +37,7 @@ class GaussianProcess:
     "Raiders of the lost architecture"), so that a value is 1 apart from absence, as the ends of
     the axis are from each other. ``eligible`` says which points may be improved on (all, if not
     given; one at least). ``explained`` is the share of the values' variance that is not noise,
-    ``reached`` the predicted means at these points, in standard deviations of the values.
+    ``fitted`` the predicted means at these points, in standard deviations of the values.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class GaussianProcess:
         self._factor = np.linalg.cholesky(noisy)
         half = solve_triangular(self._factor, self._values, lower=True)
         self._weights = solve_triangular(self._factor.T, half)
-        self.reached = np.asarray(kernel @ self._weights)[self._eligible]
+        self.fitted = np.asarray(kernel @ self._weights)[self._eligible]
 
     def expect(self, points: Floats) -> None:
         """Take points for tried, with their predicted means as values (fantasies).
@@ -127,7 +127,7 @@ class GaussianProcess:
         In standard deviations of the values.
         """
         mean, sd = self.standard(points)
-        return np.log(sd) + log_improvement((self.reached.min() - mean) / sd)
+        return np.log(sd) + log_improvement((self.fitted.min() - mean) / sd)
 
 
 def matern(scaled: Floats) -> Floats:

@@ -45,7 +45,7 @@ class TradeOff:
             self._look()
 
     def _look(self) -> None:
-        means = np.column_stack([model.reached for model in self._models])
+        means = np.column_stack([model.fitted for model in self._models])
         best = means[front(means)]
         if len(best) > (limit := _CORNERS.get(best.shape[1], len(best))):
             best = best[select_nsga2(best, limit)]
