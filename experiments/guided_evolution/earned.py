@@ -11,7 +11,7 @@ import difflib
 import itertools
 from pathlib import Path
 
-from experiments.guided_evolution.cassette import recorded
+from experiments.guided_evolution.cassette import Row, recorded
 from experiments.guided_evolution.loop import OBJECTIVES
 from experiments.guided_evolution.report import SMALL
 from raymimic.evolution import Program
@@ -63,12 +63,12 @@ def told(recording: Path) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-def _calls(recording: Path) -> list[dict[str, object]]:
+def _calls(recording: Path) -> list[Row]:
     return [row for row in recorded(recording) if row["event"] == "call"]
 
 
-def _money(model: str, replies: list[dict[str, object]], points: int) -> list[str]:
-    spent = sum(cost(model, row["tokens_in"], row["tokens_out"]) or 0.0 for row in replies)  # type: ignore[arg-type]
+def _money(model: str, replies: list[Row], points: int) -> list[str]:
+    spent = sum(cost(model, row["tokens_in"], row["tokens_out"]) or 0.0 for row in replies)
     return [model, f"${spent:.4f}", f"${spent / max(1, points):.4f}"]
 
 
