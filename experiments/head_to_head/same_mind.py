@@ -29,7 +29,7 @@ from experiments.common.replay import Replay
 from experiments.head_to_head import record
 from experiments.head_to_head.neuropt import NeuroptSearcher
 from experiments.head_to_head.runs import Study, read_raw
-from raymimic import LLMAdvisor, LLMSearcher, OpenAILLM
+from raymimic import LLM, Advisor, LLMAdvisor, LLMSearcher, OpenAILLM
 from raymimic.records import Config
 
 TASKS = ("digits_noisy", "ts_lstm_avg_p128", "hb_segment", "hl_naval", "ts_vrnn_relu", "ts_gru")
@@ -41,10 +41,10 @@ KEYLESS = "keyless"
 _WAIT_S = 3600.0  # a mind may be slow
 
 
-def _searcher(llm: object, seed: int, ledger: Path) -> Searcher:
+def _searcher(llm: str | LLM | Advisor, seed: int, ledger: Path) -> Searcher:
     return LLMSearcher(
         llm=llm, seed=seed, ledger=str(ledger), batch_size=BATCH, timeout=_WAIT_S, patience=_WAIT_S
-    )  # type: ignore[arg-type]
+    )
 
 
 ARMS: dict[str, Callable[[int, Path], Searcher]] = {
@@ -83,7 +83,7 @@ def run(arm: str, seed: int, tasks: list[str], folder: Path, out: Path) -> None:
         ledger.unlink(missing_ok=True)
         given = _Told(tables.load(task, folder), place)
         searcher = ARMS[arm](seed, ledger)
-        rows = Replay(given, searcher, method=arm, seed=seed, trials=TRIALS).run()  # type: ignore[arg-type]
+        rows = Replay(given, searcher, method=arm, seed=seed, trials=TRIALS).run()
         record.write(path, rows, TRIALS)
         print(f"{place}: done", flush=True)
 

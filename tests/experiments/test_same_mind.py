@@ -36,8 +36,10 @@ def test_a_search_goes_through_its_tasks_without_naming_them(
     same_mind.run("keyless", 3, ["hb_car"], tmp_path, tmp_path / "out")
     same_mind.run("keyless", 3, ["hb_car"], tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "task 1 of 1: trial 20 of 20" in said and said.endswith("task 1 of 1: done before\n")
-    assert "hb_car" not in said and "keyless" not in said
+    assert "task 1 of 1: trial 20 of 20" in said
+    assert said.endswith("task 1 of 1: done before\n")
+    assert "hb_car" not in said
+    assert "keyless" not in said
 
 
 def test_what_is_shown_are_means_over_what_all_searches_have(tmp_path: Path) -> None:
