@@ -32,15 +32,16 @@ def trend(series: Series, start: int) -> str:
     Two single values would show their own noise: 16.2 -> 16.6 of a loss that falls.
     """
     part = series.raw[start:]
-    largest = float(np.abs(part).max(initial=0.0)) or 1.0  # squares of the values may overflow
-    slope, middle = np.polynomial.polynomial.polyfit(
-        np.linspace(-1.0, 1.0, part.size), part / largest, 1
-    )[::-1]
-    ends = (largest * (middle - slope), largest * (middle + slope))
-    first, last = (number(series, end) for end in ends)
-    if first == last:  # the range was travelled long before: its digits are too few here
-        first, last = (f"{end:.5g}" for end in ends)
-    return f"{first} -> {last}"
+    largest = float(np.abs(part).max(initial=0.0)) or 1.0  # sums of the values may overflow
+    shares, at = part / largest, np.linspace(-1.0, 1.0, part.size)
+    middle, slope = float(shares.mean()), float(at @ shares / (at @ at))
+    begins, comes = (
+        largest * min(max(share, -1.0), 1.0) for share in (middle - slope, middle + slope)
+    )
+    texts = (number(series, begins), number(series, comes))
+    if texts[0] == texts[1]:  # the range was travelled long before: its digits are too few here
+        texts = (f"{begins:.5g}", f"{comes:.5g}")
+    return " -> ".join(texts)
 
 
 def best(series: Series) -> str:
