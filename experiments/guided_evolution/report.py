@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from raymimic.evolution.individuals import Individual
-from raymimic.evolution.selection import hypervolume
 from raymimic.evolution.state import State
 from raymimic.evolution.table import markdown
+from raymimic.pareto import hypervolume
 
 Row = dict[str, Any]
 

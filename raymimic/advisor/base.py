@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import nan
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
+
 from raymimic.curves import Curve, Diagnosis, Extrapolator
-from raymimic.records import Advice, Belief, Budget, Config, Mode, Proposal, Source, TrialStatus
+from raymimic.pareto import front, ranks
+from raymimic.records import (
+    Advice,
+    Belief,
+    Budget,
+    Config,
+    Mode,
+    Objective,
+    Proposal,
+    Source,
+    TrialStatus,
+)
 from raymimic.space import SearchSpace
 
 DROPS_KEPT = 8
@@ -61,7 +75,8 @@ class TrialRecord:
     ``error`` the failure's text, ``seconds`` the trial's wall time, ``pace`` the seconds that an
     epoch takes (0 where nobody says). ``curve`` holds every reported epoch, None if there is none.
     ``repairs`` as in `Proposal`. ``stopped``: from outside (by a scheduler or a stop criterion), so
-    its training may not have been a full one.
+    its training may not have been a full one. ``measured`` has the last finite value of each other
+    metric that the search looks at, such as further objectives.
 
     >>> from raymimic import Proposal, TrialRecord
     >>> TrialRecord.begun("t1", Proposal({"lr": 1e-3}, "Adam's default", "user")).status
@@ -82,6 +97,7 @@ class TrialRecord:
     diagnosis: Diagnosis | None = None
     stopped: bool = False
     pace: float = 0.0
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def begun(cls, trial_id: str, proposal: Proposal) -> TrialRecord:
@@ -101,6 +117,7 @@ class TrialRecord:
 class SearchEvidence:
     """All that is known when new configurations are wanted.
 
+    ``metric`` and ``mode`` are the (first) objective, ``others`` those beside it, if there are any.
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
     ``wishes`` are those that came while it ran,
@@ -129,6 +146,12 @@ class SearchEvidence:
     model_belief: Belief | None = None
     shared: bool = False
     queued_by_user: int = 0
+    others: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """All objectives, the first one first."""
+        return (Objective(self.metric, self.mode), *self.others)
 
     @property
     def given(self) -> int:
@@ -157,7 +180,7 @@ class SearchEvidence:
 
     def _sharing(self, other: SearchEvidence) -> SearchEvidence:
         """``other`` with what was computed here of the ended trials, which are the same."""
-        for name in ("_forecasts", "_ranked"):
+        for name in ("_forecasts", "_ranked", "losses"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other
@@ -188,15 +211,43 @@ class SearchEvidence:
         """
         return self._forecasts.get(trial.trial_id, trial.score)
 
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Array (ended trials, objectives), less being better: NaN where there is no value."""
+        rows = [
+            [nan if (value := self.value(trial)) is None else value]
+            + [trial.measured.get(other.name, nan) for other in self.others]
+            for trial in self.trials
+        ]
+        signs = [-1.0 if objective.mode == "max" else 1.0 for objective in self.objectives]
+        return np.array(rows, dtype=float).reshape(len(rows), len(signs)) * signs
+
+    def front(self) -> list[TrialRecord]:
+        """Ended trials that no other beats in one objective without losing in another.
+
+        Those without a value in one of them are not in it. By the first objective, best first.
+        """
+        (whole,) = np.nonzero(np.isfinite(self.losses).all(axis=1))
+        best = whole[front(self.losses[whole])]
+        order = np.argsort(self.losses[best, 0], kind="stable")
+        return [self.trials[row] for row in best[order]]
+
     def ranked(self) -> list[TrialRecord]:
-        """Ended trials that have a score, best value first (ties: oldest first)."""
+        """Ended trials that have a score, best value first (ties: oldest first).
+
+        With several objectives first those that none beats, then those that only these beat, ...;
+        within each by the first objective. A trial without a value in one of them comes last.
+        """
         return list(self._ranked)
 
     @cached_property
     def _ranked(self) -> tuple[TrialRecord, ...]:
-        scored = [trial for trial in self.trials if trial.score is not None]
-        sign = 1.0 if self.mode == "min" else -1.0
-        return tuple(sorted(scored, key=lambda trial: sign * (self.value(trial) or 0.0)))
+        rows = [row for row, trial in enumerate(self.trials) if trial.score is not None]
+        losses, place = self.losses[rows], np.zeros(len(rows))
+        if self.others:
+            whole = np.isfinite(losses).all(axis=1)
+            place[whole], place[~whole] = ranks(losses[whole]), len(rows)
+        return tuple(self.trials[rows[i]] for i in np.lexsort((losses[:, 0], place)))
 
 
 @runtime_checkable

@@ -25,7 +25,7 @@ from raymimic.search.state import Queued
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 4
+LAYOUT = 5
 """Of what `Checkpoint` holds. Whoever changes what is pickled there counts it up."""
 
 _HEADER = re.compile(rb"raymimic checkpoint (\d{1,9})\n")

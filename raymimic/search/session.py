@@ -18,22 +18,19 @@ from raymimic.advisor import (
     USER,
     Lessons,
     SearchEvidence,
-    TrialRecord,
     belief_to_json,
     describe_belief,
     lessons_note,
     opinions,
     read_belief,
 )
-from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
 from raymimic.foreign import without_secrets
-from raymimic.records import Belief, Budget, Config, Mode, Proposal
+from raymimic.records import Belief, Budget, Config, Mode, Objective, Proposal
 from raymimic.search.inbox import Inbox
 from raymimic.search.state import Queued, SearchState
 from raymimic.search.steering import Steering
 from raymimic.space import SearchSpace
-from raymimic.space.reading import brief
 from raymimic.space.restrictions import Predicate, Restriction, read_restrictions
 from raymimic.summary import Journal
 
@@ -42,30 +39,6 @@ logger = logging.getLogger(__name__)
 _NO_LIMIT = 2**31  # Tune passes num_samples=-1 as sys.maxsize
 
 _SHOWN = 8  # parameters of a belief in a line of the log
-
-
-def _numbers(value: Any, intermediate_values: Any) -> tuple[float | None, list[float] | None]:
-    """What a user says of a trial, as floats; raises `ConfigError` for what is no number.
-
-    NaN and infinities stay, and an integer beyond the largest float is one.
-    """
-    try:
-        floats = [_float(number) for number in intermediate_values or ()]
-        return None if value is None else _float(value), floats or None
-    except (TypeError, ValueError):
-        raise ConfigError(
-            [f"value and intermediate_values must be numbers, got {brief(value)} and "
-             f"{brief(intermediate_values)}"]
-        ) from None  # fmt: skip
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, str):
-        raise TypeError
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 @dataclass
@@ -124,9 +97,17 @@ class Session:
         known = self.space
         return known is None or (self.begun and known.to_json() == space.to_json())
 
-    def begin(self, metric: str, mode: Mode, advisor: str, batch: int) -> None:
+    def begin(
+        self,
+        metric: str,
+        mode: Mode,
+        advisor: str,
+        batch: int,
+        others: tuple[Objective, ...] = (),
+    ) -> None:
         """Begin the search in its space: write its first event and what its lessons are worth.
 
+        ``others`` are objectives beside ``metric`` and ``mode``.
         ``advisor`` is who proposes, ``batch`` how many configurations a question to a model wants.
         """
         assert self.space is not None, "a search begins once its space is known"
@@ -139,11 +120,12 @@ class Session:
                 self.trials_total,
             )
         belief, self.space = self.read_belief(), self.restricted()
-        self._state = SearchState(self.space, metric, mode, self.lessons, belief)
+        self._state = SearchState(self.space, metric, mode, self.lessons, belief, others=others)
         events.search(
             self.journal.append,
             metric=metric,
             mode=mode,
+            others=others,
             advisor=advisor,
             space=self.space.to_json(),
             trials_total=self.trials_total,
@@ -320,6 +302,7 @@ class Session:
             error=record.error,
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
+            measured=record.measured,
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -330,50 +313,6 @@ class Session:
             text = without_secrets(text)
             self.state.put(replace(record, error=text))
             events.error(self.journal.append, trial_id=trial_id, text=text)
-
-    def add_evaluated(
-        self,
-        config: Config,
-        *,
-        value: float | None,
-        error: bool,
-        pruned: bool,
-        intermediate_values: list[float] | None,
-    ) -> None:
-        """Take in a trial that ran elsewhere; raises `ConfigError` if it does not fit.
-
-        A failed or non-finite value leaves it without a score. A pruned one keeps its value, and
-        the rationale says that it was stopped early.
-        """
-        state, config = self.state, self.check(config)
-        value, intermediate_values = _numbers(value, intermediate_values)
-        trial_id = f"given_{len(state.ended):04d}"
-        for epoch, metric in enumerate(intermediate_values or (), start=1):
-            state.history.append(trial_id, epoch, {state.metric: metric})
-        curve = state.history.curve(trial_id) if intermediate_values else None
-        usable = value is not None and math.isfinite(value) and not error
-        record = TrialRecord(
-            trial_id=trial_id,
-            config=config,
-            status="failed" if error else "done",
-            source="user",
-            rationale="evaluated elsewhere" + (", stopped early" if pruned else ""),
-            score=value if usable else None,
-            stopped=pruned,
-            curve=curve,
-            diagnosis=diagnose(curve, state.metric, state.mode) if curve is not None else None,
-        )
-        state.add_evaluated(record)
-        events.evaluated(
-            self.journal.append,
-            trial_id=trial_id,
-            status=record.status,
-            score=record.score,
-            config=state.space.show(config),
-            rationale=record.rationale,
-            stopped=pruned,
-            curve=None if curve is None else curve.to_json,
-        )
 
     def note_unfinished(self) -> None:
         """The run ends: write the curve so far of each trial that is under way."""

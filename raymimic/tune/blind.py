@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from raymimic.curves import Curve
@@ -19,17 +19,21 @@ class FirstScore:
     def __init__(self) -> None:
         self._looked = False
 
-    def look(self, metric: str, curve: Curve | None, result: Mapping[str, Any]) -> None:
-        """A trial ended with this curve and last result; a value of NaN is one that was read."""
+    def look(self, metrics: Iterable[str], curve: Curve | None, result: Mapping[str, Any]) -> None:
+        """A trial ended with this curve and last result; a value of NaN is one that was read.
+
+        ``metrics`` are those that the run optimises.
+        """
         if self._looked or not result:
             return
         self._looked = True
-        if curve is None or not any(True for _ in curve.reported(metric)):
-            logger.warning(
-                "raymimic: the metric could not be read in the first ended trial, and without it "
-                "the run is blind: %s",
-                _unread(result, metric),
-            )
+        for metric in metrics:
+            if curve is None or not any(True for _ in curve.reported(metric)):
+                logger.warning(
+                    "raymimic: the metric could not be read in the first ended trial, and without "
+                    "it the run is blind: %s",
+                    _unread(result, metric),
+                )
 
 
 def _unread(result: Mapping[str, Any], metric: str) -> str:

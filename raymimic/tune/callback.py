@@ -173,7 +173,7 @@ class RaymimicCallback(Callback):
         if self._searcher is None and self._scheduler is None:  # else they look
             curve = self._history.curve(trial.trial_id) if trial.trial_id in self._history else None
             last = getattr(trial, "last_result", None) or {}
-            self._first_score.look(str(self._metric), curve, last)
+            self._first_score.look([str(self._metric)], curve, last)
         self._print(trial, "")
 
     @guarded

@@ -8,6 +8,7 @@ from typing import Any
 
 from raymimic.errors import SpaceError
 from raymimic.records import Config, Proposal
+from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.session import Session
 from raymimic.space.reading import brief
 from raymimic.tune.domains import RaySpace
@@ -37,7 +38,7 @@ class Given:
             config = session.check(space.flatten(point))
             session.enqueue(Proposal(config, "given in points_to_evaluate", "user"), 0)
         for parameters, outcome in self.trials:
-            session.add_evaluated(space.flatten(parameters), **outcome)
+            add_evaluated(session, space.flatten(parameters), **outcome)
         self.points, self.trials = [], []
 
 

@@ -212,7 +212,7 @@ class LLMScheduler(FIFOScheduler):
         seconds = 0.0 if begun is None else time.monotonic() - begun
         self._decisions.complete(trial_id, report, seconds)
         if self._searcher is None:
-            self._first_score.look(str(self._metric), self.curve(trial_id), result or {})
+            self._first_score.look([str(self._metric)], self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
 
     @guarded

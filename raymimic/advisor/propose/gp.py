@@ -36,7 +36,7 @@ class GaussianProcess:
     (NaN): they lie on an arc of 60 degrees around the place of absence (Swersky et al. 2014,
     "Raiders of the lost architecture"), so that a value is 1 apart from absence, as the ends of
     the axis are from each other. ``explained`` is the share of the values' variance that is not
-    noise.
+    noise, ``fitted`` the predicted means at the points, in standard deviations of the values.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class GaussianProcess:
         self._factor = np.linalg.cholesky(noisy)
         half = solve_triangular(self._factor, self._values, lower=True)
         self._weights = solve_triangular(self._factor.T, half)
-        self._lowest = float((kernel @ self._weights).min())
+        self.fitted = np.asarray(kernel @ self._weights)
 
     def expect(self, points: Floats) -> None:
         """Take points for tried, with their predicted means as values (fantasies).
@@ -106,10 +106,11 @@ class GaussianProcess:
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Give mean and standard deviation of the noiseless value at each point."""
-        mean, sd = self._standard(points)
+        mean, sd = self.standard(points)
         return self._mean + self._sd * mean, self._sd * sd
 
-    def _standard(self, points: Floats) -> tuple[Floats, Floats]:
+    def standard(self, points: Floats) -> tuple[Floats, Floats]:
+        """Give the same in standard deviations of the values, from their mean."""
         cross = self._kernel(points, self._points)
         half = solve_triangular(self._factor, cross.T, lower=True)
         variance = np.maximum(1.0 - (half**2).sum(axis=0), 1e-12)
@@ -120,8 +121,8 @@ class GaussianProcess:
 
         In standard deviations of the values.
         """
-        mean, sd = self._standard(points)
-        return np.log(sd) + log_improvement((self._lowest - mean) / sd)
+        mean, sd = self.standard(points)
+        return np.log(sd) + log_improvement((self.fitted.min() - mean) / sd)
 
 
 def matern(scaled: Floats) -> Floats:
@@ -129,10 +130,15 @@ def matern(scaled: Floats) -> Floats:
     return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
 
 
-def log_improvement(z: Floats) -> Floats:
-    """Give log(phi(z) + z Phi(z)), also far below 0 (Ament et al. 2023, section 4.1)."""
+def expected_improvement(z: Floats) -> Floats:
+    """Give phi(z) + z Phi(z): by how much a standard normal number lies below z in the mean."""
     density = np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
-    near = np.maximum(density + z * ndtr(z), 1e-300)
+    return np.asarray(np.maximum(density + z * ndtr(z), 1e-300))
+
+
+def log_improvement(z: Floats) -> Floats:
+    """Give its logarithm, also far below 0 (Ament et al. 2023, section 4.1)."""
+    near = expected_improvement(z)
     # For z << 0 the sum cancels: phi(z) / z^2 is its first asymptotic term.
     far = -0.5 * z**2 - 0.5 * math.log(2.0 * math.pi) - 2.0 * np.log(np.maximum(-z, 1.0))
     return np.where(z > -6.0, np.log(near), far)

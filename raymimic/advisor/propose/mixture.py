@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from raymimic.advisor.base import Advisor, SearchEvidence
-from raymimic.advisor.propose.objective_values import told
+from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
 from raymimic.advisor.propose.statistical import StatisticalAdvisor, opening_proposals
 from raymimic.errors import ConfigError
@@ -90,7 +90,7 @@ def _slots(evidence: SearchEvidence, n: int, seed: int, model: Source) -> list[b
     first = len(evidence.known)
     spoken = any(trial.source == model for trial in (*evidence.trials, *evidence.running))
     guesses = 0 if spoken else _GUESSES
-    share = earned_share(evidence.trials, told(evidence), model)
+    share = earned_share(evidence.trials, standings(evidence), model)
     return [
         place < guesses or random.Random(f"slot {seed} {first + place}").random() < share
         for place in range(n)

@@ -15,7 +15,7 @@ from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
-from raymimic.advisor.propose.objective_values import told
+from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
 from raymimic.advisor.propose.trial_text import (
     config_text,
@@ -192,7 +192,7 @@ def _task(evidence: SearchEvidence, n: int) -> str:
     left = evidence.budget.trials_left
     if left is not None:
         after = max(0, left - len(evidence.queued) - n)
-        share = earned_share(evidence.trials, told(evidence))
+        share = earned_share(evidence.trials, standings(evidence))
         mine = f", about {after * share:.0f} of them by you" if after and evidence.shared else ""
         text += f" After {'it' if n == 1 else 'them'} {after} remain to be proposed{mine}."
         text += " This is the last batch: refine, do not explore." if after == 0 else ""

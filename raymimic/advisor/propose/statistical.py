@@ -20,8 +20,10 @@ from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, told, warped
+from raymimic.advisor.propose.objective_values import kept, standings, told_of_each, warped
+from raymimic.advisor.propose.trade_off import TradeOff
 from raymimic.advisor.propose.within import Within, moved
+from raymimic.pareto import front
 from raymimic.records import Advice, Config, Proposal
 
 _BELIEF = 3.0
@@ -123,10 +125,11 @@ class _Search:
         self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
-        values = told(evidence)
+        values = standings(evidence)
         rows = kept(values, _FITTED)
         self._trials = [evidence.trials[row] for row in rows]
         self._values = warped([values[row] for row in rows])
+        self._told = told_of_each(evidence)[rows]
         self._ended = self._encoded(trial.config for trial in self._trials)
         self._pending = self._encoded(pending[-_PENDING:])
         self._costs = Costs(evidence, self._encoded, self._process)
@@ -141,11 +144,17 @@ class _Search:
         conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
         return GaussianProcess(points, values, unordered, conditional)
 
-    def _fitted(self) -> GaussianProcess | None:
+    def _fitted(self) -> GaussianProcess | TradeOff | None:
         """Give the model of the scores; None without two different ones."""
-        if len(self._values) < 2 or not np.ptp(self._values) > 0:
+        told = self._told
+        if len(told) < 2 or not np.ptp(told, axis=0).any():
             return None
-        model = self._process(self._ended, self._values)
+        model: GaussianProcess | TradeOff
+        if self._evidence.others:
+            columns = np.column_stack([warped(column.tolist()) for column in told.T])
+            model = TradeOff(self._ended, columns, self._process)
+        else:
+            model = self._process(self._ended, self._values)
         model.expect(self._pending)
         return model
 
@@ -176,7 +185,7 @@ class _Search:
     def _next(self) -> _Chosen | None:
         size = self._space.size
         listed = size is not None and size <= LISTED
-        best = self._ended[np.argsort(self._values, kind="stable")[:_PARENTS]]
+        best = self._ended[self._parents()]
         for _ in range(1 if listed else _ROUNDS):
             units = (
                 every(self._axes)
@@ -198,6 +207,12 @@ class _Search:
                     return _Chosen(config, units[row], gain)
         return None
 
+    def _parents(self) -> npt.NDArray[np.intp]:
+        """Give the rows of the best trials to step from: of several objectives the front."""
+        if self._evidence.others:
+            return front(self._told)
+        return np.argsort(self._values, kind="stable")[:_PARENTS]
+
     @property
     def _coarse(self) -> bool:
         """Whether small steps teach nothing: too few results, or two of them are the very same.
@@ -205,7 +220,11 @@ class _Search:
         With fewer results than parameters no model can tell which way is down. Equal scores of
         different configurations say that what differs between them is not seen.
         """
-        scores = [trial.score for trial in self._trials if trial.score is not None]
+        scores = [
+            tuple(told)
+            for told, trial in zip(self._told.tolist(), self._trials, strict=True)
+            if trial.score is not None
+        ]
         return len(scores) < self._width or len(set(scores)) < len(scores)
 
     @property
@@ -253,7 +272,10 @@ class _Search:
             parts.append(f"{why}, so distance from what is known counts")
         else:
             gain = math.exp(chosen.log_improvement)
-            parts.append(f"expected improvement {gain:.2g} sd over the best predicted so far")
+            text = "expected improvement {:.2g} sd over the best predicted so far"
+            if self._evidence.others:
+                text = "expected to add {:.2%} of the volume before the front"
+            parts.append(text.format(gain))
         if self._weight > 0 and self._sources:
             parts.append(f"belief from {self._sources}, to the power {self._weight:.2g}")
         if self._costs.known:
