@@ -49,6 +49,7 @@ from .ledger import read_events as read_events
 from .llm import LLM as LLM
 from .llm import AnthropicLLM as AnthropicLLM
 from .llm import Gateway as Gateway
+from .llm import LlamaCppLLM as LlamaCppLLM
 from .llm import OpenAILLM as OpenAILLM
 from .llm import Price as Price
 from .llm import ReplayLLM as ReplayLLM

@@ -12,6 +12,7 @@ from ray import tune
 from raymimic.llm import LLM, resolve_llm
 from raymimic.search.closing import as_html
 from raymimic.tune.callback import RaymimicCallback
+from raymimic.tune.given import Constraints
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
@@ -45,7 +46,7 @@ class Raymimic:
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, as in `LLMSearcher`.
+        constraints: What configurations and results must keep to, as in `LLMSearcher`.
         knobs: What a training lets be turned while it runs, as in `LLMScheduler`.
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
@@ -64,7 +65,7 @@ class Raymimic:
         mode: str | Sequence[str] | None = None,
         llm: str | LLM = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         knobs: LiveKnobs | None = None,
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
