@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("torch", reason="merging programs are torch programs")
 
-from experiments.self_developing.run import replies  # noqa: E402
-from raymimic import ReplayLLM, ScriptedLLM, read_events  # noqa: E402
-from raymimic.invention import Invention, Settings  # noqa: E402
-from raymimic.invention.questions import reply_text  # noqa: E402
-from raymimic.invention.random_programs import random_program  # noqa: E402
-from raymimic.llm import LLM  # noqa: E402
+from experiments.self_developing.run import replies
+from raymimic import ReplayLLM, ScriptedLLM, read_events
+from raymimic.invention import Invention, Settings
+from raymimic.invention.questions import reply_text
+from raymimic.invention.random_programs import random_program
+from raymimic.llm import LLM
 
 
 def invented(ledger: Path, llm: LLM, scores: dict[int, float], ahead: int) -> list[str]:
