@@ -49,6 +49,7 @@ from .ledger import read_events as read_events
 from .llm import LLM as LLM
 from .llm import AnthropicLLM as AnthropicLLM
 from .llm import Gateway as Gateway
+from .llm import LlamaCppLLM as LlamaCppLLM
 from .llm import OpenAILLM as OpenAILLM
 from .llm import Price as Price
 from .llm import ReplayLLM as ReplayLLM
@@ -62,6 +63,7 @@ from .records import Advice as Advice
 from .records import Belief as Belief
 from .records import Budget as Budget
 from .records import Knob as Knob
+from .records import Objective as Objective
 from .records import Proposal as Proposal
 from .scheduling import Verdict as Verdict
 from .space import Choice as Choice

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from raymimic import foreign
 from raymimic.ledger import Later, Ledger
-from raymimic.records import Call, Mode, Proposal, TrialStatus
+from raymimic.records import Call, Mode, Objective, Proposal, TrialStatus
 from raymimic.rows import LAYOUT
 
 
@@ -34,6 +34,7 @@ def search(
     *,
     metric: str,
     mode: Mode,
+    others: Sequence[Objective],
     advisor: str,
     space: Mapping[str, Any],
     trials_total: int | None,
@@ -42,15 +43,21 @@ def search(
     batch: int,
     instruction: str,
     seed: int,
+    limits: Sequence[Sequence[str]] = (),
 ) -> None:
-    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model.
+    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model,
+    ``limits`` of results as `Limit.to_json`.
 
+    ``others`` are objectives beside the metric: [name, mode] each, not written without any.
     ``layout`` is that of the ledger. Each event of a search ends with the search's id, "search".
     """
     write(
-        "search", metric=metric, mode=mode, advisor=advisor, space=space,
+        "search", metric=metric, mode=mode,
+        **_known(others=[[one.name, one.mode] for one in others] or None), advisor=advisor,
+        space=space,
         trials_total=trials_total, seconds_total=seconds_total, concurrency=concurrency,
-        batch=batch, instruction=instruction, seed=seed, layout=LAYOUT,
+        batch=batch, instruction=instruction, seed=seed, **_known(limits=limits or None),
+        layout=LAYOUT,
     )  # fmt: skip
 
 
@@ -118,13 +125,20 @@ def outcome(
     error: str,
     stopped: bool,
     epochs: int,
+    measured: Mapping[str, float],
     curve: Callable[[], Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread."""
+    """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread.
+
+    ``measured`` is not written where there is nothing, ``limits`` are those of this search and
+    what it reported of each, as `Measured.to_json`.
+    """
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
         pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
-        epochs=epochs, curve=None if curve is None else Later(curve),
+        epochs=epochs, **_known(measured=measured or None, limits=limits or None),
+        curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -134,6 +148,7 @@ def evaluated(
     trial_id: str,
     status: TrialStatus,
     score: float | None,
+    measured: Mapping[str, float],
     config: Mapping[str, Any],
     rationale: str,
     stopped: bool,
@@ -141,8 +156,9 @@ def evaluated(
 ) -> None:
     """A trial from elsewhere was added as evidence; fields as of a proposal and an outcome."""
     write(
-        "evaluated", trial_id=trial_id, status=status, score=score, config=config,
-        rationale=rationale, stopped=stopped, curve=None if curve is None else Later(curve),
+        "evaluated", trial_id=trial_id, status=status, score=score,
+        **_known(measured=measured or None), config=config, rationale=rationale,
+        stopped=stopped, curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
 
@@ -158,12 +174,17 @@ def unfinished(
     score: float | None,
     epochs: int,
     curve: Mapping[str, Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far.
 
-    ``score`` is its last value, None without a finite one, ``epochs`` how far it came.
+    ``score`` is its last value, None without a finite one, ``epochs`` how far it came, ``limits``
+    as of an outcome.
     """
-    write("unfinished", trial_id=trial_id, score=score, epochs=epochs, curve=curve)
+    write(
+        "unfinished", trial_id=trial_id, score=score, epochs=epochs,
+        **_known(limits=limits or None), curve=curve,
+    )  # fmt: skip
 
 
 def error(write: Write, *, trial_id: str, text: str) -> None:
@@ -316,82 +337,6 @@ def redirect_verdict(
         "verdict", trial_id=trial_id, epoch=epoch, ended=ended, verdict=verdict, before=before,
         after=after, expected=expected, margin=margin,
     )  # fmt: skip
-
-
-# -- a modulated training (each with its ``run_id`` first) -----------------------------------------
-
-
-def run(
-    write: Write,
-    *,
-    advisor: str,
-    instruction: str,
-    metric: str,
-    mode: Mode,
-    epochs: int | None,
-    knobs: Mapping[str, float],
-    seed: int,
-) -> None:
-    """A modulated training begins, with these values of its knobs."""
-    write(
-        "run", advisor=advisor, instruction=instruction, metric=metric, mode=mode, epochs=epochs,
-        knobs=knobs, seed=seed,
-    )  # fmt: skip
-
-
-def adjustment(
-    write: Write,
-    *,
-    epoch: int,
-    asked_epoch: int,
-    adjustment: Mapping[str, Any],
-    applied: Sequence[str],
-    dropped: Sequence[str],
-    changed: Mapping[str, Sequence[float]],
-    **outcome: Any,
-) -> None:
-    """What the advisor said, what was applied and dropped; all empty: nothing to change.
-
-    The fields are those of a `PastAdjustment`; ``outcome`` are those that are known later.
-    """
-    write(
-        "adjustment", epoch=epoch, asked_epoch=asked_epoch, adjustment=adjustment,
-        applied=applied, dropped=dropped, **outcome, changed=changed,
-    )  # fmt: skip
-
-
-def verdict(
-    write: Write,
-    *,
-    epoch: int,
-    ended: int,
-    verdict: str,
-    before: float | None,
-    after: float | None,
-    expected: float | None,
-    margin: float | None,
-) -> None:
-    """What an adjustment made after ``epoch`` did to the metric, against the curve's own pace."""
-    write(
-        "verdict", epoch=epoch, ended=ended, verdict=verdict, before=before, after=after,
-        expected=expected, margin=margin,
-    )  # fmt: skip
-
-
-def rollback(write: Write, *, epoch: int, unadvised: bool, reason: str) -> None:
-    """A training was put back to the start of an interval; ``reason`` says in words why.
-
-    ``unadvised``: it broke down under no adjustment, and goes on with a lower learning rate.
-    """
-    write("rollback", epoch=epoch, unadvised=unadvised, reason=reason)
-
-
-def resumed(write: Write, *, epoch: int) -> None:
-    """A training goes on from a checkpoint of this epoch.
-
-    What its ``run_id`` wrote before of later epochs did not last.
-    """
-    write("resumed", epoch=epoch)
 
 
 def _known(**fields: Any) -> dict[str, Any]:

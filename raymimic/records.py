@@ -71,6 +71,24 @@ class Knob:
 
 
 @dataclass(frozen=True)
+class Objective:
+    """A metric's name in the result, and whether more or less of it is better.
+
+    >>> from raymimic import Objective
+    >>> Objective("accuracy", "max").loss({"accuracy": 0.9})
+    -0.9
+    """
+
+    name: str
+    mode: Mode
+
+    def loss(self, values: Mapping[str, float]) -> float:
+        """Its value with less being better; NaN where it is missing."""
+        value = values.get(self.name, math.nan)
+        return -value if self.mode == "max" else value
+
+
+@dataclass(frozen=True)
 class EpochReport:
     """What a trial reported at one epoch: made once of Tune's result, shared by all who hear of it.
 

@@ -6,6 +6,7 @@ import inspect
 
 from raymimic import events
 from raymimic.ledger import Ledger
+from raymimic.modulation import events as of_training
 from raymimic.records import Call, Proposal
 from raymimic.summary import Journal, tally_of
 
@@ -27,8 +28,9 @@ def sample(annotation):
 
 
 def functions():
-    found = inspect.getmembers(events, inspect.isfunction)
-    own = [f for _, f in found if f.__module__ == events.__name__]
+    rooms = (events, of_training)
+    found = [f for room in rooms for _, f in inspect.getmembers(room, inspect.isfunction)]
+    own = [f for f in found if f.__module__ in {room.__name__ for room in rooms}]
     return [f for f in own if not f.__name__.startswith("_") and f.__name__ != "asked"]
 
 
@@ -93,7 +95,7 @@ def test_a_journal_counts_what_it_writes(tmp_path):
 def test_the_verdicts_of_a_modulated_training_are_no_redirects(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     rows = []
-    events.verdict(
+    of_training.verdict(
         lambda event, /, **fields: rows.append(ledger.append(event, **fields)),
         epoch=3, ended=4, verdict="better", before=1.0, after=0.5, expected=0.9, margin=0.1,
     )  # fmt: skip

@@ -24,7 +24,7 @@ from raymimic.records import Config
 
 Row = dict[str, Any]
 
-_POLL_S = 0.001
+_POLL_S, _LONGEST_POLL_S = 0.001, 0.2  # whoever took minutes so far is not asked each millisecond
 _NO_ANSWER_S = 4000.0
 
 
@@ -156,14 +156,14 @@ class Replay:
         return trial
 
     def _ask(self, trial_id: str) -> Config:
-        deadline = time.monotonic() + _NO_ANSWER_S
-        while time.monotonic() < deadline:
+        begun = time.monotonic()
+        while (waited := time.monotonic() - begun) < _NO_ANSWER_S:
             config = self.searcher.suggest(trial_id)
             if config == Searcher.FINISHED:
                 raise RuntimeError(f"{self.method} ended the search at trial {trial_id}")
             if config is not None:
                 return dict(config)
-            time.sleep(_POLL_S)
+            time.sleep(min(_POLL_S + waited / 20, _LONGEST_POLL_S))
         raise RuntimeError(f"{self.method} gave no configuration within {_NO_ANSWER_S:g} s")
 
     def _step(self, trial: Running) -> bool:

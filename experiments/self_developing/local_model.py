@@ -1,8 +1,9 @@
 """A model in the process: tokens a second and valid replies through each question.
 
-    python -m experiments.self_developing.local_model --model FOLDER --out OUT
+    python -m experiments.self_developing.local_model --llm transformers:FOLDER --out OUT
+    python -m experiments.self_developing.local_model --llm llamacpp:FILE.gguf --out OUT
 
-Without --model a tiny one of random weights is built on the spot: it shows what the schema forces,
+Without --llm a tiny one of random weights is built on the spot: it shows what the schema forces,
 not what a model knows. The prompts are those of real questions: propose (with trials), judge,
 adjust, and the invention of a program.
 """
@@ -16,9 +17,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from raymimic import LLMAdvisor, Reply, Request, TransformersLLM
+from raymimic import LLMAdvisor, Reply, Request
 from raymimic.errors import RaymimicError
 from raymimic.invention.questions import request as invent_question
+from raymimic.llm import LLM, resolve_llm
 from raymimic.testing import runs, searches, trials
 from raymimic.testing.tiny_model import build_tiny_model
 
@@ -26,7 +28,7 @@ from raymimic.testing.tiny_model import build_tiny_model
 class Watched:
     """Passes questions on and keeps each reply, or the status of a failure."""
 
-    def __init__(self, llm: TransformersLLM) -> None:
+    def __init__(self, llm: LLM) -> None:
         self.llm, self.model = llm, llm.model
         self.replies: list[Reply] = []
         self.failures: list[str] = []
@@ -94,14 +96,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", help="a folder or a name on the hub; by default a tiny one")
-    parser.add_argument("--device")
+    parser.add_argument("--llm", help="a model in this process; by default a tiny one")
     parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        model = options.model or build_tiny_model(folder)
-        llm = Watched(TransformersLLM(model, device=options.device))
+        found = resolve_llm(options.llm or f"transformers:{build_tiny_model(folder)}")
+        assert found is not None
+        llm = Watched(found)
         llm.complete(Request("You tune.", "Say 1.", {"type": "integer"}, deadline=600.0))  # load
         text = "\n".join(measure(llm, options.times))
     print(text)

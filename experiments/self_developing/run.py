@@ -1,7 +1,8 @@
 """Invented merges against published ones, on noisy digits.
 
-    python -m experiments.self_developing.run --arm random --seeds 3 --out OUT
-    python -m experiments.self_developing.run --arm elites --llm openai:MODEL --seeds 3 --out OUT
+    python -m experiments.self_developing.run --arm random --out OUT
+    python -m experiments.self_developing.run --arm elites --llm openai:MODEL --programs 8 \
+        --concurrent 8 --timeout 3000 --out OUT
     python -m experiments.self_developing.run --arm fixed --llm transformers:FOLDER --out OUT
     python -m experiments.self_developing.run --arm dpo --llm transformers:FOLDER --out OUT
     python -m experiments.self_developing.run --show --out OUT
@@ -9,7 +10,9 @@
 Every arm has the same number of samples. Each seed gives one row: dev and test accuracy of the
 base, the plain average, Task Arithmetic and TIES tuned on the dev data, and the best invented
 program by dev accuracy, with its accuracy on three experts it never saw (transfer). The test data
-are read once for what was chosen. Ledgers are kept: --replay FOLDER takes the replies from them.
+are read once, for the 15 best by dev accuracy. A killed run goes on where it was; --replay FOLDER
+takes the replies from the ledgers that an earlier run kept there. An iteration's questions are
+alike and come --concurrent at a time, so that a mind may answer them side by side.
 """
 
 from __future__ import annotations
@@ -62,22 +65,36 @@ def invent(options: argparse.Namespace, seed: int, digits: Digits) -> SelfDevelo
     ledger = options.out / f"{options.arm}_{seed}.jsonl"
     llm: Any = "none" if options.arm == "random" else options.llm
     if options.replay:
-        llm = ReplayLLM.from_ledger(options.replay / ledger.name)
+        llm = ReplayLLM([])
+        if not ledger.exists():
+            ledger.write_text(replies(options.replay / ledger.name))
     search = SelfDevelopingSearch(
         digits.task, llm=llm, learn=ARMS[options.arm], iterations=options.iterations,
         programs=options.programs, timeout=options.timeout, seed=seed, ledger=ledger,
     )  # fmt: skip
-    score_all(search, digits, options.out)
+    score_all(search, digits, options.out, options.concurrent)
     return search
 
 
-def score_all(search: SelfDevelopingSearch, digits: Digits, out: Path) -> None:
-    """Let Ray Tune score whatever a search invents, two at once."""
+def replies(recorded: Path) -> str:
+    """A ledger of the references and the paid calls: whoever takes it up makes the rest again."""
+    lines = recorded.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [(json.loads(line), line) for line in lines]
+    return "".join(
+        line
+        for row, line in rows
+        if row["event"] in ("invention", "call")
+        or (row["event"] == "program" and row["sample"] is None)
+    )
+
+
+def score_all(search: SelfDevelopingSearch, digits: Digits, out: Path, concurrent: int = 2) -> None:
+    """Let Ray Tune score whatever a search invents; what is asked ahead is ``concurrent``."""
     tune.Tuner(
         merge_trainable(digits.task, tune_scored(digits)),
         tune_config=tune.TuneConfig(
             metric="score", mode="max", search_alg=search, num_samples=-1,
-            max_concurrent_trials=2, reuse_actors=True,
+            max_concurrent_trials=concurrent, reuse_actors=True,
         ),
         run_config=tune.RunConfig(storage_path=str((out / "runs").resolve()), verbose=0),
     ).fit()  # fmt: skip
@@ -107,12 +124,13 @@ def one_seed(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     search = invent(options, seed, digits)
     state, best = search.invention.state, search.best()
     assert best is not None
-    tested = search.test(lambda merged: accuracy(merged, digits.test), count=1)
+    tested = search.test(lambda merged: accuracy(merged, digits.test))
     search.write_results(options.out / f"{options.arm}_{seed}")
     made = [one for one in state.programs.values() if one.iteration]
     return {
         "arm": options.arm, "seed": seed, "published": published(digits),
         "dev": best.score, "test": tested[best.number], "origin": best.origin,
+        "tested": [[one.score, tested[one.number]] for one in state.best(15)],
         "rationale": best.rationale, "transfer": transfer(best, seed),
         "samples": len(state.ended), "valid": len(made),
         "ran": sum(one.status == "done" for one in made), "rejected": dict(state.rejected),
@@ -154,9 +172,10 @@ def main() -> None:
     parser.add_argument("--arm", choices=list(ARMS), default="random")
     parser.add_argument("--llm", default="auto")
     parser.add_argument("--replay", type=Path, help="folder with the ledgers of an earlier arm")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--iterations", type=int, default=3)
     parser.add_argument("--programs", type=int, default=16)
+    parser.add_argument("--concurrent", type=int, default=2)
     parser.add_argument("--timeout", type=float, default=120.0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--show", action="store_true")
@@ -168,9 +187,12 @@ def main() -> None:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    for seed in range(options.seeds):
+    rows = options.out / "rows.jsonl"
+    for seed in map(int, options.seeds.split(",")):
+        if rows.exists() and f'"arm": "{options.arm}", "seed": {seed},' in rows.read_text():
+            continue
         row = one_seed(options, seed)
-        with open(options.out / "rows.jsonl", "a") as file:
+        with open(rows, "a") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
     print(show(options.out))

@@ -4,7 +4,7 @@
 
 Each asks for nine proposals twice, through the real `openai` SDK over HTTP: "used" are those that
 fit the space, of 18; the tries of the second question show what was remembered. Exit status 1 if a
-quirk costs a proposal. A live server's model may say nonsense (experiments.servers.tiny_gguf
+quirk costs a proposal. A live server's model may say nonsense (raymimic.testing.tiny_gguf
 does); there "answers" (replies with proposals of the right form, of 2) is what counts.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,9 +15,10 @@ from raymimic.advisor.lessons import parse_lessons
 from raymimic.advisor.wishes import Wish, restrictions_of, standing, wish_of, words_of
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
+from raymimic.feasibility import read_limits
 from raymimic.foreign import error_text
 from raymimic.ledger import Events, to_float
-from raymimic.records import Belief, Budget, Mode, Proposal
+from raymimic.records import Belief, Budget, Mode, Objective, Proposal
 from raymimic.rows import require_layout
 from raymimic.space import SearchSpace
 from raymimic.space.restrictions import Restriction, read_restrictions
@@ -72,9 +74,25 @@ def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: M
         seconds=row.get("seconds", 0.0),
         pace=row.get("pace", 0.0),
         stopped=row.get("stopped", False),
+        measured=_measured(row),
         curve=curve,
         diagnosis=diagnose(curve, metric, mode) if curve is not None else None,
     )
+
+
+def others_of(search: Mapping[str, Any]) -> tuple[Objective, ...]:
+    """The objectives beside the metric in a search event; ValueError for what cannot be one."""
+    found = []
+    for name, mode in search.get("others") or ():
+        if mode not in ("min", "max"):
+            raise ValueError(f"an objective's mode must be min or max, got {mode!r:.100}")
+        found.append(Objective(str(name), mode))
+    return tuple(found)
+
+
+def _measured(row: Mapping[str, Any]) -> dict[str, float]:
+    found = {str(name): to_float(value) for name, value in (row.get("measured") or {}).items()}
+    return {name: v for name, v in found.items() if v is not None and math.isfinite(v)}
 
 
 def curve_of(row: Mapping[str, Any]) -> Curve | None:
@@ -91,6 +109,7 @@ class _Reader:
         self._space = SearchSpace.from_json(search["space"])
         self._metric: str = search["metric"]
         self._mode: Mode = search["mode"]
+        self._others = others_of(search)
         self._queued: dict[int, Proposal] = {}
         self._running: dict[str, Proposal] = {}
         self._ended: dict[str, TrialRecord] = {}
@@ -153,6 +172,7 @@ class _Reader:
             wishes=words_of([wish for wish in stand if wish.number]),
             metric=self._metric,
             mode=self._mode,
+            others=self._others,
             trials=tuple(self._ended.values()),
             running=tuple(running),
             queued=tuple(proposal.config for proposal in self._queued.values()),
@@ -165,6 +185,7 @@ class _Reader:
                 concurrency=self._search.get("concurrency"),
             ),
             instruction=self._search.get("instruction", ""),
+            limits=read_limits(self._search.get("limits", [])),
             drops=tuple(self._drops[-DROPS_KEPT:]),
             lessons=self._lessons,
             belief=self._beliefs.get(USER),

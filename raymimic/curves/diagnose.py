@@ -11,7 +11,7 @@ from raymimic.curves.pairs import find_pair, is_loss
 from raymimic.curves.series import Series, read_series
 from raymimic.curves.shape import flat_since, still_improving, swings, takes_off_at
 from raymimic.curves.signals import Diagnosis, Signal
-from raymimic.curves.wording import average, best, number, path
+from raymimic.curves.wording import average, best, number, path, trend
 from raymimic.records import Mode
 
 _FEWEST = 5  # epochs: in fewer nothing below can be told from noise
@@ -232,7 +232,9 @@ def _underfitting(pair: _Pair) -> Signal | None:
         return None
     gap, widened = _gaps(pair)
     progress = _progress(train)
-    if progress <= 0 or widened > progress / 2 or val.risen or _blew_up(train, progress):
+    if widened > progress / 2 or val.risen or _blew_up(train, progress):
+        return None
+    if progress <= train.late_noise:  # erratic: less than an epoch's luck is no progress
         return None
     barely = _BARELY * train.late_noise  # of the whole it is inflated by a steep first fall
     if progress > max(barely, -gap) or gap > max(barely, progress):
@@ -286,7 +288,7 @@ def _improving(target: Series) -> Signal:
     return Signal(
         "improving",
         None,
-        f"still improving: {target.name} {path(target, start, -1)} over the last "
+        f"still improving: {target.name} {trend(target, start)} over the last "
         f"{int(target.epochs[-1] - target.epochs[start])} epochs",
     )
 

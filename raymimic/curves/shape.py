@@ -8,6 +8,7 @@ from raymimic.curves.curve import Floats
 from raymimic.curves.series import Series
 
 _STILL_MOVING = 0.1  # of the average pace: slower than this is not worth calling an improvement
+_MATTERS = 0.75  # in noise units: what a last quarter must gain to be worth training on for
 _STANDING = 1 / 3  # of the average pace: a stretch is flat if even an optimist sees less
 _LATE_CERTAINTY = 0.6  # of the critical shift: the curve as a whole has passed that already
 _LEVEL = 0.05  # of the range travelled: values this close are at the same level
@@ -16,16 +17,18 @@ _SWING = 0.25  # of the range travelled: reversals of this size are swings
 
 
 def still_improving(series: Series) -> bool:
-    """Whether it improves beyond noise to the end, at a pace that matters.
+    """Whether it improves beyond noise to the end, at a pace and by an amount that matter.
 
     The second half shows whether the movement is real, the last quarter whether it goes on: a
-    quarter alone is too short to tell a slow descent from noise.
+    quarter alone is too short to tell a slow descent from noise. A quarter that gains no more than
+    one epoch differs from the next (.694 -> .694) is real and yet nothing to train on for.
     """
     if len(series) < 5 or not series.improved:
         return False
     half, error, _ = _pace(series, series.cost[-max(series.window, len(series) // 2) :])
     quarter, _, average = _pace(series, series.cost[-series.window :])
-    return half > _LATE_CERTAINTY * series.critical * error and quarter > _STILL_MOVING * average
+    real = half > _LATE_CERTAINTY * series.critical * error
+    return real and quarter > max(_STILL_MOVING * average, _MATTERS * series.late_noise)
 
 
 def flat_since(series: Series) -> int | None:

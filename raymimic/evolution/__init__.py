@@ -2,7 +2,6 @@
 
 from raymimic.evolution.engine import Evolution, Settings
 from raymimic.evolution.individuals import Individual
-from raymimic.evolution.objectives import Objective
 from raymimic.evolution.output import write_results
 from raymimic.evolution.planning import Shares
 from raymimic.evolution.program import Program
@@ -11,6 +10,7 @@ from raymimic.evolution.sandbox.limits import Limits
 from raymimic.evolution.sealed import test_front
 from raymimic.evolution.seeds import seed_program
 from raymimic.evolution.task import TrainingTask
+from raymimic.records import Objective
 
 __all__ = [
     "Budget",

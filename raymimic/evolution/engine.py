@@ -21,7 +21,6 @@ from raymimic.evolution.gates import Rejection
 from raymimic.evolution.generational import Generational
 from raymimic.evolution.individuals import Individual
 from raymimic.evolution.journal import Journal
-from raymimic.evolution.objectives import Objective
 from raymimic.evolution.planning import Shares, SteadyState, snapshot
 from raymimic.evolution.program import Program
 from raymimic.evolution.purse import Budget, Purse
@@ -31,6 +30,7 @@ from raymimic.evolution.task import TrainingTask
 from raymimic.inquiry import Inquiry
 from raymimic.ledger import Ledger, read_events
 from raymimic.llm import LLM, describe
+from raymimic.records import Objective
 
 logger = logging.getLogger(__name__)
 

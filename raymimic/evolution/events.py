@@ -21,8 +21,7 @@ from typing import Any
 
 from raymimic import events as all_events
 from raymimic.evolution.individuals import Individual, Plan, Step
-from raymimic.evolution.objectives import Objective
-from raymimic.records import Call
+from raymimic.records import Call, Objective
 
 Row = dict[str, Any]
 """One event: "event" and its fields, plain JSON data."""

@@ -18,8 +18,8 @@ from raymimic.evolution.individuals import Individual, Plan, Step
 from raymimic.evolution.objectives import losses
 from raymimic.evolution.operators import RULE, Known
 from raymimic.evolution.planning import Shares, crossover_step, mutation_step, snapshot
-from raymimic.evolution.selection import select_nsga2, select_spea2, tournament
 from raymimic.evolution.state import State
+from raymimic.pareto import select_nsga2, select_spea2, tournament
 
 Family = tuple[tuple[int, ...], list[Step]]
 """A child's parents and the steps that make it."""

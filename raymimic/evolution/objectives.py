@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from raymimic.evolution.individuals import Individual
-from raymimic.records import Mode
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric's name in the result, and whether more or less of it is better."""
-
-    name: str
-    mode: Mode
-
-    def loss(self, values: Mapping[str, float]) -> float:
-        """Its value with less being better; NaN where it is missing."""
-        value = values.get(self.name, math.nan)
-        return -value if self.mode == "max" else value
+from raymimic.records import Objective
 
 
 def losses(individuals: Iterable[Individual], objectives: Sequence[Objective]) -> np.ndarray:

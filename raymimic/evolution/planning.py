@@ -24,8 +24,8 @@ from raymimic.evolution.operators import (
     THOUGHT,
     Known,
 )
-from raymimic.evolution.selection import select_nsga2, select_spea2, tournament
 from raymimic.evolution.state import State
+from raymimic.pareto import select_nsga2, select_spea2, tournament
 
 _ELITES = 10  # individuals whose edits Evolution of Thought learns from, as published
 

@@ -14,10 +14,11 @@ from typing import Any
 from raymimic.evolution.events import Row, plan_of
 from raymimic.evolution.gates import Rejection
 from raymimic.evolution.individuals import Individual, Plan
-from raymimic.evolution.objectives import Objective, losses, scored
+from raymimic.evolution.objectives import losses, scored
 from raymimic.evolution.program import Program
-from raymimic.evolution.selection import front
 from raymimic.ledger import to_float
+from raymimic.pareto import front
+from raymimic.records import Objective
 
 _REMEMBERED = 8  # rejections that a model is told of
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from raymimic.evolution.individuals import Individual
-from raymimic.evolution.objectives import Objective, losses
+from raymimic.evolution.objectives import losses
 from raymimic.evolution.operators.text import number
-from raymimic.evolution.selection.pareto import dominance
 from raymimic.evolution.state import State
+from raymimic.pareto.dominance import dominance
+from raymimic.records import Objective
 
 Row = Sequence[object]
 

@@ -50,7 +50,8 @@ def request(elites: Sequence[Invented], failures: Sequence[str], deadline: float
     if elites:
         lines.append("Programs so far and their scores (higher is better), the best last:")
         for one in sorted(elites, key=lambda one: one.rank):
-            lines += [f"score {one.score:.4g}, {one.origin}:", _fenced(one.code)]
+            error = f" (standard error {one.error_of_score:.2g})" if one.error_of_score else ""
+            lines += [f"score {one.score:.4g}{error}, {one.origin}:", _fenced(one.code)]
     if failures:
         lines += ["Earlier programs that failed:", *(f"- {quote(text)}" for text in failures)]
     lines.append("Write one new program that scores higher than all of them.")

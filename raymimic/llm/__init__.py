@@ -6,7 +6,7 @@ from raymimic.llm.auto import PROVIDERS, describe, require_key, resolve_llm
 from raymimic.llm.base import LLM, Provider, Relay, Reply, Request
 from raymimic.llm.calls import call_record
 from raymimic.llm.gateway import Gateway
-from raymimic.llm.local import TransformersLLM
+from raymimic.llm.local import LlamaCppLLM, TransformersLLM
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.prices import PRICES, Price, cost, estimate_tokens
 from raymimic.llm.replay import ReplayLLM, request_json, request_key
@@ -18,6 +18,7 @@ __all__ = [
     "AnthropicLLM",
     "Gateway",
     "LLM",
+    "LlamaCppLLM",
     "OpenAILLM",
     "PRICES",
     "PROVIDERS",

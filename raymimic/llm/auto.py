@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from raymimic.errors import LLMSetupError
 from raymimic.llm.anthropic import AnthropicLLM
 from raymimic.llm.base import LLM, Relay
-from raymimic.llm.local import TransformersLLM
+from raymimic.llm.local import LlamaCppLLM, LocalLLM, TransformersLLM
 from raymimic.llm.openai import OpenAILLM
 from raymimic.llm.sdk import SdkLLM
 
@@ -18,8 +18,11 @@ PROVIDERS: dict[str, type[SdkLLM]] = {
 }
 """Who is asked by "NAME:MODEL"; "auto" takes the first that the environment offers."""
 
-LOCAL: dict[str, type[TransformersLLM]] = {"transformers": TransformersLLM}
-"""Models in this process, by "NAME:FOLDER_OR_MODEL"; none is taken by "auto"."""
+LOCAL: dict[str, Callable[[str], LocalLLM]] = {
+    "transformers": TransformersLLM,
+    "llamacpp": LlamaCppLLM,
+}
+"""Models in this process, by "NAME:FOLDER_OR_FILE"; none is taken by "auto"."""
 
 
 def resolve_llm(llm: str | LLM) -> LLM | None:
@@ -66,7 +69,7 @@ def describe(llm: LLM | None) -> str:
         return _why_none()
     if isinstance(llm, Relay):
         return llm.describe()
-    if isinstance(llm, tuple(LOCAL.values())):
+    if isinstance(llm, LocalLLM):
         return f"{llm.model} in this process"
     if not isinstance(llm, SdkLLM):
         return llm.model

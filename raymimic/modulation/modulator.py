@@ -23,6 +23,7 @@ from raymimic.advisor import (
 from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
+from raymimic.modulation import events as of_training
 from raymimic.modulation import ranks
 from raymimic.modulation.asking import AdjusterInquiry, Outcome
 from raymimic.modulation.decision import Decision
@@ -126,7 +127,7 @@ class Modulator:
         self._stepping = Stepping(self._steering, self._harmless, self._begin, self._stepped)
         if ranks.leads():
             logger.info("raymimic: %s", describe_adjuster(adjuster))
-        events.run(
+        of_training.run(
             self._note, advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
             epochs=epochs, knobs=dict(self.knobs), seed=seed,
         )  # fmt: skip
@@ -226,7 +227,7 @@ class Modulator:
         if past is None:
             return
         past = replace(past, dropped=(*decision.dropped, *past.dropped))
-        events.adjustment(self._note, **asdict(past))
+        of_training.adjustment(self._note, **asdict(past))
         if past.applied or past.dropped:  # "nothing should change" has no outcome to be judged
             record.history.append(past)
 
@@ -269,7 +270,7 @@ class Modulator:
         """Go on where `state_dict` was made; load model and optimizer first."""
         self._record.load_state_dict(state["record"])
         self._steering.load_state_dict(state["steering"])
-        events.resumed(self._note, epoch=self._record.epoch)
+        of_training.resumed(self._note, epoch=self._record.epoch)
 
     # -- at an epoch's end ---------------------------------------------------------------------
 
@@ -309,7 +310,7 @@ class Modulator:
         since = record.open.epoch
         found = judge(record.curve, record.metric, record.mode, since, broken=broken)
         record.conclude(found)
-        events.verdict(
+        of_training.verdict(
             self._note, epoch=since, ended=record.epoch, verdict=found.kind, before=found.before,
             after=found.after, expected=found.expected, margin=found.margin,
         )  # fmt: skip
@@ -366,7 +367,7 @@ class Modulator:
         if decision.calm:
             steering.calm()
         record.undone(steering.limits.cooldown)
-        events.rollback(
+        of_training.rollback(
             self._note, epoch=record.epoch, unadvised=decision.calm, reason=decision.undo
         )
         self._harmless.say(

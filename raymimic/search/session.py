@@ -18,22 +18,21 @@ from raymimic.advisor import (
     USER,
     Lessons,
     SearchEvidence,
-    TrialRecord,
     belief_to_json,
     describe_belief,
     lessons_note,
     opinions,
     read_belief,
+    readings,
 )
-from raymimic.curves import diagnose
 from raymimic.errors import ConfigError
+from raymimic.feasibility import Limit
 from raymimic.foreign import without_secrets
-from raymimic.records import Belief, Budget, Config, Mode, Proposal
+from raymimic.records import Belief, Budget, Config, Mode, Objective, Proposal
 from raymimic.search.inbox import Inbox
 from raymimic.search.state import Queued, SearchState
 from raymimic.search.steering import Steering
 from raymimic.space import SearchSpace
-from raymimic.space.reading import brief
 from raymimic.space.restrictions import Predicate, Restriction, read_restrictions
 from raymimic.summary import Journal
 
@@ -44,38 +43,14 @@ _NO_LIMIT = 2**31  # Tune passes num_samples=-1 as sys.maxsize
 _SHOWN = 8  # parameters of a belief in a line of the log
 
 
-def _numbers(value: Any, intermediate_values: Any) -> tuple[float | None, list[float] | None]:
-    """What a user says of a trial, as floats; raises `ConfigError` for what is no number.
-
-    NaN and infinities stay, and an integer beyond the largest float is one.
-    """
-    try:
-        floats = [_float(number) for number in intermediate_values or ()]
-        return None if value is None else _float(value), floats or None
-    except (TypeError, ValueError):
-        raise ConfigError(
-            [f"value and intermediate_values must be numbers, got {brief(value)} and "
-             f"{brief(intermediate_values)}"]
-        ) from None  # fmt: skip
-
-
-def _float(value: Any) -> float:
-    if isinstance(value, str):
-        raise TypeError
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
 @dataclass
 class Session:
     """One search. It begins once space, metric and mode are known; ``state`` is what it knows then.
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
     ``constraints`` are the user's restrictions of the space: texts, and functions of a
-    configuration. Configurations are flat, as everywhere in this room. Times
-    in seconds; ``seconds_before`` was used before the last restore.
+    configuration; ``limits`` are what results must keep to. Configurations are flat, as everywhere
+    in this room. Times in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -84,6 +59,7 @@ class Session:
     lessons: Lessons | None = None
     said: Mapping[str, Any] | None = None
     constraints: tuple[str | Callable[[Config], Any], ...] = ()
+    limits: tuple[Limit, ...] = ()
     space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
@@ -124,9 +100,17 @@ class Session:
         known = self.space
         return known is None or (self.begun and known.to_json() == space.to_json())
 
-    def begin(self, metric: str, mode: Mode, advisor: str, batch: int) -> None:
+    def begin(
+        self,
+        metric: str,
+        mode: Mode,
+        advisor: str,
+        batch: int,
+        others: tuple[Objective, ...] = (),
+    ) -> None:
         """Begin the search in its space: write its first event and what its lessons are worth.
 
+        ``others`` are objectives beside ``metric`` and ``mode``.
         ``advisor`` is who proposes, ``batch`` how many configurations a question to a model wants.
         """
         assert self.space is not None, "a search begins once its space is known"
@@ -139,11 +123,14 @@ class Session:
                 self.trials_total,
             )
         belief, self.space = self.read_belief(), self.restricted()
-        self._state = SearchState(self.space, metric, mode, self.lessons, belief)
+        self._state = SearchState(
+            self.space, metric, mode, self.lessons, belief, others=others, limits=self.limits
+        )
         events.search(
             self.journal.append,
             metric=metric,
             mode=mode,
+            others=others,
             advisor=advisor,
             space=self.space.to_json(),
             trials_total=self.trials_total,
@@ -152,6 +139,7 @@ class Session:
             batch=batch,
             instruction=self.instruction,
             seed=self.seed,
+            limits=[limit.to_json() for limit in self.limits],
         )
         if self.lessons is not None:
             note = lessons_note(self.lessons, self.space, metric, mode)
@@ -320,6 +308,8 @@ class Session:
             error=record.error,
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
+            measured=record.measured,
+            limits=[found.to_json() for found in readings(self.limits, record)],
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -331,50 +321,6 @@ class Session:
             self.state.put(replace(record, error=text))
             events.error(self.journal.append, trial_id=trial_id, text=text)
 
-    def add_evaluated(
-        self,
-        config: Config,
-        *,
-        value: float | None,
-        error: bool,
-        pruned: bool,
-        intermediate_values: list[float] | None,
-    ) -> None:
-        """Take in a trial that ran elsewhere; raises `ConfigError` if it does not fit.
-
-        A failed or non-finite value leaves it without a score. A pruned one keeps its value, and
-        the rationale says that it was stopped early.
-        """
-        state, config = self.state, self.check(config)
-        value, intermediate_values = _numbers(value, intermediate_values)
-        trial_id = f"given_{len(state.ended):04d}"
-        for epoch, metric in enumerate(intermediate_values or (), start=1):
-            state.history.append(trial_id, epoch, {state.metric: metric})
-        curve = state.history.curve(trial_id) if intermediate_values else None
-        usable = value is not None and math.isfinite(value) and not error
-        record = TrialRecord(
-            trial_id=trial_id,
-            config=config,
-            status="failed" if error else "done",
-            source="user",
-            rationale="evaluated elsewhere" + (", stopped early" if pruned else ""),
-            score=value if usable else None,
-            stopped=pruned,
-            curve=curve,
-            diagnosis=diagnose(curve, state.metric, state.mode) if curve is not None else None,
-        )
-        state.add_evaluated(record)
-        events.evaluated(
-            self.journal.append,
-            trial_id=trial_id,
-            status=record.status,
-            score=record.score,
-            config=state.space.show(config),
-            rationale=record.rationale,
-            stopped=pruned,
-            curve=None if curve is None else curve.to_json,
-        )
-
     def note_unfinished(self) -> None:
         """The run ends: write the curve so far of each trial that is under way."""
         for record in self.evidence().running if self.begun else ():
@@ -384,6 +330,7 @@ class Session:
                 trial_id=record.trial_id,
                 score=None if curve is None else curve.final(self.state.metric),
                 epochs=self.state.epochs(record.trial_id),
+                limits=[found.to_json() for found in readings(self.limits, record)],
                 curve=None if curve is None else curve.to_json(),
             )
 
@@ -392,4 +339,5 @@ class Session:
         self.space = space
         self.space = self.restricted()
         if self._state is not None:
+            self._state.limits = self.limits
             self._state.move_to(self.space)

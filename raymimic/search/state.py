@@ -14,7 +14,8 @@ from typing import Any
 from raymimic.advisor import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
-from raymimic.records import Belief, Budget, Config, Mode, Proposal
+from raymimic.feasibility import Limit
+from raymimic.records import Belief, Budget, Config, Mode, Objective, Proposal
 from raymimic.search.archive import BLOCK, fitting, packed, packed_blocks, shown, unpacked
 from raymimic.space import SearchSpace
 
@@ -45,7 +46,10 @@ def _fitting(queued: Queued, space: SearchSpace) -> Queued | None:
 
 @dataclass
 class SearchState:
-    """Everything a search knows. ``started`` counts the trials given to Tune."""
+    """Everything a search knows. ``started`` counts the trials given to Tune.
+
+    ``others`` are objectives beside ``metric`` and ``mode``.
+    """
 
     space: SearchSpace
     metric: str
@@ -53,6 +57,7 @@ class SearchState:
     lessons: Lessons | None = None
     belief: Belief | None = None
     model_belief: Belief | None = None
+    limits: tuple[Limit, ...] = ()
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     running: dict[str, TrialRecord] = field(default_factory=dict)
@@ -60,6 +65,7 @@ class SearchState:
     drops: deque[str] = field(default_factory=lambda: deque(maxlen=DROPS_KEPT))
     started: int = 0
     next_id: int = 0
+    others: tuple[Objective, ...] = ()
     _ended_at: dict[str, int] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
     _blocks: dict[int, bytes] = field(default_factory=dict)  # of ended trials, for `packed_blocks`
@@ -211,12 +217,20 @@ class SearchState:
             status="failed" if failed else "done",
             score=curve.final(self.metric) if curve is not None and not failed else None,
             seconds=seconds,
+            measured=self._measured(curve) if not failed else {},
             curve=curve,
             diagnosis=diagnose(curve, self.metric, self.mode) if curve is not None else None,
             stopped=stopped,
         )
         self.put(record)
         return record
+
+    def _measured(self, curve: Curve | None) -> dict[str, float]:
+        """The other objectives' last values; one whose last was not finite has none."""
+        found = {
+            other.name: None if curve is None else curve.final(other.name) for other in self.others
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
     def put(self, record: TrialRecord) -> None:
         """Keep an ended trial; one with the same id is replaced."""
@@ -275,6 +289,8 @@ class SearchState:
                 belief=self.belief,
                 model_belief=model_belief,
                 queued_by_user=by_user,
+                limits=self.limits,
+                others=self.others,
             )
 
         return build

@@ -13,8 +13,6 @@ MOST_INSTRUCTION = 100_000
 
 
 def check_arguments(
-    metric: Any,
-    mode: Any,
     batch_size: int | None,
     timeout: float,
     patience: float | None,
@@ -22,20 +20,12 @@ def check_arguments(
     seed: int | None,
 ) -> None:
     """Raise ValueError for arguments that cannot work."""
-    for name, value in (("metric", metric), ("mode", mode)):
-        if isinstance(value, (list, tuple)):
-            raise ValueError(
-                f"LLMSearcher optimises one metric, got {name}={value!r}; "
-                "combine several into one number in the trainable"
-            )
     if not isinstance(instruction, str) or len(instruction) > MOST_INSTRUCTION:
         came = f"{len(instruction):,}" if isinstance(instruction, str) else type(instruction)
         raise ValueError(
             f"instruction must be text of at most {MOST_INSTRUCTION:,} characters, got {came}: it "
             "goes into every question and checkpoint"
         )
-    if mode not in (None, "min", "max"):
-        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
     if batch_size is not None and not (isinstance(batch_size, Integral) and batch_size >= 1):
         raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     if seed is not None and not isinstance(seed, Integral):

@@ -41,13 +41,15 @@ class Reports:
     of that epoch yet, are given what was read.
 
     ``keep`` takes a report into the run's curves, ``epochs`` gives a trial's last epoch in them (0
-    before any). ``metric`` is the metric that the run optimises, once it is known.
+    before any). ``metric`` is the metric that the run optimises, once it is known, ``others`` are
+    those that it looks at beside it.
 
     An epoch's pace is the mean of the epochs after the first, which may hold start-up work.
     """
 
     def __init__(self, keep: Callable[[EpochReport], None], epochs: Callable[[str], int]) -> None:
         self.metric = ANONYMOUS_METRIC
+        self.others: tuple[str, ...] = ()
         self.time_attr = TIME_ATTR
         self._keep, self._epochs = keep, epochs
         self._latest: dict[str, tuple[EpochReport, set[Listener]]] = {}
@@ -104,7 +106,7 @@ class Reports:
     def _read(
         self, listener: Listener, trial_id: str, epoch: int, result: Mapping[str, Any]
     ) -> EpochReport:
-        report = report_of(trial_id, epoch, result, self.metric)
+        report = report_of(trial_id, epoch, result, self.metric, self.others)
         report = replace(report, pace=self._pace(report, seconds_of(result)))
         self._keep(report)
         self._latest[trial_id] = report, {listener}
@@ -119,9 +121,15 @@ class Reports:
         return max(0.0, trained - first[1]) / (report.epoch - first[0])
 
 
-def report_of(trial_id: str, epoch: int, result: Mapping[str, Any], metric: str) -> EpochReport:
-    """Read one result, nested or flat."""
-    metrics = metrics_of(result, metric)
+def report_of(
+    trial_id: str,
+    epoch: int,
+    result: Mapping[str, Any],
+    metric: str,
+    others: tuple[str, ...] = (),
+) -> EpochReport:
+    """Read one result, nested or flat; ``metric`` and ``others`` as in `Reports`."""
+    metrics = metrics_of(result, metric, *others)
     return EpochReport(
         trial_id=trial_id,
         epoch=epoch,
@@ -138,23 +146,25 @@ def report_of(trial_id: str, epoch: int, result: Mapping[str, Any], metric: str)
     )
 
 
-def metrics_of(result: Mapping[str, Any], metric: str = "") -> dict[str, float]:
+def metrics_of(result: Mapping[str, Any], *wanted: str) -> dict[str, float]:
     """Return the user's numbers of one result, nested names joined by "/"; NaN and inf stay.
 
-    ``metric`` is the one that the run optimises: it counts even if Tune adds it by itself.
+    ``wanted`` are those that the run looks at: they count even if Tune adds them by itself.
     """
-    return dict(_numbers(result, "", metric))
+    return dict(_numbers(result, "", wanted))
 
 
-def _numbers(result: Mapping[str, Any], prefix: str, metric: str) -> Iterator[tuple[str, float]]:
+def _numbers(
+    result: Mapping[str, Any], prefix: str, wanted: tuple[str, ...]
+) -> Iterator[tuple[str, float]]:
     for key, value in result.items():
         name = f"{prefix}{key}"
         own = name in BOOKKEEPING or name.startswith(("config/", "raymimic/"))
-        if own and name != metric:
+        if own and name not in wanted:
             continue
         if isinstance(value, Mapping):
-            yield from _numbers(value, f"{name}/", metric)
-        elif (number := number_of(value, text=name == metric)) is not None:
+            yield from _numbers(value, f"{name}/", wanted)
+        elif (number := number_of(value, text=name in wanted)) is not None:
             yield name, number
 
 

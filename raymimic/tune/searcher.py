@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import cloudpickle
@@ -32,9 +32,10 @@ from raymimic.errors import ConfigError
 from raymimic.foreign import trace_text
 from raymimic.ledger import UPLOADED, Ledger
 from raymimic.llm import LLM
-from raymimic.records import Config, EpochReport, Mode
+from raymimic.records import Config, EpochReport, Mode, Objective
 from raymimic.search import checkpoint
 from raymimic.search.closing import finish_at_exit
+from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.question import ProposalInquiry
 from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
@@ -44,8 +45,9 @@ from raymimic.tune import dry_run
 from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.given import Given, read_constraints
+from raymimic.tune.given import Constraints, Given, read_constraints
 from raymimic.tune.guarded import guarded
+from raymimic.tune.objectives import check_agrees, read_objectives
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 from raymimic.tune.steered import Steered
 from raymimic.tune.telling import Telling
@@ -69,7 +71,10 @@ class LLMSearcher(Steered, Telling, Searcher):
 
     Args:
         space: Search space as Tune's ``param_space``; usually left to Tune.
-        metric: Name of the metric; usually left to Tune.
+        metric: Name of the metric; usually left to Tune. A list, with a list of modes, for several
+            objectives: the search then looks for the front of trials that no other beats in one
+            without losing in another. Tune itself takes one metric: leave it out there, or name
+            one of these.
         mode: "min" or "max"; usually left to Tune.
         points_to_evaluate: Configurations to run first, in this order.
         llm: "auto" (a key in ANTHROPIC_API_KEY or OPENAI_API_KEY, a server in OPENAI_BASE_URL,
@@ -77,10 +82,11 @@ class LLMSearcher(Steered, Telling, Searcher):
             shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
             used as it is.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, whoever proposes it:
-            ``["width * depth <= 2048", predicate]``. A text compares parameters (arithmetic,
-            comparisons, and, or, not, in), a function gets a configuration as the trainable does
-            (its searched part) and returns whether it may be tried.
+        constraints: ``["width * depth <= 2048", predicate, {"memory_gb": "<= 16"}]``. A text
+            compares parameters (arithmetic, comparisons, and, or, not, in), a function gets a
+            configuration as the trainable does (its searched part) and returns whether it may be
+            tried; both hold for every proposal. A dict limits metrics of the results (<=, <, >=,
+            >): the search learns where they are kept, and the best trial keeps them.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
             favourite, or a weight each, of categories. It guides all proposals until results
@@ -105,13 +111,13 @@ class LLMSearcher(Steered, Telling, Searcher):
     def __init__(
         self,
         space: Mapping[str, Any] | None = None,
-        metric: str | None = None,
-        mode: str | None = None,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         belief: Mapping[str, Any] | None = None,
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
@@ -120,10 +126,11 @@ class LLMSearcher(Steered, Telling, Searcher):
         seed: int | None = None,
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
-        check_arguments(metric, mode, batch_size, timeout, patience, instruction, seed)
-        super().__init__(metric=metric, mode=mode)
-        self._metric: str | None = metric
-        self._mode: str | None = mode
+        check_arguments(batch_size, timeout, patience, instruction, seed)
+        first, its_mode, self._others = read_objectives(metric, mode)
+        super().__init__(metric=first, mode=its_mode)
+        self._metric: str | None = first
+        self._mode: str | None = its_mode
         seed = random.SystemRandom().randrange(2**31) if seed is None else seed
         proposer = choose_advisor(llm, seed=seed, timeout=timeout)
         self._advised_by = describe_advisor(proposer)
@@ -139,7 +146,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points, constraints=read_constraints(constraints))
+        self._given = Given(points, [], *read_constraints(constraints))
         self.reports = Reports(self._keep, self._epochs)
         self._first_score = FirstScore()
         self._summarised = False
@@ -154,6 +161,9 @@ class LLMSearcher(Steered, Telling, Searcher):
 
         A second run with the same searcher goes on with what the first has found.
         """
+        if self._others:
+            check_agrees(self.objectives, metric, mode)
+            metric = mode = None
         session, offered = self._session, RaySpace.from_ray(config)
         if offered.space.dimensions and not session.takes(offered.space):
             return False
@@ -176,6 +186,8 @@ class LLMSearcher(Steered, Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
+        limited = (limit.metric for limit in session.limits or self._given.limits)
+        self.reports.others = (*(other.name for other in self._others), *limited)
         session.steering.listens = self._queue.advisor.remote
         if session.begun:
             session.listen()
@@ -186,7 +198,8 @@ class LLMSearcher(Steered, Telling, Searcher):
         mode: Mode = "min" if self._mode == "min" else "max"
         logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.where)
         self._given.check(session, self._space)
-        session.begin(self._metric, mode, self._queue.advisor.name, self._queue.batch(session))
+        advisor, batch = self._queue.advisor.name, self._queue.batch(session)
+        session.begin(self._metric, mode, advisor, batch, self._others)
         self._given.hand_over(session, self._space)
         session.listen()
         return session
@@ -263,7 +276,8 @@ class LLMSearcher(Steered, Telling, Searcher):
         reports.forget(trial_id)
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
-            self._first_score.look(self.metric, state.curve(trial_id), result or {})
+            named = [objective.name for objective in self.objectives]
+            self._first_score.look(named, state.curve(trial_id), result or {}, session.limits)
             # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
@@ -307,13 +321,14 @@ class LLMSearcher(Steered, Telling, Searcher):
     def add_evaluated_point(
         self,
         parameters: dict[str, Any],
-        value: float,
+        value: float | Sequence[float],
         error: bool = False,
         pruned: bool = False,
         intermediate_values: list[float] | None = None,
     ) -> None:
         """Add a trial evaluated elsewhere; ``intermediate_values`` are the metric's epochs.
 
+        With several objectives ``value`` has one number for each, in their order.
         Raises `ConfigError` if the point does not fit the space (once the space is known).
         """
         outcome: dict[str, Any] = {
@@ -325,13 +340,19 @@ class LLMSearcher(Steered, Telling, Searcher):
         if self._space is None or self._mode is None:
             self._given.trials.append((dict(parameters), outcome))  # the space comes with the run
         else:
-            self._ready().add_evaluated(self._flat(parameters), **outcome)
+            add_evaluated(self._ready(), self._flat(parameters), **outcome)
 
     # -- what others may read ------------------------------------------------------------------
 
     def trial(self, trial_id: str) -> TrialRecord | None:
         """What is known of a trial: source, rationale, and once ended score and diagnosis."""
         return self._ready().state.trial(trial_id)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is optimised; ``metric`` and ``mode`` are those of the first."""
+        mode: Mode = "max" if self._mode == "max" else "min"
+        return (Objective(self._metric or ANONYMOUS_METRIC, mode), *self._others)
 
     @property
     def history(self) -> CurveHistory:
@@ -352,7 +373,7 @@ class LLMSearcher(Steered, Telling, Searcher):
 
     def save(self, checkpoint_path: str) -> None:
         """Write everything known to ``checkpoint_path``; called by Tune while it runs."""
-        own = (self._metric, self._mode, self._space, self._given)
+        own = (self._metric, self._mode, self._others, self._space, self._given)
         checkpoint.save(checkpoint_path, self._session, own, dumps=cloudpickle.dumps)
 
     @guarded
@@ -371,7 +392,8 @@ class LLMSearcher(Steered, Telling, Searcher):
         `LedgerError` for a ledger of another layout.
         """
         saved = checkpoint.load(checkpoint_path)
-        metric, mode, space, self._given = saved.adapter
+        metric, mode, others, space, self._given = saved.adapter
+        self._others = self._others or others
         self._metric, self._mode = self._metric or metric, self._mode or mode
         self._space = self._space or space
         self._session = checkpoint.resume(saved, offered=self._session)

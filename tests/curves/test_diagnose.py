@@ -336,6 +336,78 @@ def test_the_words_of_an_overfit() -> None:
     )
 
 
+def test_a_gain_of_less_than_an_epochs_luck_is_no_improvement() -> None:
+    """A trend that is real but below the noise: a mind read "still improving: .694 -> .694"."""
+    slow = [
+        0.7179,
+        0.7178,
+        0.7138,
+        0.7107,
+        0.7104,
+        0.7114,
+        0.7061,
+        0.7077,
+        0.7051,
+        0.7029,
+        0.7033,
+        0.7040,
+        0.7028,
+    ]
+    slow += [
+        0.7005,
+        0.7003,
+        0.7013,
+        0.7002,
+        0.6997,
+        0.6988,
+        0.6991,
+        0.6995,
+        0.6978,
+        0.6991,
+        0.6987,
+        0.6983,
+    ]
+    assert "improving" not in diagnose(curve(val_loss=slow), "val_loss", "min").kinds
+
+
+def test_what_still_improves_is_said_by_its_trend_not_by_two_lucky_epochs() -> None:
+    falling = 30.0 - 0.3 * E50
+    falling[[-13, -1]] += (-3.0, 3.0)
+    text = diagnose(curve(val_loss=falling), "val_loss", "min").text
+    first, last = (
+        float(word) for word in text.split("val_loss ")[1].split(" over")[0].split(" -> ")
+    )
+    assert "still improving" in text
+    assert last < first
+
+
+def test_a_training_that_jumps_about_is_not_called_underfitting() -> None:
+    wild = [
+        3.5,
+        4.6,
+        3.8,
+        5.1,
+        5.9,
+        8.4,
+        3.6,
+        3.6,
+        4.1,
+        6.6,
+        4.2,
+        6.1,
+        6.7,
+        7.6,
+        6.7,
+        7.5,
+        5.9,
+        9.3,
+    ]
+    wild += [3.3, 6.5, 7.7, 4.7, 9.6, 6.1, 8.6, 11.1, 10.8, 9.8, 5.3, 9.5, 9.6, 6.6, 6.4, 1.6, 8.5]
+    wild += [5.4, 6.2, 7.6, 2.9, 2.4, 3.1, 2.7, 3.7, 2.6, 3.8, 3.2, 2.6, 2.2, 2.4, 2.7]
+    both = curve(train_loss=wild, val_loss=[value - 0.03 for value in wild])
+    assert "underfitting" not in diagnose(both, "val_loss", "min").kinds
+
+
 def test_oscillation_is_neither_stuck_nor_plateau() -> None:
     saw = curve(val_loss=[2.3, 0.8, 2.1, 0.7, 2.2, 0.9, 2.0, 0.8])
     slow = curve(val_loss=1 + np.sin(E50 * 2 * np.pi / 10))

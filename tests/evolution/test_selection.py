@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from raymimic.evolution.selection import (
+from raymimic.pareto import (
     crowding,
     front,
     hypervolume,
@@ -16,7 +16,7 @@ from raymimic.evolution.selection import (
     select_spea2,
     tournament,
 )
-from raymimic.evolution.selection.pareto import dominance
+from raymimic.pareto.dominance import dominance
 
 # Fronts: 0, 1, 2 | 3 | 4; row 1 is the most crowded of the first.
 CASE = np.array([[0.0, 4.0], [1.0, 2.9], [4.0, 0.0], [2.0, 3.5], [5.0, 5.0]])

@@ -9,6 +9,7 @@ from engine import SPACE
 
 from raymimic.ledger import Ledger
 from raymimic.search.checkpoint import LAYOUT, Checkpoint, load, resume, save
+from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.session import Session
 from raymimic.space import Choice, FloatRange, SearchSpace
 from raymimic.summary import Journal
@@ -30,8 +31,8 @@ def restored(path, tmp_path, space=None, **settings):
 
 
 def point(session, x, value, curve=None):
-    session.add_evaluated(
-        {"x": x}, value=value, error=False, pruned=False, intermediate_values=curve
+    add_evaluated(
+        session, {"x": x}, value=value, error=False, pruned=False, intermediate_values=curve
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from raymimic.records import Proposal
+from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.pacing import (
     Demand,
     batch_of,
@@ -99,7 +100,7 @@ def test_patience_is_a_twentieth_of_the_search_and_30_s_at_most(session):
     assert seconds() == pytest.approx(0.05 * 4 * 100)
     outcome = {"error": False, "pruned": False, "intermediate_values": None}
     for number in range(9):  # nobody knows how long these took
-        session.add_evaluated({"x": 0.9 + number / 100}, value=1.0, **outcome)
+        add_evaluated(session, {"x": 0.9 + number / 100}, value=1.0, **outcome)
     assert seconds() == pytest.approx(0.05 * 4 * 100)
     session.seconds_total = 60.0
     assert seconds() == pytest.approx(3.0)

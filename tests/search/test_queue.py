@@ -7,6 +7,7 @@ from engine import SPACE, TIMEOUT_S
 
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice, Proposal
+from raymimic.search.elsewhere import add_evaluated
 from raymimic.space import Choice, SearchSpace
 from raymimic.testing.advisors import CountingAdvisor, HeldAdvisor
 
@@ -77,8 +78,13 @@ def test_what_was_proposed_from_too_old_a_view_is_dropped_unless_a_user_did(make
     engine.suggest("a")
     engine.session.enqueue(Proposal({"x": 0.9}, "mine", "user"), 0)
     for i in range(12):
-        engine.session.add_evaluated(
-            {"x": 0.5 + i / 100}, value=1.0, error=False, pruned=False, intermediate_values=None
+        add_evaluated(
+            engine.session,
+            {"x": 0.5 + i / 100},
+            value=1.0,
+            error=False,
+            pruned=False,
+            intermediate_values=None,
         )
     assert engine.suggest("b") == {"x": 0.9}
     (drop,) = engine.events("drop")

@@ -12,6 +12,7 @@ from engine import SPACE
 from raymimic.errors import ConfigError
 from raymimic.ledger import Ledger
 from raymimic.records import Proposal
+from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.session import Session
 from raymimic.space import FloatRange, SearchSpace
 from raymimic.summary import Journal
@@ -54,10 +55,10 @@ def test_a_users_configuration_must_fit_as_it_is(session):
 def test_what_was_evaluated_elsewhere_is_evidence(make):
     engine = make(CountingAdvisor())
     outcome = {"value": 7.0, "error": False, "pruned": False, "intermediate_values": None}
-    engine.session.add_evaluated({"x": 0.9}, **{**outcome, "intermediate_values": [9.0, 8.0, 7.0]})
-    engine.session.add_evaluated({"x": 0.8}, **{**outcome, "pruned": True})
-    engine.session.add_evaluated({"x": 0.7}, **{**outcome, "value": math.nan, "error": True})
-    engine.session.add_evaluated({"x": 0.6}, **{**outcome, "value": math.inf})
+    add_evaluated(engine.session, {"x": 0.9}, **{**outcome, "intermediate_values": [9.0, 8.0, 7.0]})
+    add_evaluated(engine.session, {"x": 0.8}, **{**outcome, "pruned": True})
+    add_evaluated(engine.session, {"x": 0.7}, **{**outcome, "value": math.nan, "error": True})
+    add_evaluated(engine.session, {"x": 0.6}, **{**outcome, "value": math.inf})
     first, second, third, fourth = engine.session.evidence().trials
     assert (first.score, len(first.curve), first.source, first.diagnosis is None) == (
         7.0, 3, "user", False,
@@ -69,7 +70,7 @@ def test_what_was_evaluated_elsewhere_is_evidence(make):
     rows = engine.events("evaluated")
     assert [row["status"] for row in rows] == ["done", "done", "failed", "done"]
     with pytest.raises(ConfigError):
-        engine.session.add_evaluated({"x": 2.0}, **outcome)
+        add_evaluated(engine.session, {"x": 2.0}, **outcome)
     assert len(engine.session.state.ended) == 4
 
 

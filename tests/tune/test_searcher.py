@@ -215,8 +215,6 @@ def test_what_must_be_defined_before_a_suggestion():
         LLMSearcher(metric="loss", mode="min", llm="none").suggest("a")
     with pytest.raises(RuntimeError, match="mode"):
         LLMSearcher({"x": tune.uniform(0, 1)}, llm="none").suggest("a")
-    with pytest.raises(ValueError, match="one metric"):
-        LLMSearcher(metric=["a", "b"], mode=["min", "max"], llm="none")
     with pytest.raises(SpaceError, match=r"tune\.choice"):
         LLMSearcher({"x": tune.grid_search([1, 2])}, llm="none")
     with pytest.raises(LLMSetupError, match="anthropic:MODEL"):

@@ -35,8 +35,9 @@ class GaussianProcess:
     axes are categories: unlike ones are 1 apart. ``conditional`` says which axes may be absent
     (NaN): they lie on an arc of 60 degrees around the place of absence (Swersky et al. 2014,
     "Raiders of the lost architecture"), so that a value is 1 apart from absence, as the ends of
-    the axis are from each other. ``explained`` is the share of the values' variance that is not
-    noise.
+    the axis are from each other. ``eligible`` says which points may be improved on (all, if not
+    given; one at least). ``explained`` is the share of the values' variance that is not noise,
+    ``fitted`` the predicted means at these points, in standard deviations of the values.
     """
 
     def __init__(
@@ -45,8 +46,11 @@ class GaussianProcess:
         values: Floats,
         unordered: npt.NDArray[np.bool_],
         conditional: npt.NDArray[np.bool_] | None = None,
+        eligible: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self._points, self._unordered, self._conditional = points, unordered, conditional
+        self._open = eligible is None
+        self._eligible = np.ones(len(points), dtype=bool) if eligible is None else eligible
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
         self._lengths, self._noise = self._fitted()
@@ -86,7 +90,7 @@ class GaussianProcess:
         self._factor = np.linalg.cholesky(noisy)
         half = solve_triangular(self._factor, self._values, lower=True)
         self._weights = solve_triangular(self._factor.T, half)
-        self._lowest = float((kernel @ self._weights).min())
+        self.fitted = np.asarray(kernel @ self._weights)[self._eligible]
 
     def expect(self, points: Floats) -> None:
         """Take points for tried, with their predicted means as values (fantasies).
@@ -97,6 +101,7 @@ class GaussianProcess:
             means = self._kernel(points, self._points) @ self._weights
             self._points = np.vstack([self._points, points])
             self._values = np.append(self._values, means)
+            self._eligible = np.append(self._eligible, np.full(len(points), self._open))
             self._condition()
 
     def distances(self, a: Floats, b: Floats) -> Floats:
@@ -106,10 +111,11 @@ class GaussianProcess:
 
     def predict(self, points: Floats) -> tuple[Floats, Floats]:
         """Give mean and standard deviation of the noiseless value at each point."""
-        mean, sd = self._standard(points)
+        mean, sd = self.standard(points)
         return self._mean + self._sd * mean, self._sd * sd
 
-    def _standard(self, points: Floats) -> tuple[Floats, Floats]:
+    def standard(self, points: Floats) -> tuple[Floats, Floats]:
+        """Give the same in standard deviations of the values, from their mean."""
         cross = self._kernel(points, self._points)
         half = solve_triangular(self._factor, cross.T, lower=True)
         variance = np.maximum(1.0 - (half**2).sum(axis=0), 1e-12)
@@ -120,8 +126,8 @@ class GaussianProcess:
 
         In standard deviations of the values.
         """
-        mean, sd = self._standard(points)
-        return np.log(sd) + log_improvement((self._lowest - mean) / sd)
+        mean, sd = self.standard(points)
+        return np.log(sd) + log_improvement((self.fitted.min() - mean) / sd)
 
 
 def matern(scaled: Floats) -> Floats:
@@ -129,10 +135,15 @@ def matern(scaled: Floats) -> Floats:
     return np.asarray((1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled))
 
 
-def log_improvement(z: Floats) -> Floats:
-    """Give log(phi(z) + z Phi(z)), also far below 0 (Ament et al. 2023, section 4.1)."""
+def expected_improvement(z: Floats) -> Floats:
+    """Give phi(z) + z Phi(z): by how much a standard normal number lies below z in the mean."""
     density = np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
-    near = np.maximum(density + z * ndtr(z), 1e-300)
+    return np.asarray(np.maximum(density + z * ndtr(z), 1e-300))
+
+
+def log_improvement(z: Floats) -> Floats:
+    """Give its logarithm, also far below 0 (Ament et al. 2023, section 4.1)."""
+    near = expected_improvement(z)
     # For z << 0 the sum cancels: phi(z) / z^2 is its first asymptotic term.
     far = -0.5 * z**2 - 0.5 * math.log(2.0 * math.pi) - 2.0 * np.log(np.maximum(-z, 1.0))
     return np.where(z > -6.0, np.log(near), far)

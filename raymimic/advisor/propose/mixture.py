@@ -1,7 +1,9 @@
 """The mixture: a language model and the statistical proposer share the trials.
 
 What the model knows reaches every trial: its belief is part of the prior with which the statistical
-proposer searches. Of the trials each side gets the share that its proposals have earned.
+proposer searches. Only what it says before the first result is; later it would tell of results that
+the proposer sees, too, and they would count twice. Of the trials each side gets the share that its
+proposals have earned.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from raymimic.advisor.base import Advisor, SearchEvidence
-from raymimic.advisor.propose.objective_values import told
+from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
 from raymimic.advisor.propose.statistical import StatisticalAdvisor, opening_proposals
 from raymimic.errors import ConfigError
@@ -59,7 +61,9 @@ class MixtureAdvisor:
         advice = self.guide.propose(evidence.for_partner(), wanted) if wanted else Advice(())
         sound, drops, outside = _checked(evidence, advice.proposals[:wanted])
         evidence = evidence.with_pending(p.config for p in sound)
-        if advice.belief is not None:
+        if not evidence.asks_belief:
+            advice = replace(advice, belief=None)
+        elif advice.belief is not None:
             evidence = replace(evidence, model_belief=advice.belief)
         rest = self._statistical.propose(evidence, left - len(sound)).proposals
         return replace(
@@ -90,7 +94,7 @@ def _slots(evidence: SearchEvidence, n: int, seed: int, model: Source) -> list[b
     first = len(evidence.known)
     spoken = any(trial.source == model for trial in (*evidence.trials, *evidence.running))
     guesses = 0 if spoken else _GUESSES
-    share = earned_share(evidence.trials, told(evidence), model)
+    share = earned_share(evidence.trials, standings(evidence), model)
     return [
         place < guesses or random.Random(f"slot {seed} {first + place}").random() < share
         for place in range(n)

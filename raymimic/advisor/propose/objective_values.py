@@ -1,7 +1,8 @@
-"""What a model of scores is told: one finite number for every ended trial, lower is better."""
+"""What a model of scores is told: finite numbers for every ended trial, lower is better."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from raymimic.advisor.base import SearchEvidence
+from raymimic.pareto import select_nsga2
 
 _LARGEST = 1e100
 
@@ -23,17 +25,35 @@ def told(evidence: SearchEvidence) -> list[float]:
     A stopped trial counts as its forecast. All are kept below 1e100 in size: a model takes
     squares of them.
     """
-    sign = 1.0 if evidence.mode == "min" else -1.0
-    scores = [
-        None if trial.status == "failed" else evidence.value(trial) for trial in evidence.trials
+    return [float(value) for value in told_of_each(evidence)[:, 0]]
+
+
+def told_of_each(evidence: SearchEvidence) -> npt.NDArray[np.float64]:
+    """Give the same of each objective: (trials, objectives)."""
+    values = np.clip(evidence.losses, -_LARGEST, _LARGEST)
+    values[[trial.status == "failed" for trial in evidence.trials]] = np.nan
+    worst = np.max(values, axis=0, initial=-np.inf, where=~np.isnan(values))
+    return np.where(np.isnan(values), np.where(np.isfinite(worst), worst, 0.0), values)
+
+
+def places(evidence: SearchEvidence) -> list[float]:
+    """Give each ended trial's place among all, lower is better: its told value.
+
+    With several objectives its place by front and by how alone it is there (NSGA-II).
+    """
+    if not evidence.others:
+        return told(evidence)
+    values = told_of_each(evidence)
+    place = np.argsort(select_nsga2(values, len(values)))
+    return [float(one) for one in place]
+
+
+def standings(evidence: SearchEvidence) -> list[float]:
+    """Give the same, infinite for trials that have lost: without a score, or beyond a limit."""
+    return [
+        math.inf if trial.score is None or evidence.broken(trial) else place
+        for trial, place in zip(evidence.trials, places(evidence), strict=True)
     ]
-    values = [None if score is None else _bounded(sign * score) for score in scores]
-    worst = max((value for value in values if value is not None), default=0.0)
-    return [worst if value is None else value for value in values]
-
-
-def _bounded(value: float) -> float:
-    return min(max(value, -_LARGEST), _LARGEST)
 
 
 def kept(values: Sequence[float], limit: int) -> list[int]:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from raymimic.evolution.gates import Rejection
 from raymimic.evolution.individuals import Individual
-from raymimic.evolution.objectives import Objective
 from raymimic.evolution.program import Program
+from raymimic.records import Objective
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from raymimic.evolution.individuals import Individual
-from raymimic.evolution.objectives import Objective
+from raymimic.records import Objective
 
 _CURVE_POINTS = 8
 _FENCE = "~~~"

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from dataclasses import replace
 from typing import Any
 
-from raymimic.errors import BadReply, LLMCallError, LLMError, LLMSetupError
-from raymimic.foreign import error_text
 from raymimic.llm.base import Reply, Request
-from raymimic.llm.calling import call_with_retries
 from raymimic.llm.context import fitted
+from raymimic.llm.local.base import LocalLLM, refuses_system_role
 from raymimic.llm.local.loading import Loaded, check_name, load
 from raymimic.llm.message import turns
 
 _FITS = 4  # tries to fit a prompt: its lines differ in tokens a character
 
-_numbering = threading.Lock()  # of questions that come side by side
 
-_logger = logging.getLogger(__name__)
-
-
-class TransformersLLM:
+class TransformersLLM(LocalLLM):
     """A causal language model of the `transformers` library, from a folder or by its hub name.
 
     The usual setting is ``llm="transformers:FOLDER_OR_NAME"``. It is loaded once for a process, at
@@ -53,18 +44,9 @@ class TransformersLLM:
         seed: int = 0,
         max_tokens: int | None = None,
     ) -> None:
-        if not 0 <= temperature <= 2:
-            raise LLMSetupError(f"temperature must be from 0 to 2, got {temperature!r}")
-        if max_tokens is not None and not (isinstance(max_tokens, int) and max_tokens >= 1):
-            raise LLMSetupError(f"max_tokens must be a whole number above 0, got {max_tokens!r}")
+        super().__init__(model, temperature, seed, max_tokens)
         check_name(model)
-        self.model = model
         self.device = device
-        self.temperature = temperature
-        self.seed = seed
-        self.max_tokens = max_tokens
-        self._asked = 0
-        self._unforced = False
 
     def __repr__(self) -> str:
         return f"TransformersLLM(model={self.model!r}, device={self.device!r})"
@@ -79,34 +61,10 @@ class TransformersLLM:
             max_tokens=self.max_tokens,
         )
 
-    def complete(self, request: Request) -> Reply:
-        """Answer within ``request.deadline`` seconds or raise an `LLMError`, nothing else.
-
-        What is still being loaded or generated at the deadline goes on until it notices, and the
-        next question waits for it.
-        """
-        started = time.monotonic()
-        with _numbering:
-            self._asked += 1
-            number = self._asked
-        if self.max_tokens is not None:
-            request = replace(request, max_tokens=self.max_tokens)
-        reply, _ = call_with_retries(
-            lambda left: self._answer(request, number, time.monotonic() + left),
-            seconds=request.deadline,
-            translate=self._translate,
-            adapt=lambda _: False,
-        )
-        return replace(reply, seconds=time.monotonic() - started)
-
     def _answer(self, request: Request, number: int, end: float) -> Reply:
         loaded = load(self.model, self.device)
-        if not loaded.turn.acquire(timeout=max(0.0, end - time.monotonic())):
-            raise self._late()
-        try:
+        with self._turn(loaded.turn, end):
             return self._generate(loaded, request, number, end)
-        finally:
-            loaded.turn.release()
 
     def _generate(self, loaded: Loaded, request: Request, number: int, end: float) -> Reply:
         import torch
@@ -119,8 +77,8 @@ class TransformersLLM:
         if fault:
             self._say_unforced(fault)
         matcher = LLMatcher(loaded.grammar_tokenizer, grammar) if grammar else None
-        request, prompt = _prompt(loaded, request, forced=matcher is not None)
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        request, prompt = self._prompt(loaded, request, forced=matcher is not None)
+        generator = torch.Generator().manual_seed(self._draw(number))
         vocabulary = loaded.grammar_tokenizer.vocab_size
         choose = NextToken(matcher, vocabulary, prompt.shape[1], self.temperature, generator)
 
@@ -144,71 +102,19 @@ class TransformersLLM:
         eos = loaded.model.generation_config.eos_token_id
         ends = set(eos if isinstance(eos, list) else [eos]) | {loaded.tokenizer.eos_token_id}
         text = loaded.tokenizer.decode(tokens, skip_special_tokens=True)
-        failure: LLMError | None = None
-        if time.monotonic() > end:
-            failure = self._late()
-        elif not tokens or tokens[-1] not in ends:
-            failure = BadReply(
-                f"the reply was cut off after {len(tokens)} tokens; ask for less or raise "
-                "max_tokens",
-                status="truncated",
-            )
-        elif not text.strip():
-            failure = BadReply("the reply holds no text", status="empty")
-        if failure is not None:
-            failure.tokens_in, failure.tokens_out = prompt, len(tokens)
-            raise failure
-        server = {"without": ["schema"]} if self._unforced else {}
-        return Reply(text, self.model, prompt, len(tokens), server=server)
+        whole = bool(tokens) and tokens[-1] in ends
+        return self._reply(text, prompt, len(tokens), end, whole=whole)
 
-    def _late(self) -> LLMCallError:
-        return LLMCallError(
-            f"{self.model} had no full reply before the deadline; allow more time (timeout=), "
-            "or take a smaller model",
-            status="timeout",
-            retryable=False,
-        )
-
-    def _say_unforced(self, fault: str) -> None:
-        if not self._unforced:
-            _logger.warning(
-                "%s: the schema cannot be forced while decoding (%s): it is asked for in words",
-                self.model, fault,
-            )  # fmt: skip
-        self._unforced = True
-
-    def _translate(self, error: Exception) -> LLMError:
-        if isinstance(error, LLMError):
-            return error
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-            return LLMSetupError(
-                f"{self.model} does not fit into the memory of device {self.device or 'auto'}; "
-                "take a smaller model or another device"
-            )
-        return LLMCallError(
-            f"{self.model} failed while it answered: {error_text(error)}",
-            status="error",
-            retryable=False,
-        )
-
-
-def _prompt(loaded: Loaded, request: Request, *, forced: bool) -> tuple[Request, Any]:
-    """The prompt's tokens (1, length), and the request shortened so that both fit the context."""
-    tokens = _tokens(loaded, request, forced)
-    for _ in range(_FITS):
-        length, window = tokens.shape[1], loaded.window
-        if window is None or length + request.max_tokens <= window:
-            break
-        request = fitted(request, window, length)
+    def _prompt(self, loaded: Loaded, request: Request, *, forced: bool) -> tuple[Request, Any]:
+        """The prompt's tokens (1, length), and the request shortened so that both fit."""
         tokens = _tokens(loaded, request, forced)
-    else:
-        raise LLMCallError(
-            f"the prompt takes {tokens.shape[1]} tokens, the model's context holds {window}; take "
-            "a model with a larger context",
-            status="context",
-            retryable=False,
-        )
-    return request, tokens.to(loaded.model.device)
+        for _ in range(_FITS):
+            length, window = tokens.shape[1], loaded.window
+            if window is None or length + request.max_tokens <= window:
+                return request, tokens.to(loaded.model.device)
+            request = fitted(request, window, length)
+            tokens = _tokens(loaded, request, forced)
+        raise self._too_long(tokens.shape[1], loaded.window)
 
 
 def _tokens(loaded: Loaded, request: Request, forced: bool) -> Any:
@@ -220,8 +126,8 @@ def _tokens(loaded: Loaded, request: Request, forced: bool) -> Any:
         return tokenizer(both, return_tensors="pt").input_ids
     try:
         text = _templated(tokenizer, turns(request, dropped))
-    except Exception as error:  # a template may raise anything, mostly jinja's own
-        if "role" not in str(error).lower() and "system" not in str(error).lower():
+    except Exception as error:
+        if not refuses_system_role(error):
             raise
         text = _templated(tokenizer, turns(request, {*dropped, "system"}))
     return tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from raymimic.evolution.selection.pareto import ranks
+from raymimic.pareto.dominance import ranks
 
 
 def crowding(losses: np.ndarray) -> np.ndarray:

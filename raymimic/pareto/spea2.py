@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from raymimic.evolution.selection.pareto import dominance
+from raymimic.pareto.dominance import dominance
 
 
 def select_spea2(losses: np.ndarray, k: int) -> list[int]:

@@ -1,19 +1,18 @@
-"""Writes a GGUF model of some hundred thousand random weights that any llama.cpp server loads.
+"""Writes a GGUF model of some hundred thousand random weights that any llama.cpp loads.
 
 Its tokens are single bytes. Dimension 0 of every embedding is one constant, so the first column of
 the output matrix acts as a bias: quotes, brackets and digits are likely, which lets a reply that a
-grammar holds come to its end. Nothing it says means anything; the server around it is the real one.
+grammar holds come to its end. Nothing it says means anything; what runs it is the real thing.
 
-    python -m experiments.servers.tiny_gguf OUT.gguf     (needs `pip install gguf`)
+    python -m raymimic.testing.tiny_gguf OUT.gguf     (needs `pip install gguf`)
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 import numpy as np
-from gguf import GGUFWriter, TokenType
 
 _CONTEXT, _WIDTH, _HEADS, _INNER, _LAYERS = 131_072, 64, 4, 128, 1
 _SPECIAL = ("<|end|>", "<|start|>")
@@ -39,14 +38,18 @@ def byte_tokens() -> list[str]:
     return [signs[byte] for byte in range(256)]
 
 
-def write(path: Path, *, template: str = TEMPLATE, seed: int = 0) -> None:
-    """Write the model."""
+def build_tiny_gguf(
+    path: str | os.PathLike[str], *, template: str = TEMPLATE, window: int = _CONTEXT, seed: int = 0
+) -> str:
+    """Write the model with its chat template and ``window`` tokens of context; return the path."""
+    from gguf import GGUFWriter, TokenType
+
     rng = np.random.default_rng(seed)
     tokens = [*byte_tokens(), *_SPECIAL, "in"]  # one merge: an empty list cannot be written
     kinds = [TokenType.NORMAL] * 256 + [TokenType.CONTROL] * 2 + [TokenType.NORMAL]
-    writer = GGUFWriter(path, "llama")
+    writer = GGUFWriter(os.fspath(path), "llama")
     writer.add_name("tiny")
-    writer.add_context_length(_CONTEXT)
+    writer.add_context_length(window)
     writer.add_embedding_length(_WIDTH)
     writer.add_block_count(_LAYERS)
     writer.add_feed_forward_length(_INNER)
@@ -88,7 +91,8 @@ def write(path: Path, *, template: str = TEMPLATE, seed: int = 0) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+    return os.fspath(path)
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    build_tiny_gguf(sys.argv[1])

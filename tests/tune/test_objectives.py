@@ -1,0 +1,119 @@
+"""Several objectives through the searcher's door: given, kept, restored; what is wrong is said."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+from ray import tune
+
+from raymimic import LLMSearcher, Objective, read_events
+from raymimic.advisor import evidence_from_ledger
+from raymimic.errors import ConfigError
+from raymimic.testing.advisors import suggest
+
+BOTH = {"metric": ["loss", "latency"], "mode": ["min", "min"]}
+
+
+def both(make: Any, **settings: Any) -> LLMSearcher:
+    return make(**{**BOTH, **settings})
+
+
+def run(searcher: LLMSearcher, trial_id: str, loss: float, latency: float | None) -> None:
+    """One trial of two epochs."""
+    suggest(searcher, trial_id)
+    for epoch, value in ((1, loss + 1.0), (2, loss)):
+        result = {"loss": value, "training_iteration": epoch}
+        if latency is not None:
+            result["latency"] = latency
+        if epoch == 1:
+            searcher.on_trial_result(trial_id, result)
+        else:
+            searcher.on_trial_complete(trial_id, result)
+
+
+def front(searcher: LLMSearcher) -> list[str]:
+    return [trial.trial_id for trial in searcher.evidence().front()]
+
+
+def test_the_front_is_kept_through_ledger_and_checkpoint(make, tmp_path):
+    searcher = both(make)
+    for name, loss, latency in (("a", 0.5, 1.0), ("b", 0.3, 4.0), ("c", 0.6, 5.0)):
+        run(searcher, name, loss, latency)
+    assert front(searcher) == ["b", "a"]
+    searcher.save(str(tmp_path / "saved"))
+    run(searcher, "d", 0.4, 2.0)
+    searcher.ledger.flush()
+    told = evidence_from_ledger(read_events(searcher.ledger.path))
+    assert told.others == (Objective("latency", "min"),)
+    assert [trial.trial_id for trial in told.front()] == ["b", "d", "a"]
+    for later in (make(metric=None, mode=None), pickle.loads(pickle.dumps(both(make)))):
+        later.restore(str(tmp_path / "saved"))
+        assert later.objectives == (Objective("loss", "min"), Objective("latency", "min"))
+        assert front(later) == ["b", "d", "a"]
+
+
+def test_tune_may_name_one_of_the_objectives_or_none(make):
+    space = {"x": tune.uniform(0, 1)}
+    for metric, mode in ((None, None), ("latency", "min"), ("loss", None)):
+        searcher = both(make, space=None)
+        assert searcher.set_search_properties(metric, mode, space, num_samples=3)
+        assert (searcher.metric, searcher.mode) == ("loss", "min")
+    with pytest.raises(ValueError, match=r"metric='auc'.*\['loss', 'latency'\].*left out"):
+        both(make, space=None).set_search_properties("auc", "max", space)
+    with pytest.raises(ValueError, match=r"mode='max'.*'latency', 'min'"):
+        both(make, space=None).set_search_properties("latency", "max", space)
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "said"),
+    [
+        (["a", "b"], ["min"], "2 metrics and 1 modes"),
+        (["a", "b"], "min", "a list of as many modes"),
+        (["a", "b"], None, "a list of as many modes"),
+        ("a", ["min"], "a list of metrics"),
+        (["a", "a"], ["min", "max"], "'a' more than once"),
+        (["a", "b"], ["min", "obs"], "'obs'"),
+        (["a", 3], ["min", "max"], "must be a name"),
+        ([], [], "1 to 4"),
+        (list("abcde"), ["min"] * 5, "1 to 4"),
+    ],
+)
+def test_objectives_that_cannot_be_are_refused_in_words(metric, mode, said):
+    with pytest.raises(ValueError, match=said):
+        LLMSearcher(metric=metric, mode=mode, llm="none")
+
+
+def test_a_list_of_one_is_one_objective(make):
+    assert make(metric=["loss"], mode=["max"]).objectives == (Objective("loss", "max"),)
+
+
+def test_an_objective_that_is_never_reported_is_said_once_and_costs_no_trial(make, caplog):
+    searcher = both(make)
+    for number in range(4):
+        run(searcher, f"t{number}", 1.0 - number / 10, None)
+    said = [r.getMessage() for r in caplog.records if "could not be read" in r.getMessage()]
+    assert len(said) == 1
+    assert "'latency' was not reported; what came is 'loss'" in said[0]
+    assert front(searcher) == []
+    assert [t.trial_id for t in searcher.evidence().ranked()] == ["t3", "t2", "t1", "t0"]
+
+
+def test_a_metric_that_tune_adds_by_itself_may_be_an_objective(make):
+    searcher = make(metric=["loss", "time_total_s"], mode=["min", "min"])
+    suggest(searcher, "a")
+    result = {"loss": 1.0, "time_total_s": 3.5, "training_iteration": 1}
+    searcher.on_trial_complete("a", result)
+    (record,) = searcher.evidence().trials
+    assert record.measured == {"time_total_s": 3.5}
+
+
+def test_a_trial_of_elsewhere_has_a_number_for_each_objective(make):
+    searcher = both(make)
+    searcher.add_evaluated_point({"x": 0.2}, [0.5, 3.0])
+    searcher.add_evaluated_point({"x": 0.3}, [0.6, 2.0])
+    assert front(searcher) == ["given_0000", "given_0001"]
+    for value in (0.5, [0.5], "ab", [0.5, None, 1.0]):
+        with pytest.raises(ConfigError, match="a list of 2 numbers"):
+            searcher.add_evaluated_point({"x": 0.4}, value)
