@@ -10,7 +10,11 @@ from statistics import median
 from typing import Any
 
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
-from raymimic.advisor.belief.belief import belief_from_practice, describe_belief
+from raymimic.advisor.belief.belief import (
+    belief_from_practice,
+    branches_of,
+    describe_belief,
+)
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
@@ -57,7 +61,7 @@ except under "The user says".
 Your belief:
 - For each number: "best", where its best value for this task lies by all that you know of such \
 models and data and by the trials so far, and "low" and "high" so that two times of three it lies \
-between them. For each choice of categories a weight for every one of them.
+between them{branches}. For each choice of categories a weight for every one of them.
 - {reach}Say it as sure as you are and no surer; say it anew with every reply, as the results tell \
 you.
 
@@ -83,6 +87,10 @@ a published default ("heuristic"). Their results are evidence like those of your
 _REACH = """\
 The statistical model looks for the optimum there, so what you know reaches its proposals, too. """
 
+_BY_CATEGORY = """\
+; of {names} for each value of {choice} by itself: {{"{value}": {{"best": 0.1, "low": 0.03, \
+"high": 0.3}}, ...}}"""
+
 _BRANCHES = """\
 a configuration sets exactly those that exist in it. A choice on which others hang is an object \
 with the choice itself, under its own name again, and what exists beside that value: \
@@ -101,6 +109,7 @@ def system_prompt(evidence: SearchEvidence) -> str:
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
         partner=_PARTNER if evidence.shared else "",
+        branches=_by_category(space),
         reach=_REACH if evidence.shared else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
         space="\n".join(
@@ -111,6 +120,19 @@ def system_prompt(evidence: SearchEvidence) -> str:
     if evidence.lessons is not None:
         text += "\n\n" + "\n".join(_lessons(evidence.lessons))
     return text
+
+
+def _by_category(space: SearchSpace) -> str:
+    """Name the numbers of which a belief is asked for by the category of a choice."""
+    branches = branches_of(space)
+    if not branches:
+        return ""
+    choice = next(iter(branches.values()))
+    return _BY_CATEGORY.format(
+        names=" and ".join(map(name_text, branches)),
+        choice=name_text(choice.name),
+        value=name_text(choice.labels[0]),
+    )
 
 
 def user_prompt(evidence: SearchEvidence, n: int) -> str:
@@ -202,13 +224,16 @@ def _task(evidence: SearchEvidence, n: int) -> str:
 def _beliefs(evidence: SearchEvidence) -> list[str]:
     """Whose belief says what, in words."""
     practice = belief_from_practice(evidence.space)
-    lines = [f"Published practice: {describe_belief(practice, _BELIEFS_SHOWN)}."]
-    if evidence.belief is not None:
-        lines.append(f"The user: {describe_belief(evidence.belief, _BELIEFS_SHOWN)}.")
-    if evidence.model_belief is not None:
-        lines.append(
-            f"You, in your last reply: {describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
-        )
+    opinions = {
+        "Published practice": practice if practice.places or practice.leanings else None,
+        "The user": evidence.belief,
+        "You, in your last reply": evidence.model_belief,
+    }
+    lines = [
+        f"{who}: {describe_belief(belief, _BELIEFS_SHOWN, evidence.space)}."
+        for who, belief in opinions.items()
+        if belief is not None
+    ]
     return fit(lines, _BELIEF_CHARS)
 
 
@@ -324,4 +349,4 @@ def _lessons(lessons: Lessons) -> list[str]:
 
 
 def _refused(evidence: SearchEvidence) -> list[str]:
-    return fit((quote(text, 200) for text in evidence.drops), _NOTES_CHARS)
+    return fit((quote(text, 200) for text in dict.fromkeys(evidence.drops)), _NOTES_CHARS)
