@@ -178,7 +178,7 @@ def _places_text(places: Sequence[Place], axis: Axis | None) -> str:
             if high < least or low > most:
                 continue
             if isinstance(axis.dimension, IntRange):
-                low, high = math.floor(low), math.ceil(high)
+                low, high = math.floor(low + 0.25), math.ceil(high - 0.25)
             low, centre, high = (min(max(end, least), most) for end in (low, centre, high))
         texts.append(f"{centre:.4g} ({low:.3g} to {high:.3g}){given}")
     return " or ".join(dict.fromkeys(texts))
