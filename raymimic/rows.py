@@ -59,6 +59,7 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "trials_total": _COUNT, "seconds_total": (int, float, type(None)), "concurrency": _COUNT,
     "batch": int, "seed": int, "instruction": str, "search": str,
+    "limits": list,
 }  # fmt: skip
 
 

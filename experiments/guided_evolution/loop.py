@@ -29,17 +29,26 @@ def evolve(
     *,
     llm: LLM | None = None,
     settings: Settings | None = None,
+    at_once: int = 1,
     say: Callable[[str], None] = print,
 ) -> Evolution:
-    """Evaluate until ``evaluations`` programs have ended; a ledger that is there goes on."""
+    """Evaluate until ``evaluations`` programs have ended; a ledger that is there goes on.
+
+    ``at_once`` children are asked for side by side, the next ones only when the last of them is
+    being trained: for a model that is slow to answer, and to answer one after the other.
+    """
     made = Evolution(
         seed_program(program), OBJECTIVES, llm=llm, task=task, settings=settings, ledger=ledger
     )
     made.release_running()
-    runner = Runner(task)
+    runner, pending = Runner(task), False  # whether a batch of questions is under way
     while len(made.state.of_status("done", "failed")) < evaluations and made.why_over is None:
         trial = f"t{len(made.state.individuals)}_{len(made.state.by_trial)}"
-        found = made.ask(trial)
+        waiting = len(made.state.of_status("waiting"))
+        left = evaluations - len(made.state.of_status("done", "failed")) - waiting
+        ahead = min(at_once, left) if waiting <= 1 and not pending else 1
+        found = made.ask(trial, ahead)
+        pending = not made.state.of_status("waiting") and (pending or ahead > 1)
         if found is None:
             made.wait(5)
             continue

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 # The worst that counts: chance, and a hundred thousand parameters (a million for colour images).
 REFERENCE = {"mnist1d": (0.1, 5.0), "cifar10": (0.1, 6.0)}
-_SMALL = {"mnist1d": 40_000, "cifar10": 518_230}
+SMALL = {"mnist1d": 40_000, "cifar10": 518_230}
 
 
 def volume(individuals: Sequence[Individual], data: str) -> float:
@@ -33,7 +33,7 @@ def volume(individuals: Sequence[Individual], data: str) -> float:
 def row_of(state: State, arm: str, repeat: int, data: str) -> Row:
     """One evolution in numbers; the test accuracies must have been read (`test_front`)."""
     front = state.front()
-    small = [one for one in front if one.values["parameters"] <= _SMALL[data]]
+    small = [one for one in front if one.values["parameters"] <= SMALL[data]]
     best = max(small, key=lambda one: one.values["accuracy"])
     seed = state.individuals[0]
     refused = sum(sum(tally.rejected.values()) for tally in state.tally.values())
@@ -44,6 +44,7 @@ def row_of(state: State, arm: str, repeat: int, data: str) -> Row:
         "failed": len(state.of_status("failed")),
         "refused": refused,
         "calls": state.spent.calls,
+        "keyless": sum(state.keyless.values()),
         "seed_accuracy": seed.values.get("accuracy", math.nan),
         "best_accuracy": best.values["accuracy"],
         "best_parameters": best.values["parameters"],
@@ -58,8 +59,8 @@ def row_of(state: State, arm: str, repeat: int, data: str) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """All evolutions, then the arms against each other."""
-    names = list(rows[0])
-    cells = [[_cell(row[name]) for name in names] for row in rows]
+    names = list(rows[-1])
+    cells = [[_cell(row.get(name, 0)) for name in names] for row in rows]
     arms = {name: [row for row in rows if row["arm"] == name] for name in {r["arm"] for r in rows}}
     parts = [markdown(names, cells)]
     for one, other in itertools.combinations(sorted(arms), 2):

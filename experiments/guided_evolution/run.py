@@ -1,7 +1,10 @@
 """Guided Evolution on small data: ``python -m experiments.guided_evolution.run --help``.
 
-Arms: "rules" (keyless edits, NSGA-II), "random" (random edits of the seed, no selection), "llm"
-(all operators), "plain" (the same model without Evolution of Thought and role play).
+Arms: "rules" (keyless edits, NSGA-II), "random" (random edits of the seed, no selection), "full"
+(a model, all operators), "plain" (the same model without Evolution of Thought and role play).
+
+A ledger in ``--work`` goes on where it ended. With ``--cassette`` the replies of a recording are
+given again, plan by plan; what it lacks is the keyless mutator's.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
+from experiments.guided_evolution.cassette import insert, record
 from experiments.guided_evolution.data import cifar10, mnist1d
 from experiments.guided_evolution.loop import evolve, random_search
 from experiments.guided_evolution.report import row_of, table
@@ -17,7 +21,7 @@ from raymimic.evolution import Evolution, Settings, Shares, TrainingTask, test_f
 from raymimic.evolution.operators import PLAIN
 from raymimic.llm import ReplayLLM, resolve_llm
 
-ARMS = ("rules", "random", "llm", "plain")
+ARMS = ("rules", "random", "full", "plain")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -32,6 +36,10 @@ def main() -> None:
             print(f"--- {arm}, repeat {repeat}", flush=True)
             made = _run(options, arm, repeat, task)
             test_front(made, labels)
+            if made.llm is not None and not options.cassette:
+                made.ledger.flush()
+                name = f"{options.data}_{arm}_{repeat}.jsonl.gz"
+                record(made.ledger.path, options.out / "minds" / name)
             out = options.out / options.data / f"{arm}_{repeat}"
             write_results(made.state, out)
             rows.append(row_of(made.state, arm, repeat, options.data))
@@ -52,13 +60,14 @@ def _run(options: argparse.Namespace, arm: str, repeat: int, task: TrainingTask)
     shares = Shares() if arm != "plain" else Shares(thought=0.0, voices={PLAIN: 1.0})
     llm = None
     if arm != "rules":
-        llm = (
-            ReplayLLM.from_ledger(options.cassette)
-            if options.cassette
-            else resolve_llm(options.llm)
-        )
+        llm = ReplayLLM([]) if options.cassette else resolve_llm(options.llm)
+        if options.cassette:
+            insert(options.cassette, ledger)
     settings = Settings(seed=repeat, shares=shares, timeout=options.timeout)
-    return evolve(program, task, ledger, options.evaluations, llm=llm, settings=settings, say=say)
+    return evolve(
+        program, task, ledger, options.evaluations,
+        llm=llm, settings=settings, at_once=options.at_once, say=say,
+    )  # fmt: skip
 
 
 def _report(folder: Path) -> None:
@@ -76,8 +85,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="number of the first repeat")
     parser.add_argument("--evaluations", type=int, default=60)
-    parser.add_argument("--llm", default="auto", help="who mutates in the arms llm and plain")
-    parser.add_argument("--cassette", type=Path, help="a ledger whose replies are given again")
+    parser.add_argument("--llm", default="auto", help="who mutates in the arms full and plain")
+    parser.add_argument("--cassette", type=Path, help="a recording to be replayed")
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="questions that are asked side by side"
+    )
     parser.add_argument("--timeout", type=float, default=60.0, help="seconds a reply may take")
     parser.add_argument("--work", type=Path, default=Path("guided_evolution_ledgers"))
     parser.add_argument("--out", type=Path, default=RESULTS)

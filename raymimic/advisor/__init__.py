@@ -22,6 +22,7 @@ from raymimic.advisor.base import (
     SearchEvidence,
     TrialRecord,
     VerdictKind,
+    readings,
 )
 from raymimic.advisor.belief.belief import belief_from_json, belief_to_json, describe_belief
 from raymimic.advisor.belief.lesson_guesses import lessons_note
@@ -143,6 +144,7 @@ __all__ = [
     "question_to_guide",
     "read_belief",
     "read_lessons",
+    "readings",
     "restrictions_of",
     "sizes",
     "standing",

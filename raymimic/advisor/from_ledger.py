@@ -15,6 +15,7 @@ from raymimic.advisor.lessons import parse_lessons
 from raymimic.advisor.wishes import Wish, restrictions_of, standing, wish_of, words_of
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
+from raymimic.feasibility import read_limits
 from raymimic.foreign import error_text
 from raymimic.ledger import Events, to_float
 from raymimic.records import Belief, Budget, Mode, Objective, Proposal
@@ -184,6 +185,7 @@ class _Reader:
                 concurrency=self._search.get("concurrency"),
             ),
             instruction=self._search.get("instruction", ""),
+            limits=read_limits(self._search.get("limits", [])),
             drops=tuple(self._drops[-DROPS_KEPT:]),
             lessons=self._lessons,
             belief=self._beliefs.get(USER),

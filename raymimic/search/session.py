@@ -23,8 +23,10 @@ from raymimic.advisor import (
     lessons_note,
     opinions,
     read_belief,
+    readings,
 )
 from raymimic.errors import ConfigError
+from raymimic.feasibility import Limit
 from raymimic.foreign import without_secrets
 from raymimic.records import Belief, Budget, Config, Mode, Objective, Proposal
 from raymimic.search.inbox import Inbox
@@ -47,8 +49,8 @@ class Session:
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
     ``constraints`` are the user's restrictions of the space: texts, and functions of a
-    configuration. Configurations are flat, as everywhere in this room. Times
-    in seconds; ``seconds_before`` was used before the last restore.
+    configuration; ``limits`` are what results must keep to. Configurations are flat, as everywhere
+    in this room. Times in seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -57,6 +59,7 @@ class Session:
     lessons: Lessons | None = None
     said: Mapping[str, Any] | None = None
     constraints: tuple[str | Callable[[Config], Any], ...] = ()
+    limits: tuple[Limit, ...] = ()
     space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
@@ -120,7 +123,9 @@ class Session:
                 self.trials_total,
             )
         belief, self.space = self.read_belief(), self.restricted()
-        self._state = SearchState(self.space, metric, mode, self.lessons, belief, others=others)
+        self._state = SearchState(
+            self.space, metric, mode, self.lessons, belief, others=others, limits=self.limits
+        )
         events.search(
             self.journal.append,
             metric=metric,
@@ -134,6 +139,7 @@ class Session:
             batch=batch,
             instruction=self.instruction,
             seed=self.seed,
+            limits=[limit.to_json() for limit in self.limits],
         )
         if self.lessons is not None:
             note = lessons_note(self.lessons, self.space, metric, mode)
@@ -304,6 +310,7 @@ class Session:
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
             measured=record.measured,
+            limits=[found.to_json() for found in readings(self.limits, record)],
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -324,6 +331,7 @@ class Session:
                 trial_id=record.trial_id,
                 score=None if curve is None else curve.final(self.state.metric),
                 epochs=self.state.epochs(record.trial_id),
+                limits=[found.to_json() for found in readings(self.limits, record)],
                 curve=None if curve is None else curve.to_json(),
             )
 
@@ -332,4 +340,5 @@ class Session:
         self.space = space
         self.space = self.restricted()
         if self._state is not None:
+            self._state.limits = self.limits
             self._state.move_to(self.space)

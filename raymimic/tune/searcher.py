@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import cloudpickle
@@ -45,7 +45,7 @@ from raymimic.tune import dry_run
 from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.given import Given, read_constraints
+from raymimic.tune.given import Constraints, Given, read_constraints
 from raymimic.tune.guarded import guarded
 from raymimic.tune.objectives import check_agrees, read_objectives
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
@@ -82,10 +82,11 @@ class LLMSearcher(Steered, Telling, Searcher):
             shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
             used as it is.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, whoever proposes it:
-            ``["width * depth <= 2048", predicate]``. A text compares parameters (arithmetic,
-            comparisons, and, or, not, in), a function gets a configuration as the trainable does
-            (its searched part) and returns whether it may be tried.
+        constraints: ``["width * depth <= 2048", predicate, {"memory_gb": "<= 16"}]``. A text
+            compares parameters (arithmetic, comparisons, and, or, not, in), a function gets a
+            configuration as the trainable does (its searched part) and returns whether it may be
+            tried; both hold for every proposal. A dict limits metrics of the results (<=, <, >=,
+            >): the search learns where they are kept, and the best trial keeps them.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
             favourite, or a weight each, of categories. It guides all proposals until results
@@ -116,7 +117,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         belief: Mapping[str, Any] | None = None,
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
@@ -145,7 +146,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points, constraints=read_constraints(constraints))
+        self._given = Given(points, [], *read_constraints(constraints))
         self.reports = Reports(self._keep, self._epochs)
         self._first_score = FirstScore()
         self._summarised = False
@@ -185,7 +186,8 @@ class LLMSearcher(Steered, Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
-        self.reports.others = tuple(other.name for other in self._others)
+        limited = (limit.metric for limit in session.limits or self._given.limits)
+        self.reports.others = (*(other.name for other in self._others), *limited)
         session.steering.listens = self._queue.advisor.remote
         if session.begun:
             session.listen()
@@ -275,7 +277,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
             named = [objective.name for objective in self.objectives]
-            self._first_score.look(named, state.curve(trial_id), result or {})
+            self._first_score.look(named, state.curve(trial_id), result or {}, session.limits)
             # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:

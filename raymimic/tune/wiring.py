@@ -12,6 +12,7 @@ from ray import tune
 from raymimic.llm import LLM, resolve_llm
 from raymimic.search.closing import as_html
 from raymimic.tune.callback import RaymimicCallback
+from raymimic.tune.given import Constraints
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
@@ -41,10 +42,11 @@ class Raymimic:
     serves one run: a restored one is ``tune.Tuner.restore``, as always.
 
     Args:
+        metric, mode: Usually left to Tune; lists for several objectives, as in `LLMSearcher`.
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, as in `LLMSearcher`.
+        constraints: What configurations and results must keep to, as in `LLMSearcher`.
         knobs: What a training lets be turned while it runs, as in `LLMScheduler`.
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
@@ -59,9 +61,11 @@ class Raymimic:
     def __init__(
         self,
         *,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         llm: str | LLM = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         knobs: LiveKnobs | None = None,
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
@@ -72,6 +76,8 @@ class Raymimic:
     ) -> None:
         shared = resolve_llm(llm) or "none"  # one client, with one pace and one bill
         self.searcher = LLMSearcher(
+            metric=metric,
+            mode=mode,
             llm=shared,
             instruction=instruction,
             constraints=constraints,

@@ -12,7 +12,7 @@ from raymimic.evolution import Evolution, Settings, seed_program
 from raymimic.evolution.state import State
 
 CASSETTE = (
-    Path(__file__).parents[2] / "experiments/guided_evolution/results/minds/mnist1d_llm_0.jsonl"
+    Path(__file__).parents[2] / "experiments/guided_evolution/results/minds/mnist1d_author_0.jsonl"
 )
 
 

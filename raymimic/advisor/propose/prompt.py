@@ -48,7 +48,7 @@ You tune the hyperparameters of a model in training: you read what trials have s
 which configurations to train next.
 {instruction}
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
-trial that failed or ended in NaN has no score.
+trial that failed or ended in NaN has no score.{limits}
 
 Parameters ({which}):
 {space}
@@ -108,6 +108,7 @@ def system_prompt(evidence: SearchEvidence) -> str:
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
+        limits=_limits_of_results(evidence),
         partner=_PARTNER if evidence.shared else "",
         branches=_by_category(space),
         reach=_REACH if evidence.shared else "",
@@ -132,6 +133,18 @@ def _by_category(space: SearchSpace) -> str:
         names=" and ".join(map(name_text, branches)),
         choice=name_text(choice.name),
         value=name_text(choice.labels[0]),
+    )
+
+
+def _limits_of_results(evidence: SearchEvidence) -> str:
+    if not evidence.limits:
+        return ""
+    listed = ", ".join(
+        f"{name_text(limit.metric)} {limit.sign} {limit.bound:.6g}" for limit in evidence.limits
+    )
+    return (
+        f" Limits of a trial's last results: {listed}. A trial beyond one does not count, however "
+        "good its score: look for the best score within the limits."
     )
 
 
@@ -294,13 +307,16 @@ def _result(field: Field, trial: TrialRecord) -> str:
     if trial.score is None:
         return "failed" if trial.status == "failed" else "no finite score"
     metric, rank = name_text(field.evidence.metric), field.ranks[trial.trial_id]
-    return f"{metric} {score_text(field.evidence, trial)}, rank {rank} of {len(field.ranked)}"
+    place = f"rank {rank} of {len(field.ranked)}"
+    if field.evidence.broken(trial):
+        place = "beyond a limit"
+    return f"{metric} {score_text(field.evidence, trial)}, {place}"
 
 
 def _instructive(field: Field) -> list[TrialRecord]:
     """Best and latest in turn, with the latest failures early enough to be seen."""
     trials = [trial for trial in field.evidence.trials if not field.is_copy(trial)]
-    failures = [trial for trial in trials if trial.score is None]
+    failures = [t for t in trials if t.score is None or field.evidence.broken(t)]
     latest = list(reversed(trials[-_LATEST_SHOWN:]))
     pairs = zip_longest(field.ranked[:_BEST_SHOWN], latest)
     mixed = [trial for pair in pairs for trial in pair if trial]
@@ -324,6 +340,7 @@ def _row(evidence: SearchEvidence, trial: TrialRecord) -> str:
     kind = f" {signal.kind}" if signal else ""
     reached = score_text(evidence, trial)
     settings = config_text(evidence.space, trial.config)
+    kind += " beyond a limit" if evidence.broken(trial) else ""
     return f"{reached} {name_text(trial.trial_id)}{kind} {settings}"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.feasibility import Measured, memory_failure
 from raymimic.foreign import json_line, name_text, quote, told_of
 from raymimic.records import Config
 from raymimic.space import SearchSpace
@@ -44,6 +45,7 @@ def trial_text(
     difference = _difference(evidence.space, best, trial)
     if difference:
         lines.append(f"differs from the best in: {difference}")
+    lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     if trial.pace:
         lines.append(f"an epoch took {trial.pace:.2g} s")
     if trial.rationale:
@@ -51,6 +53,8 @@ def trial_text(
     if trial.repairs:
         lines.append(f"repaired: {quote('; '.join(trial.repairs), _RATIONALE_CHARS)}")
     if trial.error:
+        why = memory_failure(trial.error)
+        lines += [f"it failed: {why}"] if why else []
         lines.append(f"error: {quote(last_line(trial.error), _ERROR_CHARS)}")
     lines += [_copy(evidence.space, trial, copy) for copy in copies[:_COPIES_SHOWN]]
     signals = trial.diagnosis.signals if trial.diagnosis else ()
@@ -60,6 +64,11 @@ def trial_text(
         lines.append(f"diagnosis: {said}")
     lines += _ending(trial, evidence)
     return "\n".join(lines + curve_lines(trial, evidence.metric))
+
+
+def _limit_text(found: Measured) -> str:
+    """The limit and what came, the metric's name as data."""
+    return found.text.replace(found.limit.metric, name_text(found.limit.metric), 1)
 
 
 def score_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
@@ -75,6 +84,7 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
     lines = [f"## trial {name_text(trial.trial_id)}: {config_text(evidence.space, trial.config)}"]
     if trial.rationale:
         lines.append(reason_text(trial))
+    lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     lines += curve_lines(trial, evidence.metric, points=5)
     then = _value_at(best, evidence.metric, trial)
     if then is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from raymimic import LLMAdvisor, ScriptedLLM
 from raymimic.advisor import MixtureAdvisor, RandomAdvisor, StatisticalAdvisor, question_to_guide
-from raymimic.advisor.propose.objective_values import told
+from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import LEAST, MOST, earned_share
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice, Belief, Budget, Call, Config, Place
@@ -60,7 +60,7 @@ def sources(proposals) -> list[str]:
 
 
 def share(trials) -> float:
-    return earned_share(trials, told(evidence(trials)))
+    return earned_share(trials, standings(evidence(trials)))
 
 
 # -- the opening ---------------------------------------------------------------------------------
