@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raymimic import events
 from raymimic.advisor import Judge
 from raymimic.curves import Curve
-from raymimic.records import EpochReport, Knob, Mode
+from raymimic.records import EpochReport, Knob, Mode, Objective
 from raymimic.scheduling.cases import borderline, in_doubt
 from raymimic.scheduling.exploit import Exploits
 from raymimic.scheduling.judging import Judging
@@ -19,6 +19,7 @@ from raymimic.scheduling.rank_rule import CAREFUL, RankRule, Reading
 from raymimic.scheduling.redirects import Mailbox, Redirects, moves_of
 from raymimic.scheduling.rules import Look, verdict_of
 from raymimic.scheduling.running import JudgedCase, Keeper, Run, RunningTrial
+from raymimic.scheduling.several import Others
 from raymimic.scheduling.verdict import Verdict, going_on_redirected, remarked, stopped_by_judge
 
 _AGAIN = 10  # a trial is brought to the judge again after this part of a full training
@@ -71,15 +72,25 @@ class Decisions:
             self._judging = Judging(judge, self._redirects, instruction, population=population)
             if population and self._redirects is not None:
                 self._exploits = Exploits(self._judging, self._redirects)
+        self._others = Others()
         self._best: tuple[float, str] = (math.inf, "")
         self._sign = 1.0  # a value times this is lower, the better it is
 
     # -- what the run is -------------------------------------------------------------------------
 
     def begin(
-        self, metric: str, mode: Mode, patience: float = CAREFUL, price: float | None = None
+        self,
+        metric: str,
+        mode: Mode,
+        patience: float = CAREFUL,
+        price: float | None = None,
+        others: Sequence[Objective] = (),
     ) -> None:
-        """Say what is optimised, and by what `RankRule` finds trials hopeless."""
+        """Say what is optimised, and by what `RankRule` finds trials hopeless.
+
+        ``others`` are objectives beside the metric: see `Others`.
+        """
+        self._others = Others(others)
         self._run.metric, self._run.mode = metric, mode
         self._sign = self._run.sign
         self._run.ranks.patience, self._run.ranks.price = patience, price
@@ -101,6 +112,7 @@ class Decisions:
 
         ``seconds_left`` until the run ends, None without a limit.
         """
+        self._others.hear(report)
         if report.value is None:
             return None  # the metric comes every few epochs
         run, trial = self._run, self._trial(report.trial_id)
@@ -108,7 +120,8 @@ class Decisions:
             run.ranks.clone(trial.trial_id)
         run.ranks.add(trial.trial_id, report.epoch, self._sign * report.value, report.pace)
         run.ranks.seconds_left = seconds_left
-        return verdict_of(Look(run, trial, report, report.value, self._max_t))
+        verdict = verdict_of(Look(run, trial, report, report.value, self._max_t))
+        return self._others.spare(run, report, verdict)
 
     def by_judge(
         self,
@@ -161,14 +174,20 @@ class Decisions:
         verdict, run = self.verdict(trial_id), self._run
         whole = verdict is None or not verdict.stop or verdict.kind == "whole"
         value = report.value if report is not None else None
+        if report is not None:
+            self._others.hear(report)
         if report is not None and value is not None and whole:
             run.ranks.add(trial_id, report.epoch, self._sign * value, report.pace)
-        self.end(trial_id, whole=whole, seconds=seconds)
+        self._end(trial_id, whole=whole, seconds=seconds)
         if self._judging is not None and value is not None and whole:
             self._judging.finished(trial_id, value)
 
-    def end(self, trial_id: str, *, whole: bool, seconds: float = 0.0) -> None:
-        """A trial ended, as a ``whole`` training or not, or it failed and may come again."""
+    def fail(self, trial_id: str) -> None:
+        """A trial failed and may come again, or it was taken away."""
+        self._others.forget(trial_id)
+        self._end(trial_id, whole=False)
+
+    def _end(self, trial_id: str, *, whole: bool, seconds: float = 0.0) -> None:
         run = self._run
         run.ranks.end(trial_id, whole=whole, seconds=seconds)
         trial = run.trials.get(trial_id)
@@ -189,6 +208,9 @@ class Decisions:
     def remember(self, trial_id: str, curve: Curve, whole: bool | None) -> None:
         """Take in a trial of before: a ``whole`` training, one cut off, None while it runs."""
         run = self._run
+        last = {one.name: curve.last(one.name) for one in self._others.objectives}
+        metrics = {name: value for name, value in last.items() if value is not None}
+        self._others.hear(EpochReport(trial_id, int(curve.epochs[-1]), metrics))
         for epoch, value in curve.reported(run.metric):
             run.ranks.add(trial_id, epoch, self._sign * value)
         if whole is not None:
@@ -248,6 +270,10 @@ class Decisions:
             return False
         if trial.cloned:
             return False  # what its new weights are good for is to be seen
+        if self._others.objectives and trial.report is not None:
+            verdict = Verdict("judged", trial.report.epoch, "", reading)
+            if self._others.rival(self._run, trial.report, verdict) is None:
+                return False  # it may come to be on the front
         return not _leads(reading) and self._best[1] != trial.trial_id
 
     def _apply(

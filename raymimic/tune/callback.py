@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ from ray.tune import Callback
 
 from raymimic.curves import CurveHistory, diagnose
 from raymimic.foreign import without_secrets
-from raymimic.records import EpochReport, Mode
+from raymimic.pareto import Front
+from raymimic.records import EpochReport, Mode, Objective
 from raymimic.summary import duration, show
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
@@ -88,6 +89,7 @@ class RaymimicCallback(Callback):
         self._total: int | None = None
         self._ended = 0
         self._best: tuple[float, str] | None = None
+        self._front = Front()
         self._looked = False
         self._begun = time.time()
 
@@ -141,10 +143,12 @@ class RaymimicCallback(Callback):
         metric, mode = self._goal()
         ended = [trial for trial in trials if trial.is_finished()]
         self._ended = len(ended)
+        names = [one.name for one in self._others()]
         for trial in ended:
-            score = metrics_of(trial.last_result or {}, metric).get(metric)
+            values = metrics_of(trial.last_result or {}, metric, *names)
+            score = values.get(metric)
             if score is not None and math.isfinite(score):
-                self._keep_best(trial.trial_id, score, mode)
+                self._keep_best(trial.trial_id, score, mode, values)
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -235,11 +239,14 @@ class RaymimicCallback(Callback):
         )  # the searcher's, if it has one
         if diagnosis is None and curve is not None and score is not None:
             diagnosis = diagnose(curve, metric, mode)
+        found = {} if curve is None else {o.name: curve.final(o.name) for o in self._others()}
+        others = {name: value for name, value in found.items() if value is not None}
         return Ended(
             trial_id=trial_id,
             metric=metric,
             score=score,
-            best=score is not None and self._keep_best(trial_id, score, mode),
+            best=score is not None and self._keep_best(trial_id, score, mode, others),
+            others=others,
             epochs=0 if curve is None else len(curve),
             diagnosis=diagnosis if score is not None else None,
             source=record.source if record is not None else "",
@@ -248,7 +255,14 @@ class RaymimicCallback(Callback):
             error=error,
         )
 
-    def _keep_best(self, trial_id: str, score: float, mode: Mode) -> bool:
+    def _keep_best(
+        self, trial_id: str, score: float, mode: Mode, values: Mapping[str, float]
+    ) -> bool:
+        """Whether it is the best so far; of several objectives, whether it is on the front."""
+        others = self._others()
+        if others:
+            own = Objective("", mode).loss({"": score})
+            return self._front.add([own, *(one.loss(values) for one in others)])
         better = self._best is None or (
             score < self._best[0] if mode == "min" else score > self._best[0]
         )
@@ -268,6 +282,8 @@ class RaymimicCallback(Callback):
 
     def _show_meter(self) -> None:
         rest = self._money()
+        if len(self._front):
+            rest.append(f"{len(self._front)} on the front")
         if self._best is not None:
             score, trial_id = self._best
             rest.append(f"best {self._goal()[0]} {show(score)} ({trial_id})")
@@ -280,6 +296,10 @@ class RaymimicCallback(Callback):
             return self._metric, self._mode
         assert self._scheduler is not None, "the constructor asks for it"
         return self._scheduler.goal
+
+    def _others(self) -> tuple[Objective, ...]:
+        """The objectives beside the metric."""
+        return self._searcher.objectives[1:] if self._searcher is not None else ()
 
     # -- without searcher and scheduler ----------------------------------------------------------
 

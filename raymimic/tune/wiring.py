@@ -42,6 +42,7 @@ class Raymimic:
     serves one run: a restored one is ``tune.Tuner.restore``, as always.
 
     Args:
+        metric, mode: Usually left to Tune; lists for several objectives, as in `LLMSearcher`.
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
@@ -60,6 +61,8 @@ class Raymimic:
     def __init__(
         self,
         *,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         llm: str | LLM = "auto",
         instruction: str = "",
         constraints: Constraints = (),
@@ -73,6 +76,8 @@ class Raymimic:
     ) -> None:
         shared = resolve_llm(llm) or "none"  # one client, with one pace and one bill
         self.searcher = LLMSearcher(
+            metric=metric,
+            mode=mode,
             llm=shared,
             instruction=instruction,
             constraints=constraints,
