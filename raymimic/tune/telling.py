@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from raymimic.advisor import SearchEvidence, lessons_text, write_lessons_file
+from raymimic.advisor import SearchEvidence, TrialRecord, lessons_text, write_lessons_file
 from raymimic.feasibility import Limit
 from raymimic.ledger import Ledger
 from raymimic.search.closing import as_html, finish, summary_of
@@ -29,6 +29,11 @@ class Telling:
     def ledger(self) -> Ledger:
         """The record of every decision of this search; ``ledger.path`` is its file."""
         return self._session.journal.ledger
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best ended trial of those that break no limit; None before any."""
+        return self.evidence().best
 
     @property
     def limits(self) -> tuple[Limit, ...]:
