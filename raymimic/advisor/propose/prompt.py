@@ -14,6 +14,7 @@ from raymimic.advisor.belief.belief import belief_from_practice, describe_belief
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
+from raymimic.advisor.front_text import front_lines, objectives_text
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
@@ -25,6 +26,7 @@ from raymimic.advisor.propose.trial_text import (
 )
 from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
+from raymimic.pareto import Front
 from raymimic.space import SearchSpace
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
@@ -32,6 +34,7 @@ _CURVES_CHARS = 12_000
 _RUNNING_CHARS = 3_500
 _TABLE_CHARS = 4_000
 _QUEUE_CHARS = 1_500
+_FRONT_CHARS = 3_000  # only with several objectives
 _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
@@ -44,7 +47,7 @@ You tune the hyperparameters of a model in training: you read what trials have s
 which configurations to train next.
 {instruction}
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
-trial that failed or ended in NaN has no score.{limits}
+trial that failed or ended in NaN has no score.{several}{limits}
 
 Parameters ({which}):
 {space}
@@ -83,6 +86,12 @@ a published default ("heuristic"). Their results are evidence like those of your
 _REACH = """\
 The statistical model looks for the optimum there, so what you know reaches its proposals, too. """
 
+_SEVERAL = """ \
+There are several objectives: {objectives}. No trial need be the best in all: the front \
+holds those that no other beats in one without losing in another; ranks go by front, then by \
+{metric}. Propose what extends it: into its widest gaps, beyond its ends, or better in all than a \
+trial on it. Where the user says what matters more, or names a limit, look in that part of it."""
+
 _BRANCHES = """\
 a configuration sets exactly those that exist in it. A choice on which others hang is an object \
 with the choice itself, under its own name again, and what exists beside that value: \
@@ -101,6 +110,7 @@ def system_prompt(evidence: SearchEvidence) -> str:
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
+        several=_several(evidence),
         partner=_PARTNER if evidence.shared else "",
         reach=_REACH if evidence.shared else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
@@ -135,6 +145,7 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
             ("Wished while the search runs", _wishes(evidence)),
             ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
+            ("The front: extend it", _front(evidence)),
             ("How your reasons fared", _track_record(evidence)),
             ("What is believed of the optimum", _beliefs(evidence)),
             ("What each choice reached", choice_lines(field)),
@@ -160,6 +171,17 @@ def reply_schema(space: SearchSpace) -> dict[str, Any]:
         belief=belief_schema(space),
         proposals={"type": "array", "items": proposal, "minItems": 1},
     )
+
+
+def _several(evidence: SearchEvidence) -> str:
+    if not evidence.others:
+        return ""
+    metric = name_text(evidence.metric)
+    return _SEVERAL.format(objectives=objectives_text(evidence.objectives), metric=metric)
+
+
+def _front(evidence: SearchEvidence) -> list[str]:
+    return fit_counted(front_lines(evidence), _FRONT_CHARS) if evidence.others else []
 
 
 def _budget(evidence: SearchEvidence) -> str:
@@ -237,9 +259,12 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
     best: float | None = None
     proposed = wins = 0
     misses: list[float] = []  # positive: better than expected
-    for trial in evidence.trials:
+    front = Front()
+    for trial, losses in zip(evidence.trials, evidence.losses.tolist(), strict=True):
         first = best is None
         won = trial.score is not None and (best is None or evidence.better(trial.score, best))
+        if evidence.others:
+            won = trial.score is not None and front.add(losses)
         if trial.source == "llm":
             proposed, wins = proposed + (not first), wins + (won and not first)
             if trial.expected is not None and trial.score is not None:
@@ -249,7 +274,8 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
             best = trial.score
     parts = []
     if proposed:  # the very first trial had nothing to beat
-        parts.append(f"{wins} of your {proposed} ended proposals beat the best trial before them")
+        did = "came to the front" if evidence.others else "beat the best trial before them"
+        parts.append(f"{wins} of your {proposed} ended proposals {did}")
     if misses:
         hopeful = sum(miss < 0 for miss in misses)
         error = f"{median(map(abs, misses)):.2g}"
