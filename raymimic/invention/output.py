@@ -10,40 +10,54 @@ from raymimic.invention.records import Invented
 from raymimic.invention.state import State
 from raymimic.invention.template import CONTRACT
 
+_WIDE = 96  # characters of a line
+
+
+_IMPROVE = '''def improve(base, experts):
+    """The improved model's state dict, of the base's and of the tuned models' by name."""
+    weights = {name: one.float() for name, one in base.items() if one.is_floating_point()}
+    task_vectors = {
+        expert: {name: state[name].float() - one for name, one in weights.items()}
+        for expert, state in experts.items()
+    }
+    gains = merge(task_vectors, weights)
+    merged = {name: (one + gains[name]).to(base[name].dtype) for name, one in weights.items()}
+    return {**base, **merged}
+'''
+
 
 def algorithm_file(one: Invented, state: State) -> str:
     """The text of a documented Python module with the algorithm; it needs torch alone."""
-    about = [f"score {one.score:.6g} on the dev data"]
-    if one.error_of_score:
-        about[0] += f" (standard error {one.error_of_score:.3g})"
+    error = f" (standard error {one.error_of_score:.3g})" if one.error_of_score else ""
+    scores = [f"{one.score:.6g}{error} on the dev data"]
     if one.number in state.test:
-        about.append(f"{state.test[one.number]:.6g} on the test data, read once")
+        scores.append(f"{state.test[one.number]:.6g} on the test data, read once")
     for other in state.of_status("done"):
         if other.origin.startswith("reference"):
-            about.append(f"{other.origin.partition(': ')[2]}: {other.score:.6g} on the dev data")
+            scores.append(f"{other.origin.partition(': ')[2]}: {other.score:.6g} on the dev data")
     reason = re.sub(r'\s+|"""|\\', " ", one.rationale).strip()
+    idea = f"{reason[0].upper()}{reason[1:]}" if reason else ""
     lines = [
         '"""An algorithm that improves a model by merging it with models tuned from it.',
         "",
-        *textwrap.wrap(reason, 96),
-        *([""] if reason else []),
-        f"Origin: {one.origin}, iteration {one.iteration}. " + "; ".join(about) + ".",
+        *textwrap.wrap(idea, _WIDE),
+        *([""] if idea else []),
+        f"Origin: {one.origin}, iteration {one.iteration}. Scores:",
+        "",
+        *(f"- {score}" for score in scores),
+        "",
+        "``improve(base, experts)`` takes and returns state dicts. The algorithm itself is",
         "",
         "    " + CONTRACT.replace("\n", "\n    "),
-        "",
-        "Use it as",
-        "",
-        "    gains = merge(task_vectors, base)",
-        "    state = {name: base[name] + gains[name] for name in base}",
         '"""',
         "",
-        "import math  # noqa: F401",
+        *(f"import {used}\n" for used in ("math", "torch") if re.search(rf"\b{used}\b", one.code)),
         "",
-        "import torch  # noqa: F401",
+        _IMPROVE,
         "",
-        "",
+        one.code,
     ]
-    return "\n".join(lines) + one.code
+    return "\n".join(lines)
 
 
 def write_results(state: State, folder: Path, best: int = 5) -> list[Path]:

@@ -27,7 +27,6 @@ from raymimic.advisor.propose.trial_text import (
 from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
 from raymimic.pareto import Front
-from raymimic.space import SearchSpace
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
 _CURVES_CHARS = 12_000
@@ -57,14 +56,7 @@ Reading the evidence:
 except under "The user says".
 - Proposals are shown with the reason given for them and what came of it. Learn from that.
 {partner}
-Your belief:
-- For each number: "best", where its best value for this task lies by all that you know of such \
-models and data and by the trials so far, and "low" and "high" so that two times of three it lies \
-between them. For each choice of categories a weight for every one of them.
-- {reach}Say it as sure as you are and no surer; say it anew with every reply, as the results tell \
-you.
-
-Rules for proposals:
+{belief}Rules for proposals:
 - Never repeat a configuration that was tried, runs or waits; proposals of one batch test \
 different ideas.
 - Early trials: varied, sensible settings from practice. Then refine around the best, a change or \
@@ -74,9 +66,21 @@ trials only refine.
 - rationale: one sentence of at most 200 characters that names the evidence (trial ids, numbers) \
 and the effect you expect.
 - expected: the {metric} you expect at the end of that trial, or null.
-Reply with one JSON object and nothing else: {{"belief": {{"some number": {{"best": 0.1, "low": \
-0.03, "high": 0.3}}, "some choice": {{"this": 0.7, "that": 0.3}}}}, "proposals": [{{"config": \
-{{...}}, "rationale": "...", "expected": 0.0}}]}}"""
+Reply with one JSON object and nothing else: {{{example}"proposals": [{{"config": {{...}}, \
+"rationale": "...", "expected": 0.0}}]}}"""
+
+_BELIEF = """\
+Your belief:
+- For each number: "best", where its best value for this task lies by all that you know of such \
+models and data, and "low" and "high" so that two times of three it lies between them. For each \
+choice of categories a weight for every one of them.
+- {reach}Say it as sure as you are and no surer. It is asked for once, before the first result.
+
+"""
+
+_EXAMPLE = """\
+"belief": {"some number": {"best": 0.1, "low": 0.03, "high": 0.3}, "some choice": {"this": 0.7, \
+"that": 0.3}}, """
 
 _PARTNER = """\
 - You share the trials with a statistical model of the scores ("statistical"); the first trial is \
@@ -104,15 +108,19 @@ What experience supports, as a start; what the trials show counts for more:"""
 
 
 def system_prompt(evidence: SearchEvidence) -> str:
-    """The part that stays the same over a run, so that providers can cache it."""
-    space, said = evidence.space, evidence.instruction
+    """The part that stays the same over a run, so that providers can cache it.
+
+    But for the question for a belief, which is asked before the first result alone.
+    """
+    space, said, asked = evidence.space, evidence.instruction, evidence.asks_belief
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
         several=_several(evidence),
         partner=_PARTNER if evidence.shared else "",
-        reach=_REACH if evidence.shared else "",
+        belief=_BELIEF.format(reach=_REACH if evidence.shared else "") if asked else "",
+        example=_EXAMPLE if asked else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
         space="\n".join(
             f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
@@ -160,15 +168,17 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
     )
 
 
-def reply_schema(space: SearchSpace) -> dict[str, Any]:
+def reply_schema(evidence: SearchEvidence) -> dict[str, Any]:
     """JSON schema of the reply. The number of proposals is not in it: the schema is cached, too."""
+    space = evidence.space
+    belief = {"belief": belief_schema(space)} if evidence.asks_belief else {}
     proposal = object_schema(
         config=space.schema(),
         rationale={"type": "string"},
         expected=or_null({"type": "number"}),
     )
     return object_schema(
-        belief=belief_schema(space),
+        **belief,
         proposals={"type": "array", "items": proposal, "minItems": 1},
     )
 
@@ -242,7 +252,8 @@ def _beliefs(evidence: SearchEvidence) -> list[str]:
         lines.append(f"The user: {describe_belief(evidence.belief, _BELIEFS_SHOWN)}.")
     if evidence.model_belief is not None:
         lines.append(
-            f"You, in your last reply: {describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
+            "You, before the first result: "
+            f"{describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
         )
     return fit(lines, _BELIEF_CHARS)
 
