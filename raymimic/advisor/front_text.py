@@ -13,6 +13,20 @@ from raymimic.foreign import name_text
 from raymimic.pareto import volumes
 from raymimic.records import Objective
 
+_SEVERAL = """ \
+There are several objectives: {objectives}. No trial need be the best in all: the front \
+holds those that no other beats in one without losing in another; ranks go by front, then by \
+{metric}. Propose what extends it: into its widest gaps, beyond its ends, or better in all than a \
+trial on it. Where the user says what matters more, or names a limit, look in that part of it."""
+
+
+def several_question(evidence: SearchEvidence) -> str:
+    """What a system prompt says of several objectives; nothing of a single one."""
+    if not evidence.others:
+        return ""
+    metric = name_text(evidence.metric)
+    return _SEVERAL.format(objectives=objectives_text(evidence.objectives), metric=metric)
+
 
 def objectives_text(objectives: Sequence[Objective]) -> str:
     """Name each objective and its direction: "loss (lower is better), ..."."""

@@ -10,11 +10,11 @@ from statistics import median
 from typing import Any
 
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
-from raymimic.advisor.belief.belief import belief_from_practice, describe_belief
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
-from raymimic.advisor.front_text import front_lines, objectives_text
+from raymimic.advisor.front_text import front_lines, several_question
+from raymimic.advisor.propose.belief_text import EXAMPLE, belief_lines, belief_question
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
@@ -37,8 +37,6 @@ _FRONT_CHARS = 3_000  # only with several objectives
 _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
-_BELIEF_CHARS = 3_000
-_BELIEFS_SHOWN = 20
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 
 _SYSTEM = """\
@@ -69,32 +67,10 @@ and the effect you expect.
 Reply with one JSON object and nothing else: {{{example}"proposals": [{{"config": {{...}}, \
 "rationale": "...", "expected": 0.0}}]}}"""
 
-_BELIEF = """\
-Your belief:
-- For each number: "best", where its best value for this task lies by all that you know of such \
-models and data, and "low" and "high" so that two times of three it lies between them. For each \
-choice of categories a weight for every one of them.
-- {reach}Say it as sure as you are and no surer. It is asked for once, before the first result.
-
-"""
-
-_EXAMPLE = """\
-"belief": {"some number": {"best": 0.1, "low": 0.03, "high": 0.3}, "some choice": {"this": 0.7, \
-"that": 0.3}}, """
-
 _PARTNER = """\
 - You share the trials with a statistical model of the scores ("statistical"); the first trial is \
 a published default ("heuristic"). Their results are evidence like those of your own proposals.
 """
-
-_REACH = """\
-The statistical model looks for the optimum there, so what you know reaches its proposals, too. """
-
-_SEVERAL = """ \
-There are several objectives: {objectives}. No trial need be the best in all: the front \
-holds those that no other beats in one without losing in another; ranks go by front, then by \
-{metric}. Propose what extends it: into its widest gaps, beyond its ends, or better in all than a \
-trial on it. Where the user says what matters more, or names a limit, look in that part of it."""
 
 _BRANCHES = """\
 a configuration sets exactly those that exist in it. A choice on which others hang is an object \
@@ -117,10 +93,10 @@ def system_prompt(evidence: SearchEvidence) -> str:
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
-        several=_several(evidence),
+        several=several_question(evidence),
         partner=_PARTNER if evidence.shared else "",
-        belief=_BELIEF.format(reach=_REACH if evidence.shared else "") if asked else "",
-        example=_EXAMPLE if asked else "",
+        belief=belief_question(evidence) if asked else "",
+        example=EXAMPLE if asked else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
         space="\n".join(
             f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
@@ -155,7 +131,7 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
             ("Best so far", best_lines(field)),
             ("The front: extend it", _front(evidence)),
             ("How your reasons fared", _track_record(evidence)),
-            ("What is believed of the optimum", _beliefs(evidence)),
+            ("What is believed of the optimum", belief_lines(evidence)),
             ("What each choice reached", choice_lines(field)),
             ("Reading curves", _reading(field)),
             ("Trials, best first", _blocks(field)),
@@ -181,13 +157,6 @@ def reply_schema(evidence: SearchEvidence) -> dict[str, Any]:
         **belief,
         proposals={"type": "array", "items": proposal, "minItems": 1},
     )
-
-
-def _several(evidence: SearchEvidence) -> str:
-    if not evidence.others:
-        return ""
-    metric = name_text(evidence.metric)
-    return _SEVERAL.format(objectives=objectives_text(evidence.objectives), metric=metric)
 
 
 def _front(evidence: SearchEvidence) -> list[str]:
@@ -242,20 +211,6 @@ def _task(evidence: SearchEvidence, n: int) -> str:
         text += f" After {'it' if n == 1 else 'them'} {after} remain to be proposed{mine}."
         text += " This is the last batch: refine, do not explore." if after == 0 else ""
     return text
-
-
-def _beliefs(evidence: SearchEvidence) -> list[str]:
-    """Whose belief says what, in words."""
-    practice = belief_from_practice(evidence.space)
-    lines = [f"Published practice: {describe_belief(practice, _BELIEFS_SHOWN)}."]
-    if evidence.belief is not None:
-        lines.append(f"The user: {describe_belief(evidence.belief, _BELIEFS_SHOWN)}.")
-    if evidence.model_belief is not None:
-        lines.append(
-            "You, before the first result: "
-            f"{describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
-        )
-    return fit(lines, _BELIEF_CHARS)
 
 
 def _reading(field: Field) -> list[str]:
@@ -378,4 +333,4 @@ def _lessons(lessons: Lessons) -> list[str]:
 
 
 def _refused(evidence: SearchEvidence) -> list[str]:
-    return fit((quote(text, 200) for text in evidence.drops), _NOTES_CHARS)
+    return fit((quote(text, 200) for text in dict.fromkeys(evidence.drops)), _NOTES_CHARS)

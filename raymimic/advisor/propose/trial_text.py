@@ -15,6 +15,7 @@ from raymimic.space import SearchSpace
 from raymimic.summary import last_line
 
 _RATIONALE_CHARS = 200
+_OTHERS_CHARS = 90  # of a reason that is not the model's own: what comes after are its figures
 _ERROR_CHARS = 300
 _COPIES_SHOWN = 3
 _TAIL = 3  # epochs that "the end" averages over
@@ -100,7 +101,8 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
 def reason_text(trial: TrialRecord) -> str:
     """Who proposed the trial and why, what was expected and what came."""
     who = "you" if trial.source == "llm" else trial.source
-    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS)}"
+    own = trial.source in ("llm", "user")
+    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS if own else _OTHERS_CHARS)}"
     if trial.expected is not None:
         got = "" if trial.status == "running" else f", got {number(trial.score)}"
         text += f" expected {number(trial.expected)}{got}"
