@@ -14,6 +14,7 @@ from raymimic.advisor.adjust import (
     read_adjustment,
 )
 from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.belief.reading import asked_entries
 from raymimic.advisor.judge import (
     MOST_CASES,
     JudgeAdvice,
@@ -47,7 +48,7 @@ def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> R
         system=system_prompt(evidence),
         user=user_prompt(evidence, n),
         schema=reply_schema(evidence),
-        max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * parameters,
+        max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * asked_entries(evidence.space),
         deadline=deadline,
     )
 

@@ -149,7 +149,7 @@ class Session:
             self.lessons = None  # the state keeps them
         for opinion in opinions(self.evidence()):
             who = f"{opinion.who}: " if opinion.says else ""
-            logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN))
+            logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN, self.space))
             self.believe(opinion.who, opinion.belief)
         if belief is not None:
             self.believe(USER, belief)
@@ -179,7 +179,8 @@ class Session:
         """Write down what ``who`` believes of the optimum; the model's is kept for what follows."""
         if who == MODEL:
             self.state.model_belief = belief
-        text, places = describe_belief(belief), belief_to_json(belief)
+        text = describe_belief(belief, space=self.space)
+        places = belief_to_json(belief)
         events.belief(self.journal.append, who=who, text=text, places=places)
 
     def listen(self) -> None:

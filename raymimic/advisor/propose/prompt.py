@@ -10,10 +10,11 @@ from statistics import median
 from typing import Any
 
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
-from raymimic.advisor.belief.belief import belief_from_practice, describe_belief
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
+from raymimic.advisor.front_text import front_lines, several_question
+from raymimic.advisor.propose.belief_text import EXAMPLE, belief_lines, belief_question
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
@@ -25,17 +26,17 @@ from raymimic.advisor.propose.trial_text import (
 )
 from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
+from raymimic.pareto import Front
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
 _CURVES_CHARS = 12_000
 _RUNNING_CHARS = 3_500
 _TABLE_CHARS = 4_000
 _QUEUE_CHARS = 1_500
+_FRONT_CHARS = 3_000  # only with several objectives
 _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
-_BELIEF_CHARS = 3_000
-_BELIEFS_SHOWN = 20
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 
 _SYSTEM = """\
@@ -43,7 +44,7 @@ You tune the hyperparameters of a model in training: you read what trials have s
 which configurations to train next.
 {instruction}
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
-trial that failed or ended in NaN has no score.{limits}
+trial that failed or ended in NaN has no score.{several}{limits}
 
 Parameters ({which}):
 {space}
@@ -66,26 +67,10 @@ and the effect you expect.
 Reply with one JSON object and nothing else: {{{example}"proposals": [{{"config": {{...}}, \
 "rationale": "...", "expected": 0.0}}]}}"""
 
-_BELIEF = """\
-Your belief:
-- For each number: "best", where its best value for this task lies by all that you know of such \
-models and data, and "low" and "high" so that two times of three it lies between them. For each \
-choice of categories a weight for every one of them.
-- {reach}Say it as sure as you are and no surer. It is asked for once, before the first result.
-
-"""
-
-_EXAMPLE = """\
-"belief": {"some number": {"best": 0.1, "low": 0.03, "high": 0.3}, "some choice": {"this": 0.7, \
-"that": 0.3}}, """
-
 _PARTNER = """\
 - You share the trials with a statistical model of the scores ("statistical"); the first trial is \
 a published default ("heuristic"). Their results are evidence like those of your own proposals.
 """
-
-_REACH = """\
-The statistical model looks for the optimum there, so what you know reaches its proposals, too. """
 
 _BRANCHES = """\
 a configuration sets exactly those that exist in it. A choice on which others hang is an object \
@@ -108,9 +93,10 @@ def system_prompt(evidence: SearchEvidence) -> str:
         **goal(evidence.metric, evidence.mode),
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
+        several=several_question(evidence),
         partner=_PARTNER if evidence.shared else "",
-        belief=_BELIEF.format(reach=_REACH if evidence.shared else "") if asked else "",
-        example=_EXAMPLE if asked else "",
+        belief=belief_question(evidence) if asked else "",
+        example=EXAMPLE if asked else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
         space="\n".join(
             f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
@@ -143,8 +129,9 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
             ("Wished while the search runs", _wishes(evidence)),
             ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
+            ("The front: extend it", _front(evidence)),
             ("How your reasons fared", _track_record(evidence)),
-            ("What is believed of the optimum", _beliefs(evidence)),
+            ("What is believed of the optimum", belief_lines(evidence)),
             ("What each choice reached", choice_lines(field)),
             ("Reading curves", _reading(field)),
             ("Trials, best first", _blocks(field)),
@@ -170,6 +157,10 @@ def reply_schema(evidence: SearchEvidence) -> dict[str, Any]:
         **belief,
         proposals={"type": "array", "items": proposal, "minItems": 1},
     )
+
+
+def _front(evidence: SearchEvidence) -> list[str]:
+    return fit_counted(front_lines(evidence), _FRONT_CHARS) if evidence.others else []
 
 
 def _budget(evidence: SearchEvidence) -> str:
@@ -222,20 +213,6 @@ def _task(evidence: SearchEvidence, n: int) -> str:
     return text
 
 
-def _beliefs(evidence: SearchEvidence) -> list[str]:
-    """Whose belief says what, in words."""
-    practice = belief_from_practice(evidence.space)
-    lines = [f"Published practice: {describe_belief(practice, _BELIEFS_SHOWN)}."]
-    if evidence.belief is not None:
-        lines.append(f"The user: {describe_belief(evidence.belief, _BELIEFS_SHOWN)}.")
-    if evidence.model_belief is not None:
-        lines.append(
-            "You, before the first result: "
-            f"{describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
-        )
-    return fit(lines, _BELIEF_CHARS)
-
-
 def _reading(field: Field) -> list[str]:
     """How to read curves, where trials report more than once."""
     if not field.has_curves:
@@ -248,9 +225,12 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
     best: float | None = None
     proposed = wins = 0
     misses: list[float] = []  # positive: better than expected
-    for trial in evidence.trials:
+    front = Front()
+    for trial, losses in zip(evidence.trials, evidence.losses.tolist(), strict=True):
         first = best is None
         won = trial.score is not None and (best is None or evidence.better(trial.score, best))
+        if evidence.others:
+            won = trial.score is not None and front.add(losses)
         if trial.source == "llm":
             proposed, wins = proposed + (not first), wins + (won and not first)
             if trial.expected is not None and trial.score is not None:
@@ -260,7 +240,8 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
             best = trial.score
     parts = []
     if proposed:  # the very first trial had nothing to beat
-        parts.append(f"{wins} of your {proposed} ended proposals beat the best trial before them")
+        did = "came to the front" if evidence.others else "beat the best trial before them"
+        parts.append(f"{wins} of your {proposed} ended proposals {did}")
     if misses:
         hopeful = sum(miss < 0 for miss in misses)
         error = f"{median(map(abs, misses)):.2g}"
@@ -352,4 +333,4 @@ def _lessons(lessons: Lessons) -> list[str]:
 
 
 def _refused(evidence: SearchEvidence) -> list[str]:
-    return fit((quote(text, 200) for text in evidence.drops), _NOTES_CHARS)
+    return fit((quote(text, 200) for text in dict.fromkeys(evidence.drops)), _NOTES_CHARS)

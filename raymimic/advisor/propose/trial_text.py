@@ -15,6 +15,7 @@ from raymimic.space import SearchSpace
 from raymimic.summary import last_line
 
 _RATIONALE_CHARS = 200
+_OTHERS_CHARS = 90  # of a reason that is not the model's own: what comes after are its figures
 _ERROR_CHARS = 300
 _COPIES_SHOWN = 3
 _TAIL = 3  # epochs that "the end" averages over
@@ -71,11 +72,17 @@ def _limit_text(found: Measured) -> str:
 
 
 def score_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
-    """The trial's score; for a training cut short also what a full one is forecast to reach."""
+    """The trial's score; for a training cut short also what a full one is forecast to reach.
+
+    Then the values of the other objectives, where there are several.
+    """
     value = evidence.value(trial)
-    if value == trial.score:
-        return number(trial.score)
-    return f"{number(trial.score)} when stopped, forecast {number(value)}"
+    text = number(trial.score)
+    if value != trial.score:
+        text += f" when stopped, forecast {number(value)}"
+    for other in evidence.others:
+        text += f", {name_text(other.name)} {number(trial.measured.get(other.name))}"
+    return text
 
 
 def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord | None) -> str:
@@ -94,7 +101,8 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
 def reason_text(trial: TrialRecord) -> str:
     """Who proposed the trial and why, what was expected and what came."""
     who = "you" if trial.source == "llm" else trial.source
-    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS)}"
+    own = trial.source in ("llm", "user")
+    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS if own else _OTHERS_CHARS)}"
     if trial.expected is not None:
         got = "" if trial.status == "running" else f", got {number(trial.score)}"
         text += f" expected {number(trial.expected)}{got}"

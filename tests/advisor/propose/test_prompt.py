@@ -117,6 +117,23 @@ def test_comparisons_a_reader_would_make_by_eye_are_made():
     assert "at the end: val_acc 0.9" in shown
 
 
+def test_a_single_report_is_the_score_and_not_a_curve():
+    alone = trial(1, curve=Curve([1], {"val_loss": [0.25], "val_acc": [0.9]}), score=0.25)
+    shown = user([alone])
+    assert "val_loss 0.25, rank 1" in shown
+    assert "at the end: val_acc 0.9" in shown
+    assert "1:0.25" not in shown
+
+
+def test_reasons_of_others_are_short_and_a_refusal_is_said_once():
+    others = [
+        trial(1, source="statistical", rationale="lr 0.1 -> 0.2 from the best; " + "why " * 90)
+    ]
+    shown = user(others, drops=("lr: 2 is above 1",) * 3)
+    assert max(len(line) for line in shown.splitlines() if line.startswith("why")) < 150
+    assert shown.count("lr: 2 is above 1") == 1
+
+
 def test_failures_running_and_refused_proposals_are_shown():
     failed = trial(1, status="failed", score=None, error="Traceback\n  x\nMemoryError: 12 GB")
     running = trial(2, status="running", score=None)
