@@ -164,6 +164,10 @@ class TableTask:
         """The configuration of a row."""
         return dict(self._rows[row])
 
+    def best(self, n: int) -> list[Config]:
+        """The ``n`` best configurations, best first."""
+        return [dict(self._rows[row]) for row in self._order[:n]]
+
     def worst(self, n: int) -> list[Config]:
         return [dict(self._rows[row]) for row in self._order[::-1][:n]]
 

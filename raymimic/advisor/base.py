@@ -136,7 +136,7 @@ class SearchEvidence:
     ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
-    place, ``model_belief`` what the model last said of it. ``shared`` says that a
+    place, ``model_belief`` what the model said of it before any result. ``shared`` says that a
     statistical proposer takes part; ``queued_by_user`` how many of ``queued`` are the user's.
     ``limits`` are what results must keep to: a trial that surely breaks one is never the best.
 
@@ -168,6 +168,15 @@ class SearchEvidence:
     def objectives(self) -> tuple[Objective, ...]:
         """All objectives, the first one first."""
         return (Objective(self.metric, self.mode), *self.others)
+
+    @property
+    def asks_belief(self) -> bool:
+        """Whether a model is still to be asked where it believes the optimum: before any result.
+
+        What it would say later, of the results, the model of the scores sees by itself: multiplied
+        with it, they would count twice.
+        """
+        return not self.trials and self.model_belief is None
 
     @property
     def given(self) -> int:

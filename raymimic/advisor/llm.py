@@ -47,7 +47,7 @@ def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> R
     return Request(
         system=system_prompt(evidence),
         user=user_prompt(evidence, n),
-        schema=reply_schema(evidence.space),
+        schema=reply_schema(evidence),
         max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * asked_entries(evidence.space),
         deadline=deadline,
     )

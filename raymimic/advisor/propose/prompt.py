@@ -10,14 +10,10 @@ from statistics import median
 from typing import Any
 
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
-from raymimic.advisor.belief.belief import (
-    belief_from_practice,
-    branches_of,
-    describe_belief,
-)
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
+from raymimic.advisor.propose.belief_text import EXAMPLE, belief_lines, belief_question
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
@@ -29,7 +25,6 @@ from raymimic.advisor.propose.trial_text import (
 )
 from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
-from raymimic.space import SearchSpace
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
 _CURVES_CHARS = 12_000
@@ -39,8 +34,6 @@ _QUEUE_CHARS = 1_500
 _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
-_BELIEF_CHARS = 3_000
-_BELIEFS_SHOWN = 20
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 
 _SYSTEM = """\
@@ -58,14 +51,7 @@ Reading the evidence:
 except under "The user says".
 - Proposals are shown with the reason given for them and what came of it. Learn from that.
 {partner}
-Your belief:
-- For each number: "best", where its best value for this task lies by all that you know of such \
-models and data and by the trials so far, and "low" and "high" so that two times of three it lies \
-between them{branches}. For each choice of categories a weight for every one of them.
-- {reach}Say it as sure as you are and no surer; say it anew with every reply, as the results tell \
-you.
-
-Rules for proposals:
+{belief}Rules for proposals:
 - Never repeat a configuration that was tried, runs or waits; proposals of one batch test \
 different ideas.
 - Early trials: varied, sensible settings from practice. Then refine around the best, a change or \
@@ -75,21 +61,13 @@ trials only refine.
 - rationale: one sentence of at most 200 characters that names the evidence (trial ids, numbers) \
 and the effect you expect.
 - expected: the {metric} you expect at the end of that trial, or null.
-Reply with one JSON object and nothing else: {{"belief": {{"some number": {{"best": 0.1, "low": \
-0.03, "high": 0.3}}, "some choice": {{"this": 0.7, "that": 0.3}}}}, "proposals": [{{"config": \
-{{...}}, "rationale": "...", "expected": 0.0}}]}}"""
+Reply with one JSON object and nothing else: {{{example}"proposals": [{{"config": {{...}}, \
+"rationale": "...", "expected": 0.0}}]}}"""
 
 _PARTNER = """\
 - You share the trials with a statistical model of the scores ("statistical"); the first trial is \
 a published default ("heuristic"). Their results are evidence like those of your own proposals.
 """
-
-_REACH = """\
-The statistical model looks for the optimum there, so what you know reaches its proposals, too. """
-
-_BY_CATEGORY = """\
-; of {names} for each value of {choice} by itself: {{"{value}": {{"best": 0.1, "low": 0.03, \
-"high": 0.3}}, ...}}"""
 
 _BRANCHES = """\
 a configuration sets exactly those that exist in it. A choice on which others hang is an object \
@@ -103,16 +81,19 @@ What experience supports, as a start; what the trials show counts for more:"""
 
 
 def system_prompt(evidence: SearchEvidence) -> str:
-    """The part that stays the same over a run, so that providers can cache it."""
-    space, said = evidence.space, evidence.instruction
+    """The part that stays the same over a run, so that providers can cache it.
+
+    But for the question for a belief, which is asked before the first result alone.
+    """
+    space, said, asked = evidence.space, evidence.instruction, evidence.asks_belief
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
         task=f"The training says of itself: {quote(evidence.task)}\n" if evidence.task else "",
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
         partner=_PARTNER if evidence.shared else "",
-        branches=_by_category(space),
-        reach=_REACH if evidence.shared else "",
+        belief=belief_question(evidence) if asked else "",
+        example=EXAMPLE if asked else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
         space="\n".join(
             f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
@@ -122,19 +103,6 @@ def system_prompt(evidence: SearchEvidence) -> str:
     if evidence.lessons is not None:
         text += "\n\n" + "\n".join(_lessons(evidence.lessons))
     return text
-
-
-def _by_category(space: SearchSpace) -> str:
-    """Name the numbers of which a belief is asked for by the category of a choice."""
-    branches = branches_of(space)
-    if not branches:
-        return ""
-    choice = next(iter(branches.values()))
-    return _BY_CATEGORY.format(
-        names=" and ".join(map(name_text, branches)),
-        choice=name_text(choice.name),
-        value=name_text(choice.labels[0]),
-    )
 
 
 def _limits_of_results(evidence: SearchEvidence) -> str:
@@ -159,7 +127,7 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
             ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
             ("How your reasons fared", _track_record(evidence)),
-            ("What is believed of the optimum", _beliefs(evidence)),
+            ("What is believed of the optimum", belief_lines(evidence)),
             ("What each choice reached", choice_lines(field)),
             ("Reading curves", _reading(field)),
             ("Trials, best first", _blocks(field)),
@@ -172,15 +140,17 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
     )
 
 
-def reply_schema(space: SearchSpace) -> dict[str, Any]:
+def reply_schema(evidence: SearchEvidence) -> dict[str, Any]:
     """JSON schema of the reply. The number of proposals is not in it: the schema is cached, too."""
+    space = evidence.space
+    belief = {"belief": belief_schema(space)} if evidence.asks_belief else {}
     proposal = object_schema(
         config=space.schema(),
         rationale={"type": "string"},
         expected=or_null({"type": "number"}),
     )
     return object_schema(
-        belief=belief_schema(space),
+        **belief,
         proposals={"type": "array", "items": proposal, "minItems": 1},
     )
 
@@ -236,22 +206,6 @@ def _task(evidence: SearchEvidence, n: int) -> str:
         text += f" After {'it' if n == 1 else 'them'} {after} remain to be proposed{mine}."
         text += " This is the last batch: refine, do not explore." if after == 0 else ""
     return text
-
-
-def _beliefs(evidence: SearchEvidence) -> list[str]:
-    """Whose belief says what, in words."""
-    practice = belief_from_practice(evidence.space)
-    opinions = {
-        "Published practice": practice if practice.places or practice.leanings else None,
-        "The user": evidence.belief,
-        "You, in your last reply": evidence.model_belief,
-    }
-    lines = [
-        f"{who}: {describe_belief(belief, _BELIEFS_SHOWN, evidence.space)}."
-        for who, belief in opinions.items()
-        if belief is not None
-    ]
-    return fit(lines, _BELIEF_CHARS)
 
 
 def _reading(field: Field) -> list[str]:
