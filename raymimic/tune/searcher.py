@@ -304,10 +304,7 @@ class LLMSearcher(Steered, Telling, Searcher):
 
     @guarded
     def note_error(self, trial_id: str, text: str) -> None:
-        """Keep the text of a trial's error: a callback has it, Tune does not give it to searchers.
-
-        Called by `RaymimicCallback`.
-        """
+        """Keep the text of a trial's error, which Tune gives `RaymimicCallback` and no searcher."""
         self._ready().note_error(trial_id, text)
 
     def note(self, event: str, /, **fields: Any) -> None:
