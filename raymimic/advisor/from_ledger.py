@@ -74,7 +74,7 @@ def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: M
         seconds=row.get("seconds", 0.0),
         pace=row.get("pace", 0.0),
         stopped=row.get("stopped", False),
-        measured=_measured(row),
+        measured=measured_of(row),
         curve=curve,
         diagnosis=diagnose(curve, metric, mode) if curve is not None else None,
     )
@@ -90,7 +90,8 @@ def others_of(search: Mapping[str, Any]) -> tuple[Objective, ...]:
     return tuple(found)
 
 
-def _measured(row: Mapping[str, Any]) -> dict[str, float]:
+def measured_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The other objectives' values in an outcome (or evaluated) event."""
     found = {str(name): to_float(value) for name, value in (row.get("measured") or {}).items()}
     return {name: v for name, v in found.items() if v is not None and math.isfinite(v)}
 

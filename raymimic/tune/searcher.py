@@ -79,9 +79,9 @@ class LLMSearcher(Steered, Telling, Searcher):
         mode: "min" or "max"; usually left to Tune.
         points_to_evaluate: Configurations to run first, in this order.
         llm: "auto" (a key in ANTHROPIC_API_KEY or OPENAI_API_KEY, a server in OPENAI_BASE_URL,
-            else keyless), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM` object, which
-            shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
-            used as it is.
+            else keyless), "none", "anthropic:MODEL", "openai:MODEL", "transformers:FOLDER",
+            "llamacpp:FILE.gguf" or an `LLM` object: it shares the trials with a Gaussian process
+            (`MixtureAdvisor`). An `Advisor` object is used as it is.
         instruction: What the advisor should know about the task, in your words.
         constraints: ``["width * depth <= 2048", predicate, {"memory_gb": "<= 16"}]``. A text
             compares parameters (arithmetic, comparisons, and, or, not, in), a function gets a
