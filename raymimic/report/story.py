@@ -82,10 +82,13 @@ def _ended(run: Run, trial: Trial, rank: int | None) -> str:
     how = "stopped early" if trial.status == "stopped" else "ran to its end"
     if trial.score is None:
         return f"{how} {epochs}{spent}, without a finite {run.metric}"
-    return f"{how} {epochs}{spent} with {run.metric} {show(trial.score)}{_placed(run, trial, rank)}"
+    return f"{how} {epochs}{spent} with {run.values(trial)}{_placed(run, trial, rank)}"
 
 
 def _placed(run: Run, trial: Trial, rank: int | None) -> str:
+    if run.others:
+        here = run.trials.index(trial) in run.front
+        return f", {'' if here else 'not '}on the front of {len(run.front)}"
     best = run.best
     if rank is None or best is None or best.score is None or trial.score is None:
         return ""

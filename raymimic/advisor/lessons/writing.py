@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import number
+from raymimic.advisor.front_text import front_lines, objectives_text
 from raymimic.advisor.lessons.reading import BEST_TITLE, TITLE
 from raymimic.advisor.lessons.separation import groups_of, separation
 from raymimic.advisor.text import fit_counted
@@ -26,6 +27,7 @@ _BEST_CHARS = 1_600
 _EFFECT_CHARS = 1_500
 _FAILURE_CHARS = 500
 _CHANGE_CHARS = 300
+_FRONT_CHARS = 900  # only with several objectives
 
 _BEST_LISTED = 5
 _LINE_CHARS = 300
@@ -51,6 +53,7 @@ def lessons_text(evidence: SearchEvidence) -> str:
     sections = [
         ("## Parameters", _parameters(evidence.space)),
         (BEST_TITLE, _best(evidence, ranked)),
+        ("## The front of several objectives", _front(evidence)),
         ("## What moved the score", _effects(evidence)),
         ("## What failed or diverged", _failures(evidence)),
         ("## What the curves showed", _curves(evidence, ranked)),
@@ -95,6 +98,14 @@ def _best(evidence: SearchEvidence, ranked: list[TrialRecord]) -> list[str]:
         lines[config] = line
         room -= len(line)
     return list(lines.values())
+
+
+def _front(evidence: SearchEvidence) -> list[str]:
+    """The trials that no other beats in one objective without losing in another."""
+    if not evidence.others or not evidence.front():
+        return []
+    lines = [f"- {line}" for line in front_lines(evidence)]
+    return [f"{objectives_text(evidence.objectives)}.", *fit_counted(lines, _FRONT_CHARS)]
 
 
 def _readable(config: str) -> bool:

@@ -12,6 +12,7 @@ function take(data) {
   const chosen = S.chosen === null ? null : S.data.trials.id[S.chosen];
   S.data = data;
   S.data.trials.id ||= [];
+  for (const id of ["front", "volume"]) $(`${id}-panel`).hidden = !data.front;
   for (const name of ["source", "status", "kind", "score", "rank", "expected", "kept", "batch", "began", "epochs", "unit", "config", "story", "marks"]) S.data.trials[name] ||= [];
   S.scoreView = viewOf(S.data.trials.score);
   S.chosen = chosen === null ? null : S.data.trials.id.indexOf(chosen);
