@@ -131,6 +131,7 @@ class SearchEvidence:
     ``metric`` and ``mode`` are the (first) objective, ``others`` those beside it, if there are any.
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
+    ``task`` what the trainable says of itself and how many epochs it may train,
     ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
@@ -151,6 +152,7 @@ class SearchEvidence:
     queued: tuple[Config, ...] = ()
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
+    task: str = ""
     wishes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
