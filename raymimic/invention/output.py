@@ -32,9 +32,7 @@ def algorithm_file(one: Invented, state: State) -> str:
     scores = [f"{one.score:.6g}{error} on the dev data"]
     if one.number in state.test:
         scores.append(f"{state.test[one.number]:.6g} on the test data, read once")
-    for other in state.of_status("done"):
-        if other.origin.startswith("reference"):
-            scores.append(f"{other.origin.partition(': ')[2]}: {other.score:.6g} on the dev data")
+    scores += [f"{name}: {other.score:.6g} on the dev data" for name, other in _references(state)]
     reason = re.sub(r'\s+|"""|\\', " ", one.rationale).strip()
     idea = f"{reason[0].upper()}{reason[1:]}" if reason else ""
     lines = [
@@ -46,6 +44,7 @@ def algorithm_file(one: Invented, state: State) -> str:
         "",
         *(f"- {score}" for score in scores),
         "",
+        *(f"{line}\n" for line in _tie(one, state)),
         "``improve(base, experts)`` takes and returns state dicts. The algorithm itself is",
         "",
         "    " + CONTRACT.replace("\n", "\n    "),
@@ -88,13 +87,32 @@ def summary(state: State) -> str:
         lines.append(f"Best: score {one.score:.6g}, program {one.number} ({one.origin}).")
         if one.rationale:
             lines.append(f"  its idea: {one.rationale[:300]}")
-    for other in state.programs.values():
-        if other.origin.startswith("reference") and other.status == "done":
-            lines.append(f"{other.origin.partition(': ')[2].capitalize()}: {other.score:.6g}.")
+        lines += _tie(one, state)
+    lines += [f"{name.capitalize()}: {other.score:.6g}." for name, other in _references(state)]
     spent = state.spent
     money = "price unknown" if spent.usd is None else f"${spent.usd:.4f}"
     lines.append(f"Model: {spent.calls} calls, {spent.tokens:,} tokens, {money}.")
     return "\n".join(lines)
+
+
+def _references(state: State) -> list[tuple[str, Invented]]:
+    """The scored references by name."""
+    return [
+        (other.origin.partition(": ")[2], other)
+        for other in state.of_status("done")
+        if other.origin.startswith("reference")
+    ]
+
+
+def _tie(best: Invented, state: State) -> list[str]:
+    """A line that says what the best is no better than, by its dev score; none if it is better."""
+    ties = [
+        name
+        for name, other in _references(state)
+        if other is not best
+        and best.rank - other.rank <= max(best.error_of_score, other.error_of_score)
+    ]
+    return [f"Within one standard error of {' and '.join(ties)}: a tie."] if ties else []
 
 
 def table(state: State) -> str:

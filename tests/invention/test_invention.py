@@ -172,6 +172,20 @@ print(state["w"].tolist(), state["w"].dtype, state["steps"].item())
 """
 
 
+@pytest.mark.parametrize(("error", "tie"), [(0.05, True), (0.01, False)])
+def test_what_is_no_better_than_a_reference_by_a_standard_error_is_called_a_tie(
+    tmp_path: Path, error: float, tie: bool
+) -> None:
+    invention = made(tmp_path / "l.jsonl", None, iterations=1, programs=1)
+    for score in (0.5, 0.7, 0.72):
+        while invention.ask(f"t{score}") is None:
+            invention.wait(30)
+        invention.tell(f"t{score}", score, error_of_score=error)
+    said = "Within one standard error of plain average: a tie."
+    assert (said in summary(invention.state)) == tie
+    assert (said in algorithm_file(invention.state.best(1)[0], invention.state)) == tie
+
+
 def test_only_a_model_in_this_process_can_be_trained(tmp_path: Path) -> None:
     with pytest.raises(LLMSetupError, match="transformers:FOLDER"):
         made(tmp_path / "l.jsonl", ScriptedLLM([]), learn="dpo")
