@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ray import cloudpickle, tune
 
-from raymimic import LLMSearcher, Objective, Raymimic, ScriptedLLM, read_events
+from raymimic import LLMScheduler, LLMSearcher, Objective, Raymimic, ScriptedLLM, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.errors import ConfigError
 from raymimic.testing.advisors import suggest
@@ -74,6 +74,20 @@ def test_tune_may_name_one_of_the_objectives_or_none(make):
         both(make, space=None).set_search_properties("auc", "max", space)
     with pytest.raises(ValueError, match=r"mode='max'.*'latency', 'min'"):
         both(make, space=None).set_search_properties("latency", "max", space)
+
+
+def test_a_scheduler_has_its_searchers_objectives_or_lists_of_its_own(make):
+    for scheduler in (
+        LLMScheduler(searcher=both(make), llm="none"),
+        LLMScheduler(**BOTH, llm="none"),
+    ):
+        assert scheduler.set_search_properties(None, None, num_samples=3)
+        assert scheduler.goal == ("loss", "min")
+        assert scheduler.set_search_properties("latency", "min")
+        assert scheduler.goal == ("loss", "min")
+        assert scheduler.reports.others == ("latency",)
+        with pytest.raises(ValueError, match="metric='auc'"):
+            scheduler.set_search_properties("auc", "max")
 
 
 @pytest.mark.parametrize(
