@@ -64,6 +64,14 @@ def test_the_front_is_kept_through_ledger_and_checkpoint(make, tmp_path):
         assert front(later) == ["b", "d", "a"]
 
 
+def test_a_trial_beyond_a_limit_is_on_no_front(make):
+    searcher = both(make, constraints={"latency": "<= 3"})
+    for name, loss, latency in (("a", 0.5, 1.0), ("b", 0.3, 4.0), ("c", 0.4, 2.0)):
+        run(searcher, name, loss, latency)
+    assert front(searcher) == ["c", "a"]
+    assert "limits" in searcher.summary()
+
+
 def test_tune_may_name_one_of_the_objectives_or_none(make):
     space = {"x": tune.uniform(0, 1)}
     for metric, mode in ((None, None), ("latency", "min"), ("loss", None)):
