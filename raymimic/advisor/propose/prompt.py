@@ -42,7 +42,7 @@ _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 _SYSTEM = """\
 You tune the hyperparameters of a model in training: you read what trials have shown and propose \
 which configurations to train next.
-{instruction}
+{task}{instruction}
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
 trial that failed or ended in NaN has no score.{several}{limits}
 
@@ -91,6 +91,7 @@ def system_prompt(evidence: SearchEvidence) -> str:
     space, said, asked = evidence.space, evidence.instruction, evidence.asks_belief
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
+        task=f"The training says of itself: {quote(evidence.task)}\n" if evidence.task else "",
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
         several=several_question(evidence),
@@ -174,7 +175,10 @@ def _budget(evidence: SearchEvidence) -> str:
     if budget.seconds_left is not None:
         parts.append(f"{budget.seconds_left:.0f} s left")
     epochs = max((int(t.curve.epochs[-1]) for t in evidence.trials if t.curve), default=0)
-    if epochs > 1:
+    if budget.epochs is not None:
+        epochs = budget.epochs
+        parts.append(f"a training has at most {epochs} epochs")
+    elif epochs > 1:
         parts.append(f"the longest training had {epochs} epochs")
     paces = [t.pace for t in (*evidence.trials, *evidence.running) if t.pace > 0]
     if not paces:
