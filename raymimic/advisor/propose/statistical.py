@@ -16,6 +16,7 @@ import numpy.typing as npt
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.belief.axes import Axis, Floats, axes_of, gaps_between, units_of
 from raymimic.advisor.belief.openings import openings, opinions
+from raymimic.advisor.belief.practice import LENGTHS, USUAL_LENGTH
 from raymimic.advisor.belief.prior import Priors
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
@@ -160,11 +161,15 @@ class _Search:
         return units_of(self._axes, configs)
 
     def _process(
-        self, points: Floats, values: Floats, eligible: npt.NDArray[np.bool_] | None = None
+        self,
+        points: Floats,
+        values: Floats,
+        eligible: npt.NDArray[np.bool_] | None = None,
+        usual: Floats | None = None,
     ) -> GaussianProcess:
         unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
         conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
-        return GaussianProcess(points, values, unordered, conditional, eligible)
+        return GaussianProcess(points, values, unordered, conditional, eligible, usual)
 
     def _fitted(self) -> GaussianProcess | TradeOff | None:
         """Give the model of the scores; None without two different ones."""
@@ -173,7 +178,7 @@ class _Search:
             return None
         model: GaussianProcess | TradeOff
         some = self._eligible.any() and not self._eligible.all()
-        fit = partial(self._process, eligible=self._eligible if some else None)
+        fit = partial(self._process, eligible=self._eligible if some else None, usual=self._lengths)
         if self._evidence.others:
             columns = np.column_stack([warped(column.tolist()) for column in told.T])
             model = TradeOff(self._ended, columns, fit)
@@ -181,6 +186,16 @@ class _Search:
             model = fit(self._ended, self._values)
         model.expect(self._pending)
         return model
+
+    @property
+    def _lengths(self) -> Floats | None:
+        """How far a change of each parameter usually goes on mattering, once it can be of use.
+
+        With no more results than parameters it is left open: the model must not extrapolate.
+        """
+        if len(self._trials) <= self._width:
+            return None
+        return np.array([LENGTHS.get(axis.role or "", USUAL_LENGTH) for axis in self._axes])
 
     def _believed(self) -> float:
         """Weigh the beliefs by the results; give the exponent of what is believed then.
