@@ -16,6 +16,9 @@ from raymimic.advisor.belief.axes import Floats, gaps_between
 _LENGTH = (math.log(0.5), 1.0)
 """Prior of a length scale's logarithm, mean and standard deviation; the box has length 1."""
 
+_TRUSTED = 0.5
+"""The standard deviation where the caller says what is usual."""
+
 _NOISE = (math.log(0.2), 1.0)
 """The same of the noise variance; the values have variance 1."""
 
@@ -63,8 +66,9 @@ class GaussianProcess:
         squared = self._squared(self._points, self._points)
         axes = len(squared)
         lengths = np.full(axes, _LENGTH[0]) if usual is None else np.log(usual)
+        spread = _LENGTH[1] if usual is None else _TRUSTED
         centres = np.append(lengths, _NOISE[0])
-        spreads = np.append(np.full(axes, _LENGTH[1]), _NOISE[1])
+        spreads = np.append(np.full(axes, spread), _NOISE[1])
         start = np.append(np.full(axes, math.log(0.6)), math.log(0.1))
         found = minimize(
             _objective,

@@ -53,6 +53,9 @@ _SPACING = 0.5
 """Of the mean spacing of the trials, were they spread evenly, a new one keeps this much away from
 each in one parameter at least: nearer ones would tell the same, for the price of a whole trial."""
 
+_EXPLAINED = 0.5
+"""While the model explains less of the scores' variance, trials keep their spacing."""
+
 _PARENTS = 3
 _SHOWN = 3
 _SAME = 0.01
@@ -178,12 +181,12 @@ class _Search:
             return None
         model: GaussianProcess | TradeOff
         some = self._eligible.any() and not self._eligible.all()
-        fit = partial(self._process, eligible=self._eligible if some else None, usual=self._lengths)
+        fit = partial(self._process, eligible=self._eligible if some else None)
         if self._evidence.others:
             columns = np.column_stack([warped(column.tolist()) for column in told.T])
             model = TradeOff(self._ended, columns, fit)
         else:
-            model = fit(self._ended, self._values)
+            model = fit(self._ended, self._values, usual=self._lengths)
         model.expect(self._pending)
         return model
 
@@ -257,11 +260,15 @@ class _Search:
 
     @property
     def _coarse(self) -> bool:
-        """Whether small steps teach nothing: too few results, or two of them are the very same.
+        """Whether small steps teach nothing: too few results, two of them the very same, or noise.
 
         With fewer results than parameters no model can tell which way is down. Equal scores of
-        different configurations say that what differs between them is not seen.
+        different configurations say that what differs between them is not seen, and so does a
+        model to which most differences are noise: as after trials in one place, that of a belief
+        which is sure and wrong.
         """
+        if self._model is not None and self._model.explained < _EXPLAINED:
+            return True
         scores = [
             tuple(told)
             for told, trial in zip(self._told.tolist(), self._trials, strict=True)
