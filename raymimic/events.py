@@ -43,10 +43,15 @@ def search(
     batch: int,
     instruction: str,
     seed: int,
+    limits: Sequence[Sequence[str]] = (),
+    task: str = "",
+    epochs: int | None = None,
 ) -> None:
-    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model.
+    """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model,
+    ``limits`` of results as `Limit.to_json`.
 
     ``others`` are objectives beside the metric: [name, mode] each, not written without any.
+    ``task`` is what the training says of itself, ``epochs`` its most, where known.
     ``layout`` is that of the ledger. Each event of a search ends with the search's id, "search".
     """
     write(
@@ -54,7 +59,9 @@ def search(
         **_known(others=[[one.name, one.mode] for one in others] or None), advisor=advisor,
         space=space,
         trials_total=trials_total, seconds_total=seconds_total, concurrency=concurrency,
-        batch=batch, instruction=instruction, seed=seed, layout=LAYOUT,
+        batch=batch, instruction=instruction, seed=seed,
+        **_known(limits=limits or None, task=task or None, epochs=epochs),
+        layout=LAYOUT,
     )  # fmt: skip
 
 
@@ -124,15 +131,17 @@ def outcome(
     epochs: int,
     measured: Mapping[str, float],
     curve: Callable[[], Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """A trial ended (fields as in `TrialRecord`); ``curve`` makes its JSON on another thread.
 
-    ``measured`` is not written where there is nothing.
+    ``measured`` is not written where there is nothing, ``limits`` are those of this search and
+    what it reported of each, as `Measured.to_json`.
     """
     write(
         "outcome", trial_id=trial_id, status=status, score=score, seconds=round(seconds, 3),
         pace=round(pace, 4), diagnosis=diagnosis, error=error, stopped=stopped,
-        epochs=epochs, **_known(measured=measured or None),
+        epochs=epochs, **_known(measured=measured or None, limits=limits or None),
         curve=None if curve is None else Later(curve),
     )  # fmt: skip
 
@@ -169,12 +178,17 @@ def unfinished(
     score: float | None,
     epochs: int,
     curve: Mapping[str, Any] | None,
+    limits: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """A trial was under way when the run ended (its time was up, Ctrl-C): its curve so far.
 
-    ``score`` is its last value, None without a finite one, ``epochs`` how far it came.
+    ``score`` is its last value, None without a finite one, ``epochs`` how far it came, ``limits``
+    as of an outcome.
     """
-    write("unfinished", trial_id=trial_id, score=score, epochs=epochs, curve=curve)
+    write(
+        "unfinished", trial_id=trial_id, score=score, epochs=epochs,
+        **_known(limits=limits or None), curve=curve,
+    )  # fmt: skip
 
 
 def error(write: Write, *, trial_id: str, text: str) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raymimic.feasibility import memory_failure, read_limits
 from raymimic.foreign import cut
 from raymimic.ledger import Ledger, to_float
 
@@ -38,8 +39,10 @@ class Tally:
     """Running totals over the events of one search; plain picklable data.
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
-    ``scores`` are the latest of all trials, ``endings`` say in words how those came that are not of
-    a whole training. ``fallbacks`` counts slots that the advisor left empty by reason,
+    ``scores`` are the latest of all trials, ``broken`` says which limits a trial broke,
+    ``unmeasured`` counts trials that did not report what a limit speaks of, by its text,
+    ``memory`` says which failed for want of memory. ``endings`` say in words how those came that
+    are not of a whole training. ``fallbacks`` counts slots that the advisor left empty by reason,
     ``stand_ins`` by the source that filled them. ``stops`` counts trials that a scheduler ended by
     kind, ``judgements`` those on running trials by what came of them, ``unjudged`` questions that
     failed or were rejected in part by reason. ``clones`` counts trials that were sent a better
@@ -76,6 +79,10 @@ class Tally:
     outcomes: dict[str, str] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     endings: dict[str, str] = field(default_factory=dict)
+    limits: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    unmeasured: Counter[str] = field(default_factory=Counter)
+    memory: dict[str, str] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -92,6 +99,7 @@ class Tally:
 
     def _on_search(self, row: Mapping[str, Any]) -> None:
         self.metric, self.mode, self.advisor = row["metric"], row["mode"], row["advisor"]
+        self.limits = [limit.text for limit in read_limits(row.get("limits") or ())]
 
     def _on_proposal(self, row: Mapping[str, Any]) -> None:
         self.proposals[row["id"]] = dict(row)
@@ -109,6 +117,7 @@ class Tally:
 
     def _on_unfinished(self, row: Mapping[str, Any]) -> None:
         self.unfinished.add(row["trial_id"])
+        self._limits(row)
         self._score(row, f" after {row['epochs']} epochs, still under way")
 
     def _on_outcome(self, row: Mapping[str, Any]) -> None:
@@ -118,8 +127,25 @@ class Tally:
             self.ended[earlier] -= 1
         self.outcomes[row["trial_id"]] = row["status"]
         self.ended[row["status"]] += 1
+        self.memory.pop(row["trial_id"], None)
+        self._limits(row)
         cut = row.get("stopped") and "epochs" in row
         self._score(row, f" after {row['epochs']} epochs, stopped there" if cut else "")
+
+    def _limits(self, row: Mapping[str, Any]) -> None:
+        """Take in what a trial reported of the limits."""
+        told = [one for one in row.get("limits") or () if row.get("status", "done") == "done"]
+        self.unmeasured.update(limit["limit"] for limit in told if limit["kept"] is None)
+        self.broken.pop(row["trial_id"], None)
+        broken = [f"{limit['limit']}: {show(to_float(limit['value']))}"
+                  for limit in told if limit["kept"] is False]  # fmt: skip
+        if broken:
+            self.broken[row["trial_id"]] = "; ".join(broken)
+
+    def _on_error(self, row: Mapping[str, Any]) -> None:
+        why = memory_failure(row["text"])
+        if why:
+            self.memory[row["trial_id"]] = why
 
     def _score(self, row: Mapping[str, Any], ending: str) -> None:
         """Take in the latest score of a trial, and how that came."""
@@ -130,15 +156,17 @@ class Tally:
         self.endings[row["trial_id"]] = ending
         if self.best is not None and self.best.trial_id == row["trial_id"]:
             self.best = self._best_of_all()  # its new outcome may be worse
-        elif score is not None and (self.best is None or self._beats(score, self.best.score)):
+        elif score is None or row["trial_id"] in self.broken:
+            return
+        elif self.best is None or self._beats(score, self.best.score):
             self.best = self._winner(row["trial_id"], score)
 
     def _best_of_all(self) -> Best | None:
-        if not self.scores:
+        kept = {name: score for name, score in self.scores.items() if name not in self.broken}
+        if not kept:
             return None
-        choose = min if self.mode == "min" else max
-        trial_id = choose(self.scores, key=lambda name: self.scores[name])
-        return self._winner(trial_id, self.scores[trial_id])
+        trial_id = (min if self.mode == "min" else max)(kept, key=lambda name: kept[name])
+        return self._winner(trial_id, kept[trial_id])
 
     def _winner(self, trial_id: str, score: float) -> Best:
         proposal = self.trials.get(trial_id, {})
@@ -217,7 +245,11 @@ class Tally:
         if self.best is None:
             if not self.ended.total():
                 return []
-            return [f"Best: none, no trial ended with a finite {self.metric}."]
+            why = f"no trial ended with a finite {self.metric}"
+            if self.broken:
+                trial_id, text = next(reversed(self.broken.items()))
+                why = f"no trial kept to the limits ({trial_id}, the last: {text})"
+            return [f"Best: none, {why}.", *self._limit_lines()]
         best = self.best
         settings = bounded(f"{name}={show(value)}" for name, value in best.config.items())
         line = (
@@ -225,7 +257,22 @@ class Tally:
             f"proposed by {best.source}: {settings}"
         )
         why = f"  why it was tried: {cut(best.rationale, _REASON_CHARS)}"
-        return [line, why] if best.rationale else [line]
+        return [line, *([why] if best.rationale else []), *self._limit_lines()]
+
+    def _limit_lines(self) -> list[str]:
+        """What came of the limits, and how many trials memory was too small for."""
+        lines = []
+        if self.limits:
+            missing = "".join(f"; {text} was not reported by {_plural(count, 'trial')}"
+                              for text, count in self.unmeasured.items())  # fmt: skip
+            lines.append(
+                f"Limits {', '.join(self.limits)}: {_plural(len(self.broken), 'trial')} beyond"
+                f"{missing}."
+            )
+        if self.memory:
+            counted = Counter(self.memory.values())
+            lines.append("Failed: " + ", ".join(f"{n} {why}" for why, n in counted.items()) + ".")
+        return lines
 
     def _scheduler_lines(self) -> list[str]:
         lines = [f"Stopped early: {_counts(self.stops)}."] if self.stops else []

@@ -17,7 +17,7 @@ PACKAGE = Path(raymimic.__file__).parent
 ROOMS = [
     "cli", "testing", "report", "evolve", "invent", "demo", "tune", "modulation", "search",
     "scheduling", "invention", "evolution", "merging", "advisor", "llm", "curves", "summary",
-    "events", "ledger", "mending", "rows", "inquiry", "space", "pareto",
+    "events", "ledger", "mending", "rows", "inquiry", "feasibility", "space", "pareto",
     "records", "foreign", "errors",
 ]  # fmt: skip
 

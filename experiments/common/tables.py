@@ -151,9 +151,22 @@ class TableTask:
         """The row nearest to a configuration that is not among ``used``."""
         return self._nearest.unused(config, used)
 
+    @property
+    def values(self) -> np.ndarray:
+        """The true score of each row; infinitely bad where a training failed."""
+        return self._values
+
+    def row(self, config: Config) -> int:
+        """The number of the row whose results a configuration takes."""
+        return self._nearest(config)
+
     def config_of(self, row: int) -> Config:
         """The configuration of a row."""
         return dict(self._rows[row])
+
+    def best(self, n: int) -> list[Config]:
+        """The ``n`` best configurations, best first."""
+        return [dict(self._rows[row]) for row in self._order[:n]]
 
     def worst(self, n: int) -> list[Config]:
         return [dict(self._rows[row]) for row in self._order[::-1][:n]]

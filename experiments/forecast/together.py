@@ -107,7 +107,7 @@ class Ours:
 
     def end(self, trial_id: str, epoch: int, value: float | None) -> None:
         if value is None:
-            self._decisions.end(trial_id, whole=False)
+            self._decisions.fail(trial_id)
         else:
             self._decisions.complete(
                 trial_id, EpochReport(trial_id, epoch, {"loss": value}, value, {})

@@ -21,7 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from experiments.common.replay import Replay, Row
 from experiments.common.task import NotApplicable, Task
-from experiments.head_to_head import ablations, beliefs, minds
+from experiments.head_to_head import ablations, beliefs, believers, minds
 from experiments.head_to_head.one_epoch import OneEpoch, StopAtOnce
 from raymimic import LLM, Advisor, HeuristicAdvisor, LLMSearcher, ReplayLLM
 from raymimic.advisor import StatisticalAdvisor, choose_advisor
@@ -32,6 +32,8 @@ _WAIT_S = 900.0
 
 # Stopped trials cost so little that proposing would take longer than the rest of the study.
 _ASHA_TRIALS = 10
+
+_GOOD, _MIDDLING = 0.1, 0.25  # errors of a believer, of a range
 
 MakeSearcher = Callable[[Task, int, Path], Searcher]
 """From a task, a seed and the path for a ledger to a fresh searcher."""
@@ -208,6 +210,9 @@ _ABLATIONS: dict[str, type[ablations.Ablation]] = {
 _ADVISORS: dict[str, MakeLLM] = {
     "heuristic": _heuristic,
     "statistical": _statistical,
+    "good-belief": partial(believers.believer, error=_GOOD, restates=False),
+    "first-belief": partial(believers.believer, error=_MIDDLING, restates=False),
+    "restated-belief": partial(believers.believer, error=_MIDDLING, restates=True),
     **{name: partial(_ablated, ablation=ablation) for name, ablation in _ABLATIONS.items()},
 }
 

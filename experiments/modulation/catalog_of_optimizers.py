@@ -35,6 +35,10 @@ def _sparse() -> nn.Module:
     return nn.Sequential(nn.Embedding(10, 4, sparse=True))
 
 
+def _wide() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 1200), nn.Tanh(), nn.Linear(1200, 4))
+
+
 def _one(kind: Callable[..., Any], **settings: Any) -> Callable[[nn.Module], list[Any]]:
     return lambda model: [kind(model.parameters(), **settings)]
 
@@ -45,6 +49,8 @@ def catalog() -> Iterator[Make]:
     for package in ("prodigyopt", "schedulefree", "lion_pytorch"):
         if importlib.util.find_spec(package) is not None:
             yield from _SMALL[package](importlib.import_module(package))
+    if importlib.util.find_spec("bitsandbytes") is not None:
+        yield from _of_bitsandbytes()
     if importlib.util.find_spec("pytorch_optimizer") is not None:
         yield from _of_pytorch_optimizer()
     if importlib.util.find_spec("torch_optimizer") is not None:
@@ -91,6 +97,15 @@ _SMALL: dict[str, Callable[[Any], list[Make]]] = {
         Make("lion_pytorch Lion", _one(library.Lion, lr=1e-3), _dense)
     ],
 }
+
+
+def _of_bitsandbytes() -> Iterator[Make]:
+    """On a model wide enough (4,096 values a tensor) for the state to be kept in 8 bits."""
+    kinds = vars(importlib.import_module("bitsandbytes").optim)
+    for name, kind in sorted(kinds.items()):
+        if isinstance(kind, type) and issubclass(kind, optim.Optimizer):
+            momentum = {"momentum": 0.9} if name.startswith(("SGD", "LARS")) else {}
+            yield Make(f"bitsandbytes {name}", _one(kind, lr=1e-3, **momentum), _wide)
 
 
 def _of_pytorch_optimizer() -> Iterator[Make]:

@@ -28,7 +28,10 @@ from experiments.modulation.catalog_of_optimizers import Make, catalog
 from raymimic import Adjustment, AdjustmentAdvice, Modulator, Operation, RunEvidence
 
 CHECKS = ("plain", "NaN", "rollback", "resume")
-PACKAGES = ("prodigyopt", "schedulefree", "lion_pytorch", "pytorch_optimizer", "torch_optimizer")
+PACKAGES = (
+    "prodigyopt", "schedulefree", "lion_pytorch", "bitsandbytes", "pytorch_optimizer",
+    "torch_optimizer",
+)  # fmt: skip
 HARM = Adjustment(alpha=0.5, operations=(Operation("noise", amount=0.5),))
 MOVE = Adjustment(alpha=0.3, operations=(Operation("shrink", amount=0.1),))
 _STEPS = 4

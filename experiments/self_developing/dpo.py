@@ -2,10 +2,11 @@
 
     python -m experiments.self_developing.dpo --out OUT
 
-The generator, made on the spot, is taught by imitation to answer the fixed prompt with random
-published merges (`raymimic.invention.random_programs`), so that it writes valid programs at all.
-Then it invents on noisy digits twice, with the same number of samples: under DPO, and without
-learning ("none"). Reported: yield by iteration, reward margin, best and median dev score.
+The generator, made on the spot, is taught by imitation to answer the fixed prompt, and prompts
+that show scored programs, with random published merges (`raymimic.invention.random_programs`), so
+that it writes valid programs at all. Then it invents on noisy digits three times, with the same
+number of samples: under DPO, with elites in the prompt, and without learning ("none"). Reported:
+yield by iteration, reward margin, best and median dev score.
 """
 
 from __future__ import annotations
@@ -23,53 +24,53 @@ import torch
 from experiments.common.quiet import silence
 from experiments.self_developing.digits import Digits, make
 from experiments.self_developing.run import score_all
-from raymimic import Pairing, SelfDevelopingSearch, TransformersLLM
+from raymimic import Pairing, Request, SelfDevelopingSearch, TransformersLLM
+from raymimic.invention import Invented
 from raymimic.invention.dpo import DpoSettings
 from raymimic.invention.output import table
 from raymimic.invention.questions import reply_text, request
 from raymimic.invention.random_programs import random_program
+from raymimic.invention.template import program_of
 from raymimic.testing.tiny_model import build_tiny_model
 
 _MODELS = 3
 
 
-def lessons(count: int) -> list[str]:
-    """Replies with random programs, as a good model would have given them."""
-    made = (random_program(random.Random(f"lesson/{n}"), _MODELS) for n in range(count))
-    return [reply_text(code, said) for code, said in made]
+def lesson(number: int, shown: bool) -> tuple[Request, str]:
+    """A prompt, with or without programs and scores, and a reply as a good model would give it."""
+    rng = random.Random(f"lesson/{number}")
+    elites = [_scored(rng, place) for place in range(3)] if shown else []
+    code, said = random_program(rng, _MODELS)
+    return request(elites, [], 60.0), reply_text(code, said)
+
+
+def _scored(rng: random.Random, number: int) -> Invented:
+    code, said = random_program(rng, _MODELS)
+    score = round(rng.uniform(0.6, 0.8) * 400) / 400
+    return Invented(
+        number, 1, program_of(code).source, "llm", said, "done", score=score, error_of_score=0.02
+    )
 
 
 def teach(folder: Path, steps: int) -> str:
     """Build the generator and train it on the lessons; returns its folder."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    texts = lessons(2000)
-    build_tiny_model(folder, hidden=96, corpus=texts[:200])
+    corpus = [lesson(number, False)[1] for number in range(200)]
+    build_tiny_model(folder, hidden=96, corpus=corpus)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
-    asked = request([], [], 60.0)
-    messages = [
-        {"role": "system", "content": asked.system},
-        {"role": "user", "content": asked.user},
-    ]
-    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    head = tokenizer(prompt, add_special_tokens=False).input_ids
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    rng = random.Random(0)
     for step in range(steps):
-        batch = [
-            [*head, *tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
-            for text in rng.sample(texts, 4)
-        ]
-        longest = max(map(len, batch))
-        tokens = torch.tensor(
-            [row + [tokenizer.eos_token_id] * (longest - len(row)) for row in batch]
-        )
-        labels = tokens.clone()
-        labels[:, : len(head)] = -100
-        for row, text in enumerate(batch):
-            labels[row, len(text) :] = -100
+        shown = step % 4 == 3  # such prompts are three times as long
+        batch = [_tokens(tokenizer, *lesson(4 * step + n, shown)) for n in range(4)]
+        longest = max(len(head) + len(tail) for head, tail in batch)
+        tokens = torch.full((len(batch), longest), tokenizer.eos_token_id)
+        labels = torch.full_like(tokens, -100)
+        for row, (head, tail) in enumerate(batch):
+            tokens[row, : len(head) + len(tail)] = torch.tensor(head + tail)
+            labels[row, len(head) : len(head) + len(tail)] = torch.tensor(tail)
         loss = model(tokens, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
@@ -79,6 +80,16 @@ def teach(folder: Path, steps: int) -> str:
             print(f"lesson {step} of {steps}: loss {loss.item():.3f}", flush=True)
     model.save_pretrained(folder)
     return str(folder)
+
+
+def _tokens(tokenizer: Any, asked: Request, reply: str) -> tuple[list[int], list[int]]:
+    messages = [
+        {"role": "system", "content": asked.system},
+        {"role": "user", "content": asked.user},
+    ]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    head, tail = (tokenizer(text, add_special_tokens=False).input_ids for text in (prompt, reply))
+    return head, [*tail, tokenizer.eos_token_id]
 
 
 def invent(generator: str, learn: Any, digits: Digits, options: argparse.Namespace) -> str:
@@ -104,6 +115,7 @@ def main() -> None:
     parser.add_argument("--generator", type=Path, help="one that was taught before")
     parser.add_argument("--steps", type=int, default=400, help="of imitation")
     parser.add_argument("--programs", type=int, default=24)
+    parser.add_argument("--arms", default="dpo,elites,none")
     options = parser.parse_args()
     silence()
     torch.set_num_threads(1)
@@ -111,9 +123,11 @@ def main() -> None:
     generator = str(options.generator or teach(options.out / "generator", options.steps))
     digits = make(0)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    text = "\n".join(invent(generator, learn, digits, options) for learn in ("dpo", "none"))
-    print(text)
-    (options.out / "dpo.md").write_text(text)
+    for learn in options.arms.split(","):
+        text = invent(generator, learn, digits, options)
+        print(text, flush=True)
+        with open(options.out / "dpo.md", "a") as file:
+            file.write(text + "\n")
 
 
 if __name__ == "__main__":

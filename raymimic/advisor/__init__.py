@@ -22,6 +22,7 @@ from raymimic.advisor.base import (
     SearchEvidence,
     TrialRecord,
     VerdictKind,
+    readings,
 )
 from raymimic.advisor.belief.belief import belief_from_json, belief_to_json, describe_belief
 from raymimic.advisor.belief.lesson_guesses import lessons_note
@@ -35,7 +36,13 @@ from raymimic.advisor.choose import (
     describe_advisor,
     describe_judge,
 )
-from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
+from raymimic.advisor.from_ledger import (
+    ended_trial,
+    evidence_from_ledger,
+    measured_of,
+    others_of,
+    proposal_of,
+)
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.judge import (
     MOST_CASES,
@@ -138,11 +145,14 @@ __all__ = [
     "lean_to_values",
     "lessons_note",
     "lessons_text",
+    "measured_of",
+    "others_of",
     "opinions",
     "proposal_of",
     "question_to_guide",
     "read_belief",
     "read_lessons",
+    "readings",
     "restrictions_of",
     "sizes",
     "standing",

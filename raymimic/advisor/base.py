@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from raymimic.curves import Curve, Diagnosis, Extrapolator
+from raymimic.feasibility import Limit, Measured, memory_failure
 from raymimic.pareto import front, ranks
 from raymimic.records import (
     Advice,
@@ -113,6 +114,16 @@ class TrialRecord:
         )
 
 
+def readings(limits: Iterable[Limit], curve: Curve | None) -> tuple[Measured, ...]:
+    """What a trial has reported of each limit: the last value that is a number counts."""
+    return tuple(Measured(limit, _last(curve, limit.metric)) for limit in limits)
+
+
+def _last(curve: Curve | None, metric: str) -> float | None:
+    told = [] if curve is None else [value for _, value in curve.reported(metric)]
+    return next((value for value in reversed(told) if value == value), None)
+
+
 @dataclass(frozen=True)
 class SearchEvidence:
     """All that is known when new configurations are wanted.
@@ -120,11 +131,13 @@ class SearchEvidence:
     ``metric`` and ``mode`` are the (first) objective, ``others`` those beside it, if there are any.
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
+    ``task`` what the trainable says of itself and how many epochs it may train,
     ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
-    place, ``model_belief`` what the model last said of it. ``shared`` says that a
+    place, ``model_belief`` what the model said of it before any result. ``shared`` says that a
     statistical proposer takes part; ``queued_by_user`` how many of ``queued`` are the user's.
+    ``limits`` are what results must keep to: a trial that surely breaks one is never the best.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace
     >>> SearchEvidence(SearchSpace({"x": FloatRange(0.0, 1.0)}), "loss", "min").ranked()
@@ -139,6 +152,7 @@ class SearchEvidence:
     queued: tuple[Config, ...] = ()
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
+    task: str = ""
     wishes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
@@ -146,12 +160,22 @@ class SearchEvidence:
     model_belief: Belief | None = None
     shared: bool = False
     queued_by_user: int = 0
+    limits: tuple[Limit, ...] = ()
     others: tuple[Objective, ...] = ()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """All objectives, the first one first."""
         return (Objective(self.metric, self.mode), *self.others)
+
+    @property
+    def asks_belief(self) -> bool:
+        """Whether a model is still to be asked where it believes the optimum: before any result.
+
+        What it would say later, of the results, the model of the scores sees by itself: multiplied
+        with it, they would count twice.
+        """
+        return not self.trials and self.model_belief is None
 
     @property
     def given(self) -> int:
@@ -180,7 +204,7 @@ class SearchEvidence:
 
     def _sharing(self, other: SearchEvidence) -> SearchEvidence:
         """``other`` with what was computed here of the ended trials, which are the same."""
-        for name in ("_forecasts", "_ranked", "losses"):
+        for name in ("_forecasts", "_ranked", "losses", "_readings", "_broken", "_excess"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other
@@ -225,18 +249,76 @@ class SearchEvidence:
     def front(self) -> list[TrialRecord]:
         """Ended trials that no other beats in one objective without losing in another.
 
-        Those without a value in one of them are not in it. By the first objective, best first.
+        Those without a value in one of them, or beyond a limit, are not in it. By the first
+        objective, best first.
         """
-        (whole,) = np.nonzero(np.isfinite(self.losses).all(axis=1))
+        counts = np.array([not self.broken(trial) for trial in self.trials], dtype=bool)
+        (whole,) = np.nonzero(np.isfinite(self.losses).all(axis=1) & counts)
         best = whole[front(self.losses[whole])]
         order = np.argsort(self.losses[best, 0], kind="stable")
         return [self.trials[row] for row in best[order]]
+
+    # -- limits ----------------------------------------------------------------------------------
+
+    def readings(self, trial: TrialRecord) -> tuple[Measured, ...]:
+        """What a trial has reported of each limit."""
+        found = self._readings.get(trial.trial_id)
+        return readings(self.limits, trial.curve) if found is None else found
+
+    def broken(self, trial: TrialRecord) -> str:
+        """Say why a trial cannot count: limits that it surely breaks, or want of memory.
+
+        Empty where it keeps to all, as far as it has reported what they speak of.
+        """
+        found = self._broken.get(trial.trial_id)
+        return self._why_broken(trial) if found is None else found
+
+    @cached_property
+    def _readings(self) -> dict[str, tuple[Measured, ...]]:
+        return {trial.trial_id: readings(self.limits, trial.curve) for trial in self.trials}
+
+    @cached_property
+    def _broken(self) -> dict[str, str]:
+        return {trial.trial_id: self._why_broken(trial) for trial in self.trials}
+
+    def _why_broken(self, trial: TrialRecord) -> str:
+        if trial.status == "failed":
+            return memory_failure(trial.error)
+        return "; ".join(found.text for found in self.readings(trial) if found.broken)
+
+    @cached_property
+    def _excess(self) -> dict[str, float]:
+        """How far beyond its limits each ended trial is, as parts of the farthest; 0 within."""
+        found = dict.fromkeys(self._readings, 0.0)
+        for number, limit in enumerate(self.limits):
+            beyond = {
+                trial_id: max(0.0, limit.excess(rows[number].value or 0.0))
+                for trial_id, rows in self._readings.items()
+                if rows[number].broken
+            }
+            most = max(beyond.values(), default=0.0)
+            for trial_id, excess in beyond.items():
+                found[trial_id] += 1.0 if excess == most else excess / most
+        return found
+
+    def standing(self, trial: TrialRecord) -> tuple[bool, float]:
+        """Whether an ended trial breaks a limit, and how far it is beyond: what ranks it first."""
+        return bool(self._broken[trial.trial_id]), self._excess[trial.trial_id]
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best ended trial that breaks no limit, None without any."""
+        first = next(iter(self._ranked), None)
+        return None if first is None or self.broken(first) else first
+
+    # -- order -----------------------------------------------------------------------------------
 
     def ranked(self) -> list[TrialRecord]:
         """Ended trials that have a score, best value first (ties: oldest first).
 
         With several objectives first those that none beats, then those that only these beat, ...;
         within each by the first objective. A trial without a value in one of them comes last.
+        Behind all these come those that break a limit, the least beyond it first.
         """
         return list(self._ranked)
 
@@ -247,7 +329,9 @@ class SearchEvidence:
         if self.others:
             whole = np.isfinite(losses).all(axis=1)
             place[whole], place[~whole] = ranks(losses[whole]), len(rows)
-        return tuple(self.trials[rows[i]] for i in np.lexsort((losses[:, 0], place)))
+        standings = np.array([self.standing(self.trials[row]) for row in rows]).reshape(-1, 2)
+        order = np.lexsort((losses[:, 0], place, standings[:, 1], standings[:, 0]))
+        return tuple(self.trials[rows[i]] for i in order)
 
 
 @runtime_checkable

@@ -24,16 +24,16 @@ def curve_lines(trial: TrialRecord, metric: str, points: int = _POINTS) -> list[
     """``metric`` and its training or held-out twin as "val_loss 1:2.301 2:1.52 5:0.71".
 
     Of the other columns only the last values, in one line: whole curves of them would cost as
-    many tokens again and decide little.
+    many tokens again and decide little. Of a single report the same: its metric is the score.
     """
     curve = trial.curve
     if curve is None or not len(curve):
         return []
     rows = _informative(curve, trial, metric, points)
-    pair = find_pair(tuple(curve.columns), metric)
+    pair = find_pair(tuple(curve.columns), metric) if len(curve) > 1 else None
     twins = [pair.held_out, pair.train] if pair else []
     whole = list(dict.fromkeys(name for name in [metric, *twins] if name in curve.columns))
-    lines = _columns(curve, whole, rows)
+    lines = _columns(curve, whole, rows) if len(curve) > 1 or trial.score is None else []
     others = [name for name in curve.columns if name not in whole][:_OTHERS]
     ends = [(name_text(name), curve.last(name)) for name in others]
     last = [f"{name} {number(value)}" for name, value in ends if value is not None]

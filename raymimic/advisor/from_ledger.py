@@ -15,6 +15,7 @@ from raymimic.advisor.lessons import parse_lessons
 from raymimic.advisor.wishes import Wish, restrictions_of, standing, wish_of, words_of
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import LedgerError, SpaceError
+from raymimic.feasibility import read_limits
 from raymimic.foreign import error_text
 from raymimic.ledger import Events, to_float
 from raymimic.records import Belief, Budget, Mode, Objective, Proposal
@@ -73,7 +74,7 @@ def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: M
         seconds=row.get("seconds", 0.0),
         pace=row.get("pace", 0.0),
         stopped=row.get("stopped", False),
-        measured=_measured(row),
+        measured=measured_of(row),
         curve=curve,
         diagnosis=diagnose(curve, metric, mode) if curve is not None else None,
     )
@@ -89,7 +90,8 @@ def others_of(search: Mapping[str, Any]) -> tuple[Objective, ...]:
     return tuple(found)
 
 
-def _measured(row: Mapping[str, Any]) -> dict[str, float]:
+def measured_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The other objectives' values in an outcome (or evaluated) event."""
     found = {str(name): to_float(value) for name, value in (row.get("measured") or {}).items()}
     return {name: v for name, v in found.items() if v is not None and math.isfinite(v)}
 
@@ -182,8 +184,11 @@ class _Reader:
                 seconds_total=self._search.get("seconds_total"),
                 seconds_used=now - self._search["t"],
                 concurrency=self._search.get("concurrency"),
+                epochs=self._search.get("epochs"),
             ),
             instruction=self._search.get("instruction", ""),
+            task=self._search.get("task", ""),
+            limits=read_limits(self._search.get("limits", [])),
             drops=tuple(self._drops[-DROPS_KEPT:]),
             lessons=self._lessons,
             belief=self._beliefs.get(USER),

@@ -14,6 +14,7 @@ from raymimic.advisor.adjust import (
     read_adjustment,
 )
 from raymimic.advisor.base import SearchEvidence
+from raymimic.advisor.belief.reading import asked_entries
 from raymimic.advisor.judge import (
     MOST_CASES,
     JudgeAdvice,
@@ -46,8 +47,8 @@ def build_request(evidence: SearchEvidence, n: int, deadline: float = 60.0) -> R
     return Request(
         system=system_prompt(evidence),
         user=user_prompt(evidence, n),
-        schema=reply_schema(evidence.space),
-        max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * parameters,
+        schema=reply_schema(evidence),
+        max_tokens=TOKENS_BASE + n * per_proposal + _TOKENS_BELIEF * asked_entries(evidence.space),
         deadline=deadline,
     )
 

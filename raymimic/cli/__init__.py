@@ -70,7 +70,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--llm",
         default="auto",
         help='"auto" (a key in the environment, else keyless), "none", "anthropic:MODEL", '
-        '"openai:MODEL"',
+        '"openai:MODEL", "transformers:FOLDER", "llamacpp:FILE.gguf"',
     )
     demo.add_argument("--trials", type=_positive, default=16, help="default: 16")
     demo.add_argument("--epochs", type=_positive, help="epochs a trial; default: by data set")

@@ -66,7 +66,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         "--llm",
         default="auto",
         help='who proposes: "auto" (a key in the environment, else keyless), "none", '
-        '"anthropic:MODEL", "openai:MODEL"',
+        '"anthropic:MODEL", "openai:MODEL", "transformers:FOLDER", "llamacpp:FILE.gguf"',
     )
     command.add_argument(
         "--concurrent", type=_positive, help="trials at once; default: one a CPU, at most 8"

@@ -9,21 +9,20 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from raymimic.errors import AdvisorError, LedgerError, LLMSetupError, ProgramError
 from raymimic.evolution.events import Row
 from raymimic.evolution.journal import Journal
-from raymimic.evolution.purse import Budget, Purse
+from raymimic.evolution.purse import Purse
 from raymimic.inquiry import Inquiry
-from raymimic.invention.preferences import Pairing
-from raymimic.invention.questions import reply_text, request
+from raymimic.invention.learning import Trainer, generator_of, learn, must_learn
 from raymimic.invention.records import Invented
 from raymimic.invention.sampling import Sampler, program_event
+from raymimic.invention.settings import Settings
 from raymimic.invention.state import State
 from raymimic.invention.template import REFERENCES, program_of
 from raymimic.ledger import Ledger, read_events
@@ -31,35 +30,9 @@ from raymimic.llm import LLM, TransformersLLM, describe
 
 logger = logging.getLogger(__name__)
 
-Learn = Literal["dpo", "elites", "none"]
-
-Trainer = Callable[[str, Sequence[Mapping[str, str]], Path], Mapping[str, Any]]
-"""Trains the generator in a folder on (system, user, chosen, rejected) texts; writes the new one
-into another folder; returns what to keep of it. See `raymimic.invention.dpo.train`."""
-
 _SIDE_BY_SIDE = 8  # samples that are made at once
 _LEARNING_S = 24 * 3600.0
 _TEXT_CHARS = 2000
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an invention goes; as in `SelfDevelopingSearch`."""
-
-    iterations: int = 3
-    programs: int = 48
-    learn: Learn = "elites"
-    elites: int = 3
-    temperatures: tuple[float, float] = (1.2, 0.2)
-    pairing: Pairing = field(default_factory=Pairing)
-    budget: Budget = field(default_factory=Budget)
-    timeout: float = 60.0
-    seed: int = 0
-
-    def temperature(self, iteration: int) -> float:
-        """Of a local generator: 1.2, then falling to .85 in the third iteration, as published."""
-        first, decay = self.temperatures
-        return first / (1 + decay * (iteration - 1))
 
 
 class Invention(Journal):
@@ -213,7 +186,11 @@ class Invention(Journal):
             job = partial(sampler.sample, self.state.copy(), numbers, iteration)
             self._inquiry.submit(job)
         elif self._must_learn(iteration) and not self.state.of_status("waiting", "running"):
-            self._inquiry.submit(partial(self._learn, self.state.copy(), iteration))
+            out = self.ledger.path.with_name(f"{self.ledger.path.stem}_generator_{iteration}")
+            generator = self._generator(iteration)
+            state, settings = self.state.copy(), self.settings
+            job = partial(learn, state, settings, self._trainer, generator, iteration, out)
+            self._inquiry.submit(job)
 
     def _sampler(self, iteration: int) -> Sampler:
         llm, settings = self.llm, self.settings
@@ -229,40 +206,11 @@ class Invention(Journal):
         )  # fmt: skip
 
     def _generator(self, iteration: int) -> str:
-        """The folder or name of the generator of an iteration: what was learnt before it."""
         assert self.llm is not None
-        for earlier in range(iteration - 1, 0, -1):
-            folder = self.state.learnt.get(earlier, {}).get("generator")
-            if folder:
-                return str(folder)
-        return self.llm.model
+        return generator_of(self.state, self.llm.model, iteration)
 
     def _must_learn(self, iteration: int) -> bool:
-        return (
-            self.settings.learn == "dpo"
-            and iteration < self.settings.iterations
-            and iteration not in self.state.learnt
-        )
-
-    def _learn(self, state: State, iteration: int) -> list[Row]:
-        """Train the generator of the next iteration; without a pair the old one stays."""
-        programs = [one for one in state.programs.values() if one.origin == "llm"]
-        pairs = self.settings.pairing.pairs(programs, iteration)
-        row: Row = {"event": "learnt", "iteration": iteration, "pairs": len(pairs)}
-        if not pairs or self._trainer is None:
-            return [{**row, "generator": None}]
-        asked = request([], [], self.settings.timeout)
-        texts = [
-            {
-                "system": asked.system,
-                "user": asked.user,
-                "chosen": reply_text(good.code, good.rationale),
-                "rejected": reply_text(bad.code, bad.rationale),
-            }
-            for good, bad in pairs
-        ]
-        out = self.ledger.path.with_name(f"{self.ledger.path.stem}_generator_{iteration}")
-        return [{**row, **self._trainer(self._generator(iteration), texts, out)}]
+        return must_learn(self.state, self.settings, iteration)
 
     def _collect(self) -> None:
         self._take_recorded()

@@ -10,40 +10,53 @@ from raymimic.invention.records import Invented
 from raymimic.invention.state import State
 from raymimic.invention.template import CONTRACT
 
+_WIDE = 96  # characters of a line
+
+
+_IMPROVE = '''def improve(base, experts):
+    """The improved model's state dict, of the base's and of the tuned models' by name."""
+    weights = {name: one.float() for name, one in base.items() if one.is_floating_point()}
+    task_vectors = {
+        expert: {name: state[name].float() - one for name, one in weights.items()}
+        for expert, state in experts.items()
+    }
+    gains = merge(task_vectors, weights)
+    merged = {name: (one + gains[name]).to(base[name].dtype) for name, one in weights.items()}
+    return {**base, **merged}
+'''
+
 
 def algorithm_file(one: Invented, state: State) -> str:
     """The text of a documented Python module with the algorithm; it needs torch alone."""
-    about = [f"score {one.score:.6g} on the dev data"]
-    if one.error_of_score:
-        about[0] += f" (standard error {one.error_of_score:.3g})"
+    error = f" (standard error {one.error_of_score:.3g})" if one.error_of_score else ""
+    scores = [f"{one.score:.6g}{error} on the dev data"]
     if one.number in state.test:
-        about.append(f"{state.test[one.number]:.6g} on the test data, read once")
-    for other in state.of_status("done"):
-        if other.origin.startswith("reference"):
-            about.append(f"{other.origin.partition(': ')[2]}: {other.score:.6g} on the dev data")
+        scores.append(f"{state.test[one.number]:.6g} on the test data, read once")
+    scores += [f"{name}: {other.score:.6g} on the dev data" for name, other in _references(state)]
     reason = re.sub(r'\s+|"""|\\', " ", one.rationale).strip()
+    idea = f"{reason[0].upper()}{reason[1:]}" if reason else ""
     lines = [
         '"""An algorithm that improves a model by merging it with models tuned from it.',
         "",
-        *textwrap.wrap(reason, 96),
-        *([""] if reason else []),
-        f"Origin: {one.origin}, iteration {one.iteration}. " + "; ".join(about) + ".",
+        *textwrap.wrap(idea, _WIDE),
+        *([""] if idea else []),
+        f"Origin: {one.origin}, iteration {one.iteration}. Scores:",
+        "",
+        *(f"- {score}" for score in scores),
+        "",
+        *(f"{line}\n" for line in _tie(one, state)),
+        "``improve(base, experts)`` takes and returns state dicts. The algorithm itself is",
         "",
         "    " + CONTRACT.replace("\n", "\n    "),
-        "",
-        "Use it as",
-        "",
-        "    gains = merge(task_vectors, base)",
-        "    state = {name: base[name] + gains[name] for name in base}",
         '"""',
         "",
-        "import math  # noqa: F401",
+        *(f"import {used}\n" for used in ("math", "torch") if re.search(rf"\b{used}\b", one.code)),
         "",
-        "import torch  # noqa: F401",
+        _IMPROVE,
         "",
-        "",
+        one.code,
     ]
-    return "\n".join(lines) + one.code
+    return "\n".join(lines)
 
 
 def write_results(state: State, folder: Path, best: int = 5) -> list[Path]:
@@ -74,13 +87,32 @@ def summary(state: State) -> str:
         lines.append(f"Best: score {one.score:.6g}, program {one.number} ({one.origin}).")
         if one.rationale:
             lines.append(f"  its idea: {one.rationale[:300]}")
-    for other in state.programs.values():
-        if other.origin.startswith("reference") and other.status == "done":
-            lines.append(f"{other.origin.partition(': ')[2].capitalize()}: {other.score:.6g}.")
+        lines += _tie(one, state)
+    lines += [f"{name.capitalize()}: {other.score:.6g}." for name, other in _references(state)]
     spent = state.spent
     money = "price unknown" if spent.usd is None else f"${spent.usd:.4f}"
     lines.append(f"Model: {spent.calls} calls, {spent.tokens:,} tokens, {money}.")
     return "\n".join(lines)
+
+
+def _references(state: State) -> list[tuple[str, Invented]]:
+    """The scored references by name."""
+    return [
+        (other.origin.partition(": ")[2], other)
+        for other in state.of_status("done")
+        if other.origin.startswith("reference")
+    ]
+
+
+def _tie(best: Invented, state: State) -> list[str]:
+    """A line that says what the best is no better than, by its dev score; none if it is better."""
+    ties = [
+        name
+        for name, other in _references(state)
+        if other is not best
+        and best.rank - other.rank <= max(best.error_of_score, other.error_of_score)
+    ]
+    return [f"Within one standard error of {' and '.join(ties)}: a tie."] if ties else []
 
 
 def table(state: State) -> str:

@@ -1,4 +1,4 @@
-"""Merge checkpoints on disk, one shard at a time: memory holds a shard and one group's tensors.
+"""Merge checkpoints on disk: memory holds the tensors of one group, of the base and each model.
 
 Folders as Hugging Face writes them: ``model.safetensors``, or shards with
 ``model.safetensors.index.json``. A single ``*.safetensors`` file serves as well.
@@ -33,18 +33,18 @@ class Checkpoint(Mapping[str, torch.Tensor]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.shards = _shards(self.path)
-        self._file_of = {name: file for file, names in self.shards.items() for name in names}
+        self.file_of = {name: file for file, names in self.shards.items() for name in names}
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        with _open(self._file_of[name]) as file:
+        with _open(self.file_of[name]) as file:
             tensor: torch.Tensor = file.get_tensor(name)
         return tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._file_of)
+        return iter(self.file_of)
 
     def __len__(self) -> int:
-        return len(self._file_of)
+        return len(self.file_of)
 
 
 def merge_files(
@@ -57,9 +57,10 @@ def merge_files(
 ) -> Path:
     """Write the merged checkpoint into the folder ``out``, in the base's shards; return it.
 
-    The base's configuration and tokenizer files go along. A layer is merged as the shards hold it:
-    one that lies in two shards is two groups. Raises `MergeError` for checkpoints of different
-    architectures and for an ``out`` that is one of them.
+    The base's configuration and tokenizer files go along. The result begins as a copy of the base,
+    into which each merged tensor is written, so a group may lie in several shards and no shard is
+    ever held whole. Raises `MergeError` for checkpoints of different architectures and for an
+    ``out`` that is one of them.
     """
     start = Checkpoint(base)
     others = {os.fspath(path): Checkpoint(path) for path in models}
@@ -67,8 +68,15 @@ def merge_files(
     if any(folder.resolve() == one.path.resolve() for one in (start, *others.values())):
         raise MergeError(f"out must be another folder than the models', got {str(folder)!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    for file, names in start.shards.items():
-        _save(_merged_shard(start, names, others, method, by), folder / file.name)
+    parts = {file: _Copy(file, folder / f"{file.name}.part") for file in start.shards}
+    for group, names in groups_of(start, by).items():
+        tensors = {name: start[name] for name in names}
+        floating = {name: one for name, one in tensors.items() if one.is_floating_point()}
+        if floating:
+            for name, merged in merge_group(group, floating, others, method).items():
+                parts[start.file_of[name]].write(name, merged)
+    for file in start.shards:
+        os.replace(folder / f"{file.name}.part", folder / file.name)
     if start.path.is_dir():
         for pattern in _COPIED:
             for copied in start.path.glob(pattern):
@@ -76,21 +84,28 @@ def merge_files(
     return folder
 
 
-def _merged_shard(
-    base: Checkpoint,
-    names: Sequence[str],
-    models: Mapping[str, Checkpoint],
-    method: Method,
-    by: By,
-) -> dict[str, torch.Tensor]:
-    merged: dict[str, torch.Tensor] = {}
-    for group, members in groups_of(names, by).items():
-        tensors = {name: base[name] for name in members}
-        floating = {name: one for name, one in tensors.items() if one.is_floating_point()}
-        merged |= tensors
-        if floating:
-            merged |= merge_group(group, floating, models, method)
-    return merged
+class _Copy:
+    """A copy of a safetensors file whose tensors can be overwritten by others of their kind.
+
+    The format: the header's length in 8 bytes (little-endian), the header as JSON with each
+    tensor's place among the bytes that follow.
+    """
+
+    def __init__(self, file: Path, copy: Path) -> None:
+        shutil.copyfile(file, copy)
+        self._path = copy
+        with open(copy, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            self._header = json.loads(opened.read(length))
+        self._data = 8 + length
+
+    def write(self, name: str, tensor: torch.Tensor) -> None:
+        """Put ``tensor`` in the place of the one of this name, of the same shape and dtype."""
+        begin, _ = self._header[name]["data_offsets"]
+        content = tensor.contiguous().flatten().view(torch.uint8).numpy()
+        with open(self._path, "r+b") as opened:
+            opened.seek(self._data + begin)
+            opened.write(memoryview(content))
 
 
 def _shards(path: Path) -> dict[Path, list[str]]:
@@ -127,12 +142,3 @@ def _open(file: Path) -> Any:
         return safe_open(file, framework="pt")
     except (SafetensorError, OSError) as error:
         raise MergeError(f"{str(file)!r} cannot be read as safetensors: {error}") from None
-
-
-def _save(tensors: dict[str, torch.Tensor], file: Path) -> None:
-    from safetensors.torch import save_file
-
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    part = file.with_name(f"{file.name}.part")
-    save_file(whole, part, metadata={"format": "pt"})
-    os.replace(part, file)

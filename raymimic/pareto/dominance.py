@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -37,3 +40,30 @@ def front(losses: np.ndarray) -> np.ndarray:
         found += left[equal][1:].tolist()
         left = left[~beaten & ~equal]
     return np.sort(np.array(found, dtype=int))
+
+
+class Front:
+    """A front that grows row by row; NaN counts as the worst value."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Array (rows, objectives)."""
+        return np.array(self._rows)
+
+    def add(self, losses: Sequence[float]) -> bool:
+        """Take in a row; whether no other dominates it now."""
+        row = tuple(math.inf if math.isnan(loss) else loss for loss in losses)
+        if any(_dominates(other, row) for other in self._rows):
+            return False
+        self._rows = [*(other for other in self._rows if not _dominates(row, other)), row]
+        return True
+
+
+def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))

@@ -99,6 +99,7 @@ def resume(saved: Checkpoint, offered: Session) -> Session:
     session.seconds_total = offered.seconds_total or session.seconds_total
     session.concurrency = offered.concurrency or session.concurrency
     session.constraints = offered.constraints or session.constraints
+    session.limits = offered.limits or session.limits
     space = offered.space or session.space
     if space is not None:
         session.move_to(space)

@@ -23,8 +23,10 @@ from raymimic.advisor import (
     lessons_note,
     opinions,
     read_belief,
+    readings,
 )
 from raymimic.errors import ConfigError
+from raymimic.feasibility import Limit
 from raymimic.foreign import without_secrets
 from raymimic.records import Belief, Budget, Config, Mode, Objective, Proposal
 from raymimic.search.inbox import Inbox
@@ -47,8 +49,9 @@ class Session:
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
     ``constraints`` are the user's restrictions of the space: texts, and functions of a
-    configuration. Configurations are flat, as everywhere in this room. Times
-    in seconds; ``seconds_before`` was used before the last restore.
+    configuration; ``limits`` are what results must keep to. ``task`` is what the trainable says of
+    itself, ``epochs`` its most. Configurations are flat, as everywhere in this room. Times in
+    seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -57,11 +60,14 @@ class Session:
     lessons: Lessons | None = None
     said: Mapping[str, Any] | None = None
     constraints: tuple[str | Callable[[Config], Any], ...] = ()
+    limits: tuple[Limit, ...] = ()
     space: SearchSpace | None = None
     trials_total: int | None = None
     seconds_total: float | None = None
     seconds_before: float = 0.0
     concurrency: int | None = None
+    task: str = ""
+    epochs: int | None = None
     steering: Steering = field(default_factory=Steering)
     _inbox: Inbox | None = None
     _state: SearchState | None = None
@@ -120,7 +126,9 @@ class Session:
                 self.trials_total,
             )
         belief, self.space = self.read_belief(), self.restricted()
-        self._state = SearchState(self.space, metric, mode, self.lessons, belief, others=others)
+        self._state = SearchState(
+            self.space, metric, mode, self.lessons, belief, others=others, limits=self.limits
+        )
         events.search(
             self.journal.append,
             metric=metric,
@@ -134,6 +142,9 @@ class Session:
             batch=batch,
             instruction=self.instruction,
             seed=self.seed,
+            limits=[limit.to_json() for limit in self.limits],
+            task=self.task,
+            epochs=self.epochs,
         )
         if self.lessons is not None:
             note = lessons_note(self.lessons, self.space, metric, mode)
@@ -143,7 +154,7 @@ class Session:
             self.lessons = None  # the state keeps them
         for opinion in opinions(self.evidence()):
             who = f"{opinion.who}: " if opinion.says else ""
-            logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN))
+            logger.info("raymimic: %s%s", who, describe_belief(opinion.belief, _SHOWN, self.space))
             self.believe(opinion.who, opinion.belief)
         if belief is not None:
             self.believe(USER, belief)
@@ -173,7 +184,8 @@ class Session:
         """Write down what ``who`` believes of the optimum; the model's is kept for what follows."""
         if who == MODEL:
             self.state.model_belief = belief
-        text, places = describe_belief(belief), belief_to_json(belief)
+        text = describe_belief(belief, space=self.space)
+        places = belief_to_json(belief)
         events.belief(self.journal.append, who=who, text=text, places=places)
 
     def listen(self) -> None:
@@ -203,11 +215,14 @@ class Session:
             return 0
         return math.inf if total is None else max(0, total - self.trials_started)
 
-    def limit(self, samples: int | None, seconds: float | None) -> None:
-        """Learn how many trials may start from now on (as Tune counts them), and how long."""
+    def limit(self, samples: int | None, seconds: float | None, epochs: int | None = None) -> None:
+        """Learn how many trials may start from now on (as Tune counts them), and how long they run.
+
+        ``seconds`` is the run's time, ``epochs`` the most of a training; None where nobody says.
+        """
         limited = samples is not None and 0 < samples < _NO_LIMIT
         self.trials_total = self.trials_started + (samples or 0) if limited else None
-        self.seconds_total = seconds
+        self.seconds_total, self.epochs = seconds, epochs
         self.steering.new_run()
 
     def budget(self) -> Budget:
@@ -220,11 +235,13 @@ class Session:
             seconds_total=self.seconds_total,
             seconds_used=self.seconds_used,
             concurrency=self.concurrency,
+            epochs=self.epochs,
         )
 
     def view(self) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the function returned makes evidence of it in any thread."""
-        return self.state.view(self.budget(), self.instruction, self.steering.orders.words)
+        orders = self.steering.orders
+        return self.state.view(self.budget(), self.instruction, orders.words, self.task)
 
     def evidence(self) -> SearchEvidence:
         """All that an advisor would be shown now."""
@@ -303,6 +320,7 @@ class Session:
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
             measured=record.measured,
+            limits=[found.to_json() for found in readings(self.limits, record.curve)],
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -323,6 +341,7 @@ class Session:
                 trial_id=record.trial_id,
                 score=None if curve is None else curve.final(self.state.metric),
                 epochs=self.state.epochs(record.trial_id),
+                limits=[found.to_json() for found in readings(self.limits, record.curve)],
                 curve=None if curve is None else curve.to_json(),
             )
 
@@ -331,4 +350,5 @@ class Session:
         self.space = space
         self.space = self.restricted()
         if self._state is not None:
+            self._state.limits = self.limits
             self._state.move_to(self.space)

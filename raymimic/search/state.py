@@ -14,6 +14,7 @@ from typing import Any
 from raymimic.advisor import DROPS_KEPT, Lessons, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory, diagnose
 from raymimic.errors import ConfigError
+from raymimic.feasibility import Limit
 from raymimic.records import Belief, Budget, Config, Mode, Objective, Proposal
 from raymimic.search.archive import BLOCK, fitting, packed, packed_blocks, shown, unpacked
 from raymimic.space import SearchSpace
@@ -56,6 +57,7 @@ class SearchState:
     lessons: Lessons | None = None
     belief: Belief | None = None
     model_belief: Belief | None = None
+    limits: tuple[Limit, ...] = ()
     history: CurveHistory = field(default_factory=CurveHistory)
     ended: list[TrialRecord] = field(default_factory=list)
     running: dict[str, TrialRecord] = field(default_factory=dict)
@@ -260,7 +262,7 @@ class SearchState:
     # -- evidence ----------------------------------------------------------------------------
 
     def view(
-        self, budget: Budget, instruction: str, wishes: tuple[str, ...] = ()
+        self, budget: Budget, instruction: str, wishes: tuple[str, ...] = (), task: str = ""
     ) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the returned function may build the evidence in any thread.
 
@@ -282,11 +284,13 @@ class SearchState:
                 budget=budget,
                 instruction=instruction,
                 wishes=wishes,
+                task=task,
                 drops=drops,
                 lessons=self.lessons,
                 belief=self.belief,
                 model_belief=model_belief,
                 queued_by_user=by_user,
+                limits=self.limits,
                 others=self.others,
             )
 

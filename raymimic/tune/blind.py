@@ -1,4 +1,4 @@
-"""A run whose metric cannot be read is blind: that is said after its first trial."""
+"""A run that does not report its metric, or what it limits, is told so after its first trial."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from raymimic.curves import Curve
+from raymimic.feasibility import Limit
 from raymimic.space.reading import brief
 from raymimic.tune.results import BOOKKEEPING
 
@@ -14,26 +15,44 @@ logger = logging.getLogger(__name__)
 
 
 class FirstScore:
-    """Looks at the first trial that ended with a result, and warns if it has no value to read."""
+    """Looks at the first trial that ended with a result, and warns of what it did not report."""
 
     def __init__(self) -> None:
         self._looked = False
 
-    def look(self, metrics: Iterable[str], curve: Curve | None, result: Mapping[str, Any]) -> None:
+    def look(
+        self,
+        metrics: Iterable[str],
+        curve: Curve | None,
+        result: Mapping[str, Any],
+        limits: Iterable[Limit] = (),
+    ) -> None:
         """A trial ended with this curve and last result; a value of NaN is one that was read.
 
-        ``metrics`` are those that the run optimises.
+        ``metrics`` are those that the run optimises, ``limits`` what it limits.
         """
         if self._looked or not result:
             return
         self._looked = True
+        for limit in limits:
+            if not _is_in(curve, limit.metric):
+                logger.warning(
+                    "raymimic: the limit %s cannot be told from the first ended trial, and a trial "
+                    "that does not report it counts as keeping it: %s",
+                    limit.text,
+                    _unread(result, limit.metric),
+                )
         for metric in metrics:
-            if curve is None or not any(True for _ in curve.reported(metric)):
+            if not _is_in(curve, metric):
                 logger.warning(
                     "raymimic: the metric could not be read in the first ended trial, and without "
                     "it the run is blind: %s",
                     _unread(result, metric),
                 )
+
+
+def _is_in(curve: Curve | None, metric: str) -> bool:
+    return curve is not None and any(True for _ in curve.reported(metric))
 
 
 def _unread(result: Mapping[str, Any], metric: str) -> str:
@@ -49,8 +68,8 @@ def _unread(result: Mapping[str, Any], metric: str) -> str:
     named = ", ".join(map(repr, there[:8])) or "nothing"
     more = f" and {len(there) - 8} more" if len(there) > 8 else ""
     return (
-        f"{metric!r} was not reported; what came is {named}{more}: report it, or set metric= to "
-        "one of these"
+        f"{metric!r} was not reported; what came is {named}{more}: report it, or name one of these "
+        "instead"
     )
 
 

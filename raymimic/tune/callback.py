@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from raymimic.advisor import readings
 from raymimic.curves import CurveHistory, diagnose
+from raymimic.feasibility import Limit
 from raymimic.foreign import without_secrets
-from raymimic.records import EpochReport, Mode
+from raymimic.pareto import Front
+from raymimic.records import EpochReport, Mode, Objective
 from raymimic.summary import duration, show
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.faults import Faults
@@ -88,6 +91,7 @@ class RaymimicCallback(Callback):
         self._total: int | None = None
         self._ended = 0
         self._best: tuple[float, str] | None = None
+        self._front = Front()
         self._looked = False
         self._begun = time.time()
 
@@ -141,10 +145,12 @@ class RaymimicCallback(Callback):
         metric, mode = self._goal()
         ended = [trial for trial in trials if trial.is_finished()]
         self._ended = len(ended)
+        names = [one.name for one in self._others()]
         for trial in ended:
-            score = metrics_of(trial.last_result or {}, metric).get(metric)
+            values = metrics_of(trial.last_result or {}, metric, *names)
+            score = values.get(metric)
             if score is not None and math.isfinite(score):
-                self._keep_best(trial.trial_id, score, mode)
+                self._keep_best(trial.trial_id, score, mode, values)
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -163,6 +169,8 @@ class RaymimicCallback(Callback):
         record = self._searcher.trial(trial.trial_id) if self._searcher is not None else None
         verdict = self._verdict(trial.trial_id)
         result.update(columns(record, verdict, decides=self._scheduler is not None))
+        if self._limits():
+            result["raymimic/limits"] = self._beyond(trial.trial_id) or "kept"
         now = verdict is not None and report is not None and verdict.epoch == report.epoch
         if now and verdict is not None and verdict.clone:
             self._screen.line(f"{self._prefix()}{trial.trial_id}  {verdict.clone}")
@@ -235,11 +243,17 @@ class RaymimicCallback(Callback):
         )  # the searcher's, if it has one
         if diagnosis is None and curve is not None and score is not None:
             diagnosis = diagnose(curve, metric, mode)
+        found = {} if curve is None else {o.name: curve.final(o.name) for o in self._others()}
+        others = {name: value for name, value in found.items() if value is not None}
+        beyond = "" if error else self._beyond(trial_id)
+        counts = score is not None and not beyond
         return Ended(
             trial_id=trial_id,
             metric=metric,
             score=score,
-            best=score is not None and self._keep_best(trial_id, score, mode),
+            best=counts and self._keep_best(trial_id, score or 0.0, mode, others),
+            beyond=beyond,
+            others=others,
             epochs=0 if curve is None else len(curve),
             diagnosis=diagnosis if score is not None else None,
             source=record.source if record is not None else "",
@@ -248,7 +262,23 @@ class RaymimicCallback(Callback):
             error=error,
         )
 
-    def _keep_best(self, trial_id: str, score: float, mode: Mode) -> bool:
+    def _limits(self) -> tuple[Limit, ...]:
+        return self._searcher.limits if self._searcher is not None else ()
+
+    def _beyond(self, trial_id: str) -> str:
+        """Say which limits a trial is beyond by what it reported last, "" where none."""
+        limits = self._limits()
+        curve = self.history.curve(trial_id) if limits and trial_id in self.history else None
+        return "; ".join(one.text for one in readings(limits, curve) if one.broken)
+
+    def _keep_best(
+        self, trial_id: str, score: float, mode: Mode, values: Mapping[str, float]
+    ) -> bool:
+        """Whether it is the best so far; of several objectives, whether it is on the front."""
+        others = self._others()
+        if others:
+            own = Objective("", mode).loss({"": score})
+            return self._front.add([own, *(one.loss(values) for one in others)])
         better = self._best is None or (
             score < self._best[0] if mode == "min" else score > self._best[0]
         )
@@ -268,6 +298,8 @@ class RaymimicCallback(Callback):
 
     def _show_meter(self) -> None:
         rest = self._money()
+        if len(self._front):
+            rest.append(f"{len(self._front)} on the front")
         if self._best is not None:
             score, trial_id = self._best
             rest.append(f"best {self._goal()[0]} {show(score)} ({trial_id})")
@@ -280,6 +312,10 @@ class RaymimicCallback(Callback):
             return self._metric, self._mode
         assert self._scheduler is not None, "the constructor asks for it"
         return self._scheduler.goal
+
+    def _others(self) -> tuple[Objective, ...]:
+        """The objectives beside the metric."""
+        return self._searcher.objectives[1:] if self._searcher is not None else ()
 
     # -- without searcher and scheduler ----------------------------------------------------------
 

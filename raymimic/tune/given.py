@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from raymimic.errors import SpaceError
+from raymimic.feasibility import Limit, read_limits
 from raymimic.records import Config, Proposal
 from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.session import Session
 from raymimic.space.reading import brief
 from raymimic.tune.domains import RaySpace
+
+Constraint = str | Callable[[Config], Any] | Mapping[str, str]
+Constraints = Constraint | Sequence[Constraint]
+"""What may be given as ``constraints``."""
 
 
 @dataclass
@@ -21,6 +26,7 @@ class Given:
     points: list[dict[str, Any]] = field(default_factory=list)
     trials: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     constraints: tuple[Any, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     def check(self, session: Session, space: RaySpace) -> None:
         """See that all of it, and the user's belief, fit the space; raises `SpaceError`."""
@@ -28,6 +34,13 @@ class Given:
             Nested(one, space) if callable(one) else one for one in self.constraints
         )
         session.restricted()
+        session.limits = self.limits
+        for limit in self.limits:
+            if limit.metric in space.space.dimensions:
+                raise SpaceError(
+                    f"a limit by name is of a result's metric, and {limit.metric!r} is a "
+                    f"parameter: give the text {limit.text!r} in constraints=[...] instead"
+                )
         session.read_belief()
         for point in [*self.points, *(parameters for parameters, _ in self.trials)]:
             session.check(space.flatten(point))
@@ -42,16 +55,25 @@ class Given:
         self.points, self.trials = [], []
 
 
-def read_constraints(raw: Any) -> tuple[str | Callable[[Config], Any], ...]:
-    """Return what was given as ``constraints``; raises `SpaceError` for what cannot be one."""
-    if isinstance(raw, str) or callable(raw):
+def read_constraints(
+    raw: Any,
+) -> tuple[tuple[str | Callable[[Config], Any], ...], tuple[Limit, ...]]:
+    """Return what was given as ``constraints``: what configurations, then what results keep to.
+
+    Raises `SpaceError` for what cannot be one.
+    """
+    if isinstance(raw, str | Mapping) or callable(raw):
         raw = [raw]
-    if not isinstance(raw, Sequence) or not all(isinstance(r, str) or callable(r) for r in raw):
+    if not isinstance(raw, Sequence) or not all(
+        isinstance(one, str | Mapping) or callable(one) for one in raw
+    ):
         raise SpaceError(
-            "constraints must be a list of texts such as 'width * depth <= 2048' and functions "
-            f"from a configuration to True or False, got {brief(raw)}"
+            "constraints must be a list of texts such as 'width * depth <= 2048', functions from a "
+            "configuration to True or False, and limits of a result's metrics such as "
+            f"{{'memory_gb': '<= 16'}}, got {brief(raw)}"
         )
-    return tuple(raw)
+    limits = (limit for one in raw if isinstance(one, Mapping) for limit in read_limits(one))
+    return tuple(one for one in raw if not isinstance(one, Mapping)), tuple(limits)
 
 
 class Nested:

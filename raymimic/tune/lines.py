@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from raymimic.curves import Diagnosis
 from raymimic.scheduling.verdict import Verdict
@@ -23,7 +24,8 @@ class Ended:
     """What is known of an ended trial. ``score`` is None where no finite one is known.
 
     ``epochs`` counts what it reported of the metric's curve; ``source`` and ``reason`` are empty
-    for trials of another searcher.
+    for trials of another searcher. ``others`` are the other objectives' values, where there are
+    several: ``best`` then says that it is on the front. ``beyond`` says which limits it broke.
     """
 
     trial_id: str
@@ -36,6 +38,8 @@ class Ended:
     reason: str = ""
     verdict: Verdict | None = None
     error: str = ""
+    others: Mapping[str, float] = field(default_factory=dict)
+    beyond: str = ""
 
     def line(self, width: int, meter: str = "") -> str:
         """Give the line in at most ``width`` characters; ``meter`` stands in front of it."""
@@ -56,7 +60,10 @@ class Ended:
             return "stopped before its first epoch"
         if self.score is None:
             return f"no finite {self.metric} after {self.epochs} epochs"
-        return f"{self.metric} {show(self.score)}{' *best*' if self.best else ''}"
+        values = {self.metric: self.score, **self.others}
+        text = ", ".join(f"{name} {show(value)}" for name, value in values.items())
+        text += f" beyond {self.beyond}" if self.beyond else ""
+        return text + (" *front*" if self.others else " *best*") * self.best
 
     def _ends(self) -> list[str]:
         """Why it ended or what its curve shows, from the longest to the shortest."""

@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.result import DEFAULT_METRIC
@@ -23,7 +23,7 @@ from raymimic.advisor import Judge, choose_judge, describe_judge
 from raymimic.curves import Curve, CurveHistory
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
-from raymimic.records import EpochReport, Mode
+from raymimic.records import EpochReport, Mode, Objective
 from raymimic.scheduling.decisions import Decisions
 from raymimic.scheduling.population import Checkpoints
 from raymimic.scheduling.rank_rule import CAREFUL, EAGER
@@ -36,6 +36,7 @@ from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.mailbox import ray_mailbox
+from raymimic.tune.objectives import check_agrees, read_objectives
 from raymimic.tune.places import settle
 from raymimic.tune.results import TIME_ATTR, Reports
 
@@ -66,7 +67,9 @@ class LLMScheduler(FIFOScheduler):
     'LLMScheduler: 0 trials stopped (none), 0 finished'
 
     Args:
-        metric: Name of the metric; usually left to Tune.
+        metric: Name of the metric; usually left to Tune. Of several objectives (a list, with a list
+            of modes; those of ``searcher``, if it has several) the first one's curves are judged:
+            a trial is hopeless only where another is no worse in all others.
         mode: "min" or "max"; usually left to Tune.
         searcher: The `LLMSearcher` of this run, if it is one: curves and ledger are shared, and
             trials are weighed against what it can be expected to propose.
@@ -104,8 +107,8 @@ class LLMScheduler(FIFOScheduler):
 
     def __init__(
         self,
-        metric: str | None = None,
-        mode: str | None = None,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         *,
         searcher: LLMSearcher | None = None,
         time_attr: str = TIME_ATTR,
@@ -118,15 +121,15 @@ class LLMScheduler(FIFOScheduler):
         instruction: str = "",
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
-        _check_arguments(mode, grace_period, max_t, patience)
+        _check_arguments(grace_period, max_t, patience)
+        first, its_mode, self._others = read_objectives(metric, mode)
         if population and knobs is None:
             raise ValueError(
                 "LLMScheduler(population=True) sends weights to running trials through live knobs; "
                 "got knobs=None: give it knobs=LiveKnobs(...), and let the trainable use them"
             )
         super().__init__()
-        self._metric = metric
-        self._mode: str | None = mode
+        self._metric, self._mode = first, its_mode
         self._searcher, self._patience = searcher, patience
         self._history = CurveHistory()  # with a searcher its curves are read
         own = Reports(self._keep, self._epochs)
@@ -161,14 +164,21 @@ class LLMScheduler(FIFOScheduler):
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Take metric, mode and what limits the run from Tune; False if metric or mode clash."""
-        if (self._metric and metric) or (self._mode and mode):
+        known = self._searcher.objectives if self._searcher is not None else ()
+        if len(known) > 1:
+            self._metric, self._mode, self._others = known[0].name, known[0].mode, known[1:]
+        if self._others:
+            check_agrees([Objective(*self.goal), *self._others], metric, mode)
+        elif (self._metric and metric) or (self._mode and mode):
             return False
         self._metric = self._metric or metric or DEFAULT_METRIC
         self._mode = self._mode or mode
         if self._mode not in ("min", "max"):
             raise ValueError(f"LLMScheduler needs mode='min' or 'max', got {self._mode!r}")
         self.reports.metric = self._metric
-        self._decisions.begin(*self.goal, *self._rule(spec))
+        self.reports.others = tuple(other.name for other in self._others)
+        limits = self._searcher.limits if self._searcher is not None else ()
+        self._decisions.begin(*self.goal, *self._rule(spec), self._others, limits)
         self._seconds_total = budget_seconds(spec)
         return True
 
@@ -219,13 +229,13 @@ class LLMScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A failed trial is no training to compare with; a retry takes it up again."""
         del tune_controller
-        self._decisions.end(trial.trial_id, whole=False)
+        self._decisions.fail(trial.trial_id)
 
     @guarded
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
         """A waiting trial was taken away."""
         del tune_controller
-        self._decisions.end(trial.trial_id, whole=False)
+        self._decisions.fail(trial.trial_id)
 
     def debug_string(self) -> str:
         """One line for Tune's status."""
@@ -370,12 +380,8 @@ def _checkpoints(controller: Any) -> Checkpoints:
     return checkpoint_of
 
 
-def _check_arguments(
-    mode: Any, grace: int | None, max_t: int | None, patience: float | None
-) -> None:
+def _check_arguments(grace: int | None, max_t: int | None, patience: float | None) -> None:
     """Raise ValueError for arguments that cannot work."""
-    if mode not in (None, "min", "max"):
-        raise ValueError(f"mode must be 'min' or 'max', got {mode!r}")
     for name, epochs in (("grace_period", grace), ("max_t", max_t)):
         if epochs is not None and epochs < 1:
             raise ValueError(f"{name} must be at least 1 epoch or None, got {epochs!r}")

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray import cloudpickle
@@ -42,15 +42,16 @@ from raymimic.search.session import Session
 from raymimic.search.state import Queued
 from raymimic.summary import Journal
 from raymimic.tune import dry_run
-from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
+from raymimic.tune.arguments import budget_seconds, check_arguments, check_told, most_epochs
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
-from raymimic.tune.given import Given, read_constraints
+from raymimic.tune.given import Constraints, Given, read_constraints
 from raymimic.tune.guarded import guarded
 from raymimic.tune.objectives import check_agrees, read_objectives
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 from raymimic.tune.steered import Steered
 from raymimic.tune.telling import Telling
+from raymimic.tune.trainable_text import describe_trainable
 
 logger = logging.getLogger(__name__)
 
@@ -78,14 +79,15 @@ class LLMSearcher(Steered, Telling, Searcher):
         mode: "min" or "max"; usually left to Tune.
         points_to_evaluate: Configurations to run first, in this order.
         llm: "auto" (a key in ANTHROPIC_API_KEY or OPENAI_API_KEY, a server in OPENAI_BASE_URL,
-            else keyless), "anthropic:MODEL", "openai:MODEL", "none", or an `LLM` object, which
-            shares the trials with a Gaussian process (`MixtureAdvisor`). An `Advisor` object is
-            used as it is.
+            else keyless), "none", "anthropic:MODEL", "openai:MODEL", "transformers:FOLDER",
+            "llamacpp:FILE.gguf" or an `LLM` object: it shares the trials with a Gaussian process
+            (`MixtureAdvisor`). An `Advisor` object is used as it is.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, whoever proposes it:
-            ``["width * depth <= 2048", predicate]``. A text compares parameters (arithmetic,
-            comparisons, and, or, not, in), a function gets a configuration as the trainable does
-            (its searched part) and returns whether it may be tried.
+        constraints: ``["width * depth <= 2048", predicate, {"memory_gb": "<= 16"}]``. A text
+            compares parameters (arithmetic, comparisons, and, or, not, in), a function gets a
+            configuration as the trainable does (its searched part) and returns whether it may be
+            tried; both hold for every proposal. A dict limits metrics of the results (<=, <, >=,
+            >): the search learns where they are kept, and the best trial keeps them.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
             favourite, or a weight each, of categories. It guides all proposals until results
@@ -116,7 +118,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         *,
         llm: str | LLM | Advisor = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         belief: Mapping[str, Any] | None = None,
         lessons: str | os.PathLike[str] | None = None,
         batch_size: int | None = None,
@@ -145,7 +147,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         searched = None if self._space is None else self._space.space
         self._session = Session(journal, seed, instruction, learnt, belief, space=searched)
         points = [dict(point) for point in points_to_evaluate or ()]
-        self._given = Given(points, constraints=read_constraints(constraints))
+        self._given = Given(points, [], *read_constraints(constraints))
         self.reports = Reports(self._keep, self._epochs)
         self._first_score = FirstScore()
         self._summarised = False
@@ -167,7 +169,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        session.limit(spec.get("num_samples"), budget_seconds(spec))
+        session.limit(spec.get("num_samples"), budget_seconds(spec), most_epochs(spec))
         self._summarised = False
         self._space = self._space or offered
         session.space = session.space or self._space.space
@@ -185,7 +187,8 @@ class LLMSearcher(Steered, Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
-        self.reports.others = tuple(other.name for other in self._others)
+        limited = (limit.metric for limit in self.limits)
+        self.reports.others = (*(other.name for other in self._others), *limited)
         session.steering.listens = self._queue.advisor.remote
         if session.begun:
             session.listen()
@@ -275,7 +278,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         session.end(trial_id, failed=error, trained=seconds_of(result or {}), stopped=stopped)
         if not error:
             named = [objective.name for objective in self.objectives]
-            self._first_score.look(named, state.curve(trial_id), result or {})
+            self._first_score.look(named, state.curve(trial_id), result or {}, session.limits)
             # After an error its text comes next (`note_error`): there a question can wait.
             self._queue.trial_ended(session)
         if not session.trials_left and not state.running and not self.attended:
@@ -289,18 +292,19 @@ class LLMSearcher(Steered, Telling, Searcher):
         return self._ready().state.epochs(trial_id)
 
     def on_pause(self, trial_id: str) -> None:
-        """A trial waits: nothing to us. `HyperBandForBOHB`, which says so, knows no searcher that
-        does not hear it."""
+        """A trial waits: nothing to us; `HyperBandForBOHB` needs a searcher that hears it."""
 
     def on_unpause(self, trial_id: str) -> None:
         """A trial goes on; as `on_pause`."""
 
     @guarded
-    def note_error(self, trial_id: str, text: str) -> None:
-        """Keep the text of a trial's error: a callback has it, Tune does not give it to searchers.
+    def note_trainable(self, trainable: Any) -> None:
+        """Keep what the trainable says of itself, of which Tune tells a searcher nothing."""
+        self._session.task = describe_trainable(trainable)
 
-        Called by `RaymimicCallback`.
-        """
+    @guarded
+    def note_error(self, trial_id: str, text: str) -> None:
+        """Keep the text of a trial's error, which Tune gives `RaymimicCallback` and no searcher."""
         self._ready().note_error(trial_id, text)
 
     def note(self, event: str, /, **fields: Any) -> None:
@@ -377,9 +381,7 @@ class LLMSearcher(Steered, Telling, Searcher):
     @guarded
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
-        if (
-            not self.attended
-        ):  # nobody else knows the folder: what lies here is uploaded with the run
+        if not self.attended:  # nobody else knows the folder: what lies here is uploaded
             self.ledger.settle(checkpoint_dir, UPLOADED)
         super().save_to_dir(checkpoint_dir, session_str)
 

@@ -12,6 +12,7 @@ from ray import tune
 from raymimic.llm import LLM, resolve_llm
 from raymimic.search.closing import as_html
 from raymimic.tune.callback import RaymimicCallback
+from raymimic.tune.given import Constraints
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.scheduler import LLMScheduler
 from raymimic.tune.searcher import LLMSearcher
@@ -36,15 +37,18 @@ class Raymimic:
     >>> "raymimic/reason" in results.get_best_result().metrics
     True
 
+    A model is told the trainable's name and the first lines of its docstring.
+
     `tuner` takes what ``tune.Tuner`` takes, `run` what ``tune.run`` takes. The parts are
     ``searcher``, ``scheduler`` and ``callback``, and each can be used alone instead. One object
     serves one run: a restored one is ``tune.Tuner.restore``, as always.
 
     Args:
+        metric, mode: Usually left to Tune; lists for several objectives, as in `LLMSearcher`.
         llm: Who proposes, and judges running trials in doubt: as in `LLMSearcher`; both ask the
             same client.
         instruction: What the advisor should know about the task, in your words.
-        constraints: What every configuration must keep to, as in `LLMSearcher`.
+        constraints: What configurations and results must keep to, as in `LLMSearcher`.
         knobs: What a training lets be turned while it runs, as in `LLMScheduler`.
         population: Clone hopeless trials from better ones, as in `LLMScheduler`; needs ``knobs``.
         points_to_evaluate: Configurations to run first, in this order.
@@ -59,9 +63,11 @@ class Raymimic:
     def __init__(
         self,
         *,
+        metric: str | Sequence[str] | None = None,
+        mode: str | Sequence[str] | None = None,
         llm: str | LLM = "auto",
         instruction: str = "",
-        constraints: Sequence[str | Callable[[dict[str, Any]], Any]] = (),
+        constraints: Constraints = (),
         knobs: LiveKnobs | None = None,
         population: bool = False,
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
@@ -72,6 +78,8 @@ class Raymimic:
     ) -> None:
         shared = resolve_llm(llm) or "none"  # one client, with one pace and one bill
         self.searcher = LLMSearcher(
+            metric=metric,
+            mode=mode,
             llm=shared,
             instruction=instruction,
             constraints=constraints,
@@ -106,6 +114,7 @@ class Raymimic:
         _refuse("tune_config.scheduler", tune_config.scheduler)
         run_config = run_config or tune.RunConfig()
         callbacks = self._with(run_config.callbacks)
+        self.searcher.note_trainable(trainable)
         return tune.Tuner(
             trainable,
             param_space=dict(param_space),
@@ -125,6 +134,7 @@ class Raymimic:
             "scheduler": self.scheduler,
             "callbacks": self._with(arguments.get("callbacks")),
         }
+        self.searcher.note_trainable(trainable)
         start: Callable[..., tune.ExperimentAnalysis] = tune.run
         return start(trainable, **arguments)
 

@@ -46,10 +46,14 @@ def test_the_study_runs_from_end_to_end(tmp_path: Path) -> None:
         [
             "--base", base, "--experts", ",".join(experts), "--generator", base,
             "--data", str(tmp_path), "--dev", "2", "--tokens", "4", "--iterations", "1",
-            "--programs", "2", "--out", str(tmp_path / "out"),
+            "--programs", "2", "--transfer", base, "--out", str(tmp_path / "out"),
         ]
     )  # fmt: skip
     events = [json.loads(line) for line in (tmp_path / "out/ledger.jsonl").read_text().splitlines()]
     scored = [row for row in events if row["event"] == "program_end"]
     assert [row["status"] for row in scored] == ["done", "done"]  # the references
     assert set(next(row for row in events if row["event"] == "test")["scores"]) == {"0", "1"}
+    scores = json.loads((tmp_path / "out/scores.json").read_text())
+    assert [name.partition(":")[0] for name in scores] == [
+        "reference", "reference", "task arithmetic", "ties", "transfer", "transfer"
+    ]  # fmt: skip

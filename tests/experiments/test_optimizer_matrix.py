@@ -20,6 +20,7 @@ ONE_EACH = {
     "schedulefree": ["schedulefree AdamWScheduleFree"],
     "lion_pytorch": ["lion_pytorch Lion"],
     "pytorch_optimizer": ["pytorch_optimizer Lookahead(AdamW)", "pytorch_optimizer SAM(SGD)"],
+    "bitsandbytes": ["bitsandbytes AdamW8bit"],
     "torch_optimizer": ["torch_optimizer AdaMod"],
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -144,17 +146,44 @@ def test_a_budget_that_is_spent_lets_random_programs_go_on(tmp_path: Path) -> No
 
 
 def test_the_winning_algorithm_runs_without_us(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     invention = made(
         tmp_path / "l.jsonl", ScriptedLLM([reply(SUM % 0.5, 'half "the" sum """ \\ x')] * 6)
     )
     score_all(invention, lambda code: float("0.5" in code))
-    text = algorithm_file(invention.state.best(1)[0], invention.state)
-    names: dict[str, Any] = {}
-    exec(compile(text, "algorithm", "exec"), names)
-    vectors = {"a": {"w": torch.ones(2)}, "b": {"w": torch.ones(2)}}
-    assert names["merge"](vectors, {"w": torch.zeros(2)})["w"].tolist() == [1.0, 1.0]
-    assert "plain average: 0 on the dev data" in names["__doc__"]
+    file = tmp_path / "algorithm.py"
+    file.write_text(algorithm_file(invention.state.best(1)[0], invention.state))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_US, str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[1.5, 1.0] torch.float16 3\n", done.stderr
+    assert "- plain average: 0 on the dev data" in file.read_text()
+
+
+WITHOUT_US = """
+import runpy, sys
+sys.modules["raymimic"] = None  # importing it would raise
+import torch
+found = runpy.run_path(sys.argv[1])
+base = {"w": torch.tensor([0.5, 0.0], dtype=torch.float16), "steps": torch.tensor(3)}
+expert = {"w": torch.tensor([1.5, 1.0], dtype=torch.float16), "steps": torch.tensor(9)}
+state = found["improve"](base, {"a": expert, "b": expert})
+print(state["w"].tolist(), state["w"].dtype, state["steps"].item())
+"""
+
+
+@pytest.mark.parametrize(("error", "tie"), [(0.05, True), (0.01, False)])
+def test_what_is_no_better_than_a_reference_by_a_standard_error_is_called_a_tie(
+    tmp_path: Path, error: float, tie: bool
+) -> None:
+    invention = made(tmp_path / "l.jsonl", None, iterations=1, programs=1)
+    for score in (0.5, 0.7, 0.72):
+        while invention.ask(f"t{score}") is None:
+            invention.wait(30)
+        invention.tell(f"t{score}", score, error_of_score=error)
+    said = "Within one standard error of plain average: a tie."
+    assert (said in summary(invention.state)) == tie
+    assert (said in algorithm_file(invention.state.best(1)[0], invention.state)) == tie
 
 
 def test_only_a_model_in_this_process_can_be_trained(tmp_path: Path) -> None:

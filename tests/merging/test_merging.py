@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,22 +157,58 @@ def test_files_are_merged_as_states_are(tmp_path: Path, shards: int) -> None:
     assert len(list(out.glob("*.safetensors"))) == shards
 
 
-def test_a_merge_holds_one_shard_and_one_tensor_of_each_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_layer_that_lies_in_two_shards_is_one_group(tmp_path: Path) -> None:
     pytest.importorskip("safetensors", reason='needs pip install "raymimic[merging]"')
-    import safetensors.torch
+    generator = torch.Generator().manual_seed(0)
+    states = [
+        {
+            f"layers.{n}.{name}": torch.randn(4, 3, generator=generator).to(dtype)
+            for n in range(3)
+            for name, dtype in (("w", torch.bfloat16), ("v", torch.float32))
+        }
+        for _ in range(3)
+    ]  # the shards are dealt name by name: each layer lies in two of the four
+    base, *models = [write(tmp_path / str(number), state, 4) for number, state in enumerate(states)]
+    out = merge_files(base, models, Ties(density=0.3), tmp_path / "out", by="layer")
+    expected = merge_states(states[0], dict(enumerate(states[1:])), Ties(density=0.3), by="layer")
+    merged = dict(Checkpoint(out))
+    assert all(torch.equal(merged[name], expected[name]) for name in states[0])
+    assert {merged[name].dtype for name in merged} == {torch.bfloat16, torch.float32}
 
-    state = {f"layers.{n}.w": torch.ones(10) for n in range(6)}
-    base, model = write(tmp_path / "base", state, 3), write(tmp_path / "model", state, 1)
-    saved: list[int] = []
-    monkeypatch.setattr(
-        safetensors.torch,
-        "save_file",
-        lambda tensors, file, **_: (saved.append(len(tensors)), Path(file).touch()),
-    )
-    merge_files(base, [model], Average(), tmp_path / "out")
-    assert saved == [2, 2, 2]
+
+MEASURED = """
+import resource, sys
+import torch
+from raymimic.merging import Average, Ties, merge_files
+base, models, out = sys.argv[1], sys.argv[2:-1], sys.argv[-1]
+
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+
+merge_files(base, models, Ties(density=0.5), out + "_warm")  # whatever is loaded once
+open("/proc/self/clear_refs", "w").write("5")  # the peak is now what is held
+before = peak()
+merge_files(base + "_large", [one + "_large" for one in models], Ties(density=0.5), out, by="layer")
+print(peak() - before)
+"""
+
+
+def test_a_merge_needs_less_memory_than_the_largest_shard(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors", reason='needs pip install "raymimic[merging]"')
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("the peak of a process's memory is read from Linux's /proc")
+    paths = []
+    for number, name in enumerate(("base", "a", "b")):
+        paths.append(str(write(tmp_path / name, {"layers.0.w": torch.ones(64, 64)}, 1)))
+        large = {f"layers.{n}.w": torch.full((256, 256), float(number)) for n in range(192)}
+        write(tmp_path / f"{name}_large", large, 3)
+    shard = max(file.stat().st_size for file in (tmp_path / "base_large").glob("*.safetensors"))
+    command = [sys.executable, "-c", MEASURED, *paths, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shard > 16e6
+    assert int(done.stdout) < shard
 
 
 def test_a_path_without_a_checkpoint_says_what_must_lie_there(tmp_path: Path) -> None:

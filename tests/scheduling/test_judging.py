@@ -175,7 +175,7 @@ def test_an_answer_on_a_trial_that_ended_or_began_again_is_stale(again):
     driver = begun(judge)
     trial = driver.add("gone")
     driver.report(trial, doubtful(1))
-    driver.decisions.end("gone", whole=False)
+    driver.decisions.fail("gone")
     settle(driver, judge)
     assert not driver.report(trial if again else driver.add("other"), 0.1, epoch=1)
     assert [(row["trial_id"], row["outcome"]) for row in driver.events("judgement")] == [
@@ -192,7 +192,7 @@ def test_an_answer_that_waits_when_its_trial_ends_is_stale():
     driver.report(trial, doubtful(1))
     settle(driver, judge)
     driver.report(driver.add("other"), 0.1)  # its result takes the answer in
-    driver.decisions.end("ends", whole=False)
+    driver.decisions.fail("ends")
     assert [row["outcome"] for row in driver.events("judgement")] == ["stale"]
 
 
@@ -441,7 +441,7 @@ def test_a_trial_that_hears_nothing_is_left_alone_and_told_of_once(caplog):
 def test_what_was_sent_to_a_trial_that_starts_again_is_taken_back():
     driver = by_rule()
     trial = train_on_a_plateau(driver, LENGTH - 1)
-    driver.decisions.end(trial.trial_id, whole=False)
+    driver.decisions.fail(trial.trial_id)
     assert driver.mailbox.forgotten == ["rests"]
     assert driver.decisions._run.trials["rests"].past == []
 

@@ -146,7 +146,7 @@ def test_a_retry_takes_back_what_comes_again():
     trial = driver.add("retried")
     for loss in falling(0.5, LENGTH)[:10]:
         driver.report(trial, loss)
-    driver.decisions.end("retried", whole=False)
+    driver.decisions.fail("retried")
     assert driver.run("retried", falling(0.5, LENGTH)) == LENGTH
     assert driver.decisions.text().endswith("1 finished")
     assert driver.run("other", falling(0.6, LENGTH)) == LENGTH
@@ -158,7 +158,7 @@ def test_a_trial_that_ends_without_a_last_result_has_finished_with_what_it_repor
     trial = driver.add("silent")
     driver.report(trial, 0.5)
     driver.decisions.complete("silent", None)
-    driver.decisions.end("unknown", whole=False)
+    driver.decisions.fail("unknown")
     assert driver.decisions.text() == "0 trials stopped (none), 3 finished"
 
 

@@ -7,7 +7,7 @@ from ray import tune
 
 from raymimic import Advice, Belief, ConfigError, LLMSearcher, MixtureAdvisor
 from raymimic.advisor import read_belief
-from raymimic.testing.advisors import CountingAdvisor, suggest
+from raymimic.testing.advisors import CountingAdvisor, run_trial, suggest
 
 
 def test_the_first_configuration_lies_where_the_user_believes(make, events, caplog):
@@ -34,17 +34,21 @@ def test_a_belief_that_does_not_fit_is_said_before_the_first_trial(make, tmp_pat
 
 
 class Believing(CountingAdvisor):
+    """Believes elsewhere with each result."""
+
     def propose(self, evidence, n):
         advice = super().propose(evidence, n)
-        believed = read_belief({"x": (0.7, 0.01)}, evidence.space, "the model")
+        place = (0.7 - 0.1 * len(evidence.trials), 0.01)
+        believed = read_belief({"x": place}, evidence.space, "the model")
         return Advice(advice.proposals, belief=believed)
 
 
 def test_what_a_model_believes_is_kept_restored_and_shown_to_every_proposer(make, events, tmp_path):
     searcher = make(llm=MixtureAdvisor(Believing(), 0), batch_size=3)
-    for number in range(3):
+    for number in range(7):
         suggest(searcher, f"t{number}")
-    assert "the model" in {row["who"] for row in events("belief")}
+        run_trial(searcher, f"t{number}", [1.0 + number])
+    assert [row["who"] for row in events("belief")].count("the model") == 1
     believed = searcher.evidence().model_belief
     assert isinstance(believed, Belief)
     assert believed.places["x"][0].centre == 0.7

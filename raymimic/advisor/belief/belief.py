@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from raymimic.advisor.belief.practice import (
 )
 from raymimic.foreign import name_text
 from raymimic.records import Belief, Leaning, Place
-from raymimic.space import Normal, SearchSpace
+from raymimic.space import IntRange, Normal, SearchSpace
 
 _FAR = 10.0
 """A published value this many times outside the user's range means something else by the name."""
@@ -47,6 +48,16 @@ def belief_from_practice(space: SearchSpace) -> Belief:
             if found:
                 places[axis.name] = found
     return Belief(places, leanings)
+
+
+def branches_of(space: SearchSpace) -> dict[str, Axis]:
+    """Give the numbers whose best value practice tells apart by a choice, and that choice."""
+    axes = {axis.name: axis for axis in axes_of(space)}
+    return {
+        name: axes[found[0].given[0]]
+        for name, found in belief_from_practice(space).places.items()
+        if len(found) > 1 and found[0].given is not None
+    }
 
 
 def _preferred(axis: Axis) -> Leaning | None:
@@ -125,9 +136,16 @@ def _between(axis: Axis, centre: float, low: float, high: float, source: str) ->
     return Place(float(centre), max((ends[1] - ends[0]) / 2, 1e-9), axis.scale, source)
 
 
-def describe_belief(belief: Belief, limit: int | None = None) -> str:
-    """Say in one line where the optimum is believed to be; ``limit`` parameters at most."""
-    parts = [f"{name_text(name)} {_places_text(found)}" for name, found in belief.places.items()]
+def describe_belief(
+    belief: Belief, limit: int | None = None, space: SearchSpace | None = None
+) -> str:
+    """Say in one line where the optimum is believed to be; ``limit`` parameters at most.
+
+    With ``space``, intervals end where its ranges end, and what lies outside them is not said.
+    """
+    axes = {} if space is None else {axis.name: axis for axis in axes_of(space)}
+    said = {name: _places_text(found, axes.get(name)) for name, found in belief.places.items()}
+    parts = [f"{name_text(name)} {text}" for name, text in said.items() if text]
     parts += [
         f"{name_text(name)} {_leaning_text(leaning)}" for name, leaning in belief.leanings.items()
     ]
@@ -149,13 +167,20 @@ def interval_of(place: Place) -> tuple[float, float]:
     return place.centre - place.width, place.centre + place.width
 
 
-def _places_text(places: Sequence[Place]) -> str:
+def _places_text(places: Sequence[Place], axis: Axis | None) -> str:
     texts = []
     for place in places:
         low, high = interval_of(place)
         low = max(low, 0.0) if place.centre >= 0.0 else low  # as far as numbers are told
-        given = f" with {name_text(place.given[1])}" if place.given else ""
-        texts.append(f"{place.centre:.4g} ({low:.3g} to {high:.3g}){given}")
+        centre, given = place.centre, f" with {name_text(place.given[1])}" if place.given else ""
+        if axis is not None:
+            least, most = axis.bounds
+            if high < least or low > most:
+                continue
+            if isinstance(axis.dimension, IntRange):
+                low, high = math.floor(low + 0.25), math.ceil(high - 0.25)
+            low, centre, high = (min(max(end, least), most) for end in (low, centre, high))
+        texts.append(f"{centre:.4g} ({low:.3g} to {high:.3g}){given}")
     return " or ".join(dict.fromkeys(texts))
 
 

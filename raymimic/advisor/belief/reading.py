@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raymimic.advisor.belief.axes import Axis, axes_of
+from raymimic.advisor.belief.belief import branches_of
 from raymimic.advisor.text import object_schema
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Leaning, Place
@@ -91,14 +92,24 @@ def _said_leaning(axis: Axis, said: Any, source: str) -> Leaning:
 def belief_schema(space: SearchSpace) -> dict[str, Any]:
     """Give the JSON schema of what a model believes: an entry for every parameter.
 
-    None for a choice of so many categories that nobody weighs them.
+    None for a choice of so many categories that nobody weighs them. Where practice tells the best
+    value apart by a choice (a learning rate by the optimizer), the entry has one for each category.
     """
+    branches = branches_of(space)
     properties = {
         axis.name: _entry_schema(axis)
+        if axis.name not in branches
+        else object_schema(**{label: _entry_schema(axis) for label in branches[axis.name].labels})
         for axis in axes_of(space)
         if axis.ordered or len(axis.labels) <= _MOST_WEIGHED
     }
     return object_schema(**properties)
+
+
+def asked_entries(space: SearchSpace) -> int:
+    """Give how many intervals and sets of weights a model is asked for."""
+    branches = branches_of(space).values()
+    return len(space.dimensions) + sum(len(branch.labels) - 1 for branch in branches)
 
 
 def _entry_schema(axis: Axis) -> dict[str, Any]:
@@ -116,16 +127,41 @@ def read_model_belief(raw: Any, space: SearchSpace) -> tuple[Belief | None, tupl
     if not isinstance(raw, Mapping):
         return None, (f"belief: must be an object, got {type(raw).__name__}",)
     axes = {axis.name: axis for axis in axes_of(space)}
-    belief, faults = Belief(), []
+    branches = branches_of(space)
+    belief, faults = Belief(), list[str]()
     for name, said in raw.items():
+        axis, branch = axes.get(name), branches.get(name)
+        if axis is not None and branch is not None and _is_by_category(said, branch):
+            places = _places_by_category(axis, branch, said, faults)
+            belief = Belief({name: places} if places else {}).over(belief)
+            continue
         try:
-            axis = axes.get(name)
             entry = _place_between(axis, said) if axis is not None and axis.ordered else said
             belief = read_belief({name: entry}, space, MODEL).over(belief)
         except ConfigError as error:
             faults += list(error.faults)
     found = belief if belief.places or belief.leanings else None
     return found, tuple(faults[:_FAULTS_KEPT])
+
+
+def _is_by_category(said: Any, branch: Axis) -> bool:
+    return isinstance(said, Mapping) and any(label in said for label in branch.labels)
+
+
+def _places_by_category(
+    axis: Axis, branch: Axis, said: Mapping[str, Any], faults: list[str]
+) -> tuple[Place, ...]:
+    """Give a place for each category of the choice that has a sound entry; adds the ``faults``."""
+    places = []
+    for label in branch.labels:
+        if label in said:
+            try:
+                centre, width = _place_between(axis, said[label])
+            except ConfigError as error:
+                faults += list(error.faults)
+            else:
+                places.append(Place(centre, width, axis.scale, MODEL, (branch.name, label)))
+    return tuple(places)
 
 
 def _place_between(axis: Axis, said: Any) -> tuple[float, float]:

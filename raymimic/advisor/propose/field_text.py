@@ -71,6 +71,9 @@ def best_lines(field: Field) -> list[str]:
     best = field.ranked[0]
     settings = config_text(evidence.space, best.config)
     metric, trial = name_text(evidence.metric), name_text(best.trial_id)
+    if evidence.best is None:
+        return ["No trial has kept to the limits yet. The nearest to them: "
+                f"{metric} {score_text(evidence, best)} in trial {trial}: {settings}"]  # fmt: skip
     lines = [f"{metric} {score_text(evidence, best)} in trial {trial}: {settings}"]
     if best is evidence.trials[0] and len(evidence.trials) > _UNBEATEN:
         lines.append(

@@ -35,8 +35,9 @@ class GaussianProcess:
     axes are categories: unlike ones are 1 apart. ``conditional`` says which axes may be absent
     (NaN): they lie on an arc of 60 degrees around the place of absence (Swersky et al. 2014,
     "Raiders of the lost architecture"), so that a value is 1 apart from absence, as the ends of
-    the axis are from each other. ``explained`` is the share of the values' variance that is not
-    noise, ``fitted`` the predicted means at the points, in standard deviations of the values.
+    the axis are from each other. ``eligible`` says which points may be improved on (all, if not
+    given; one at least). ``explained`` is the share of the values' variance that is not noise,
+    ``fitted`` the predicted means at these points, in standard deviations of the values.
     """
 
     def __init__(
@@ -45,8 +46,11 @@ class GaussianProcess:
         values: Floats,
         unordered: npt.NDArray[np.bool_],
         conditional: npt.NDArray[np.bool_] | None = None,
+        eligible: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         self._points, self._unordered, self._conditional = points, unordered, conditional
+        self._open = eligible is None
+        self._eligible = np.ones(len(points), dtype=bool) if eligible is None else eligible
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
         self._lengths, self._noise = self._fitted()
@@ -86,7 +90,7 @@ class GaussianProcess:
         self._factor = np.linalg.cholesky(noisy)
         half = solve_triangular(self._factor, self._values, lower=True)
         self._weights = solve_triangular(self._factor.T, half)
-        self.fitted = np.asarray(kernel @ self._weights)
+        self.fitted = np.asarray(kernel @ self._weights)[self._eligible]
 
     def expect(self, points: Floats) -> None:
         """Take points for tried, with their predicted means as values (fantasies).
@@ -97,6 +101,7 @@ class GaussianProcess:
             means = self._kernel(points, self._points) @ self._weights
             self._points = np.vstack([self._points, points])
             self._values = np.append(self._values, means)
+            self._eligible = np.append(self._eligible, np.full(len(points), self._open))
             self._condition()
 
     def distances(self, a: Floats, b: Floats) -> Floats:

@@ -1,7 +1,9 @@
 """The mixture: a language model and the statistical proposer share the trials.
 
 What the model knows reaches every trial: its belief is part of the prior with which the statistical
-proposer searches. Of the trials each side gets the share that its proposals have earned.
+proposer searches. Only what it says before the first result is; later it would tell of results that
+the proposer sees, too, and they would count twice. Of the trials each side gets the share that its
+proposals have earned.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class MixtureAdvisor:
         advice = self.guide.propose(evidence.for_partner(), wanted) if wanted else Advice(())
         sound, drops, outside = _checked(evidence, advice.proposals[:wanted])
         evidence = evidence.with_pending(p.config for p in sound)
-        if advice.belief is not None:
+        if not evidence.asks_belief:
+            advice = replace(advice, belief=None)
+        elif advice.belief is not None:
             evidence = replace(evidence, model_belief=advice.belief)
         rest = self._statistical.propose(evidence, left - len(sound)).proposals
         return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ def told_of_each(evidence: SearchEvidence) -> npt.NDArray[np.float64]:
     return np.where(np.isnan(values), np.where(np.isfinite(worst), worst, 0.0), values)
 
 
-def standings(evidence: SearchEvidence) -> list[float]:
+def places(evidence: SearchEvidence) -> list[float]:
     """Give each ended trial's place among all, lower is better: its told value.
 
     With several objectives its place by front and by how alone it is there (NSGA-II).
@@ -45,6 +46,14 @@ def standings(evidence: SearchEvidence) -> list[float]:
     values = told_of_each(evidence)
     place = np.argsort(select_nsga2(values, len(values)))
     return [float(one) for one in place]
+
+
+def standings(evidence: SearchEvidence) -> list[float]:
+    """Give the same, infinite for trials that have lost: without a score, or beyond a limit."""
+    return [
+        math.inf if trial.score is None or evidence.broken(trial) else place
+        for trial, place in zip(evidence.trials, places(evidence), strict=True)
+    ]
 
 
 def kept(values: Sequence[float], limit: int) -> list[int]:

@@ -10,10 +10,11 @@ from statistics import median
 from typing import Any
 
 from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
-from raymimic.advisor.belief.belief import belief_from_practice, describe_belief
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
+from raymimic.advisor.front_text import front_lines, several_question
+from raymimic.advisor.propose.belief_text import EXAMPLE, belief_lines, belief_question
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
@@ -25,26 +26,25 @@ from raymimic.advisor.propose.trial_text import (
 )
 from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
-from raymimic.space import SearchSpace
+from raymimic.pareto import Front
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
 _CURVES_CHARS = 12_000
 _RUNNING_CHARS = 3_500
 _TABLE_CHARS = 4_000
 _QUEUE_CHARS = 1_500
+_FRONT_CHARS = 3_000  # only with several objectives
 _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
-_BELIEF_CHARS = 3_000
-_BELIEFS_SHOWN = 20
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 
 _SYSTEM = """\
 You tune the hyperparameters of a model in training: you read what trials have shown and propose \
 which configurations to train next.
-{instruction}
+{task}{instruction}
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
-trial that failed or ended in NaN has no score.
+trial that failed or ended in NaN has no score.{several}{limits}
 
 Parameters ({which}):
 {space}
@@ -54,14 +54,7 @@ Reading the evidence:
 except under "The user says".
 - Proposals are shown with the reason given for them and what came of it. Learn from that.
 {partner}
-Your belief:
-- For each number: "best", where its best value for this task lies by all that you know of such \
-models and data and by the trials so far, and "low" and "high" so that two times of three it lies \
-between them. For each choice of categories a weight for every one of them.
-- {reach}Say it as sure as you are and no surer; say it anew with every reply, as the results tell \
-you.
-
-Rules for proposals:
+{belief}Rules for proposals:
 - Never repeat a configuration that was tried, runs or waits; proposals of one batch test \
 different ideas.
 - Early trials: varied, sensible settings from practice. Then refine around the best, a change or \
@@ -71,17 +64,13 @@ trials only refine.
 - rationale: one sentence of at most 200 characters that names the evidence (trial ids, numbers) \
 and the effect you expect.
 - expected: the {metric} you expect at the end of that trial, or null.
-Reply with one JSON object and nothing else: {{"belief": {{"some number": {{"best": 0.1, "low": \
-0.03, "high": 0.3}}, "some choice": {{"this": 0.7, "that": 0.3}}}}, "proposals": [{{"config": \
-{{...}}, "rationale": "...", "expected": 0.0}}]}}"""
+Reply with one JSON object and nothing else: {{{example}"proposals": [{{"config": {{...}}, \
+"rationale": "...", "expected": 0.0}}]}}"""
 
 _PARTNER = """\
 - You share the trials with a statistical model of the scores ("statistical"); the first trial is \
 a published default ("heuristic"). Their results are evidence like those of your own proposals.
 """
-
-_REACH = """\
-The statistical model looks for the optimum there, so what you know reaches its proposals, too. """
 
 _BRANCHES = """\
 a configuration sets exactly those that exist in it. A choice on which others hang is an object \
@@ -95,13 +84,20 @@ What experience supports, as a start; what the trials show counts for more:"""
 
 
 def system_prompt(evidence: SearchEvidence) -> str:
-    """The part that stays the same over a run, so that providers can cache it."""
-    space, said = evidence.space, evidence.instruction
+    """The part that stays the same over a run, so that providers can cache it.
+
+    But for the question for a belief, which is asked before the first result alone.
+    """
+    space, said, asked = evidence.space, evidence.instruction, evidence.asks_belief
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
+        task=f"The training says of itself: {quote(evidence.task)}\n" if evidence.task else "",
         instruction=f"The user says: {quote(said)}\n" if said else "",
+        limits=_limits_of_results(evidence),
+        several=several_question(evidence),
         partner=_PARTNER if evidence.shared else "",
-        reach=_REACH if evidence.shared else "",
+        belief=belief_question(evidence) if asked else "",
+        example=EXAMPLE if asked else "",
         which=_BRANCHES if space.conditions else "every configuration sets all of them",
         space="\n".join(
             f"- {name_text(name)}: {space.describe_one(name)}" for name in space.dimensions
@@ -113,6 +109,18 @@ def system_prompt(evidence: SearchEvidence) -> str:
     return text
 
 
+def _limits_of_results(evidence: SearchEvidence) -> str:
+    if not evidence.limits:
+        return ""
+    listed = ", ".join(
+        f"{name_text(limit.metric)} {limit.sign} {limit.bound:.6g}" for limit in evidence.limits
+    )
+    return (
+        f" Limits of a trial's last results: {listed}. A trial beyond one does not count, however "
+        "good its score: look for the best score within the limits."
+    )
+
+
 def user_prompt(evidence: SearchEvidence, n: int) -> str:
     """The evidence of this moment and the question for ``n`` configurations."""
     field = Field(evidence)
@@ -122,8 +130,9 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
             ("Wished while the search runs", _wishes(evidence)),
             ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
+            ("The front: extend it", _front(evidence)),
             ("How your reasons fared", _track_record(evidence)),
-            ("What is believed of the optimum", _beliefs(evidence)),
+            ("What is believed of the optimum", belief_lines(evidence)),
             ("What each choice reached", choice_lines(field)),
             ("Reading curves", _reading(field)),
             ("Trials, best first", _blocks(field)),
@@ -136,17 +145,23 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
     )
 
 
-def reply_schema(space: SearchSpace) -> dict[str, Any]:
+def reply_schema(evidence: SearchEvidence) -> dict[str, Any]:
     """JSON schema of the reply. The number of proposals is not in it: the schema is cached, too."""
+    space = evidence.space
+    belief = {"belief": belief_schema(space)} if evidence.asks_belief else {}
     proposal = object_schema(
         config=space.schema(),
         rationale={"type": "string"},
         expected=or_null({"type": "number"}),
     )
     return object_schema(
-        belief=belief_schema(space),
+        **belief,
         proposals={"type": "array", "items": proposal, "minItems": 1},
     )
+
+
+def _front(evidence: SearchEvidence) -> list[str]:
+    return fit_counted(front_lines(evidence), _FRONT_CHARS) if evidence.others else []
 
 
 def _budget(evidence: SearchEvidence) -> str:
@@ -160,7 +175,10 @@ def _budget(evidence: SearchEvidence) -> str:
     if budget.seconds_left is not None:
         parts.append(f"{budget.seconds_left:.0f} s left")
     epochs = max((int(t.curve.epochs[-1]) for t in evidence.trials if t.curve), default=0)
-    if epochs > 1:
+    if budget.epochs is not None:
+        epochs = budget.epochs
+        parts.append(f"a training has at most {epochs} epochs")
+    elif epochs > 1:
         parts.append(f"the longest training had {epochs} epochs")
     paces = [t.pace for t in (*evidence.trials, *evidence.running) if t.pace > 0]
     if not paces:
@@ -199,19 +217,6 @@ def _task(evidence: SearchEvidence, n: int) -> str:
     return text
 
 
-def _beliefs(evidence: SearchEvidence) -> list[str]:
-    """Whose belief says what, in words."""
-    practice = belief_from_practice(evidence.space)
-    lines = [f"Published practice: {describe_belief(practice, _BELIEFS_SHOWN)}."]
-    if evidence.belief is not None:
-        lines.append(f"The user: {describe_belief(evidence.belief, _BELIEFS_SHOWN)}.")
-    if evidence.model_belief is not None:
-        lines.append(
-            f"You, in your last reply: {describe_belief(evidence.model_belief, _BELIEFS_SHOWN)}."
-        )
-    return fit(lines, _BELIEF_CHARS)
-
-
 def _reading(field: Field) -> list[str]:
     """How to read curves, where trials report more than once."""
     if not field.has_curves:
@@ -224,9 +229,12 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
     best: float | None = None
     proposed = wins = 0
     misses: list[float] = []  # positive: better than expected
-    for trial in evidence.trials:
+    front = Front()
+    for trial, losses in zip(evidence.trials, evidence.losses.tolist(), strict=True):
         first = best is None
         won = trial.score is not None and (best is None or evidence.better(trial.score, best))
+        if evidence.others:
+            won = trial.score is not None and front.add(losses)
         if trial.source == "llm":
             proposed, wins = proposed + (not first), wins + (won and not first)
             if trial.expected is not None and trial.score is not None:
@@ -236,7 +244,8 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
             best = trial.score
     parts = []
     if proposed:  # the very first trial had nothing to beat
-        parts.append(f"{wins} of your {proposed} ended proposals beat the best trial before them")
+        did = "came to the front" if evidence.others else "beat the best trial before them"
+        parts.append(f"{wins} of your {proposed} ended proposals {did}")
     if misses:
         hopeful = sum(miss < 0 for miss in misses)
         error = f"{median(map(abs, misses)):.2g}"
@@ -269,13 +278,16 @@ def _result(field: Field, trial: TrialRecord) -> str:
     if trial.score is None:
         return "failed" if trial.status == "failed" else "no finite score"
     metric, rank = name_text(field.evidence.metric), field.ranks[trial.trial_id]
-    return f"{metric} {score_text(field.evidence, trial)}, rank {rank} of {len(field.ranked)}"
+    place = f"rank {rank} of {len(field.ranked)}"
+    if field.evidence.broken(trial):
+        place = "beyond a limit"
+    return f"{metric} {score_text(field.evidence, trial)}, {place}"
 
 
 def _instructive(field: Field) -> list[TrialRecord]:
     """Best and latest in turn, with the latest failures early enough to be seen."""
     trials = [trial for trial in field.evidence.trials if not field.is_copy(trial)]
-    failures = [trial for trial in trials if trial.score is None]
+    failures = [t for t in trials if t.score is None or field.evidence.broken(t)]
     latest = list(reversed(trials[-_LATEST_SHOWN:]))
     pairs = zip_longest(field.ranked[:_BEST_SHOWN], latest)
     mixed = [trial for pair in pairs for trial in pair if trial]
@@ -299,6 +311,7 @@ def _row(evidence: SearchEvidence, trial: TrialRecord) -> str:
     kind = f" {signal.kind}" if signal else ""
     reached = score_text(evidence, trial)
     settings = config_text(evidence.space, trial.config)
+    kind += " beyond a limit" if evidence.broken(trial) else ""
     return f"{reached} {name_text(trial.trial_id)}{kind} {settings}"
 
 
@@ -324,4 +337,4 @@ def _lessons(lessons: Lessons) -> list[str]:
 
 
 def _refused(evidence: SearchEvidence) -> list[str]:
-    return fit((quote(text, 200) for text in evidence.drops), _NOTES_CHARS)
+    return fit((quote(text, 200) for text in dict.fromkeys(evidence.drops)), _NOTES_CHARS)

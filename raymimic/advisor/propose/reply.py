@@ -35,16 +35,21 @@ def read_proposals(
         )
     proposals: list[Proposal] = []
     drops: list[str] = []
+    surplus = 0
     for index, item in enumerate(items, start=1):
-        if index <= wanted + len(drops):
+        if index <= wanted + len(drops) + surplus:
             item = _whole(item, space, notes)
         fault = _fault(item)
         if fault:
             drops.append(f"proposal {index}: {fault}")
         elif len(proposals) == wanted:
-            drops.append(f"proposal {index}: more than the {wanted} asked for")
+            surplus += 1
         else:
             proposals.append(_proposal(item))
+    if surplus:
+        drops.append(
+            f"{surplus} proposal{'s' if surplus > 1 else ''} more than the {wanted} asked for"
+        )
     if len(drops) > _DROPS_KEPT:
         drops[_DROPS_KEPT:] = [f"and {len(drops) - _DROPS_KEPT} more"]
     belief, faults = read_model_belief(reply.get("belief"), space)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from raymimic.advisor.base import TrialRecord
@@ -26,10 +27,10 @@ def earned_share(
 ) -> float:
     """Give the model's share of the next trials, between `LEAST` and `MOST`; half at first.
 
-    ``values`` are the trials' told values (lower is better), ``model`` the source of its proposals.
+    ``values`` are the trials' `standings` (lower is better), ``model`` the source of its proposals.
     The share's odds are those of a win of the model over those of the statistical proposer: ten
-    wins in a row make .95, ten losses .05. A trial that failed has lost. What a model thinks of its
-    own proposals counts for nothing.
+    wins in a row make .95, ten losses .05. A trial that failed, or broke a limit, has lost. What a
+    model thinks of its own proposals counts for nothing.
     """
     odds = 1.0
     bar = sorted(values)[int(_BEST * (len(values) - 1))] if values else 0.0
@@ -37,7 +38,7 @@ def earned_share(
         wins = losses = 0.0
         for trial, value in zip(trials, values, strict=True):
             if trial.source == source:
-                won = value <= bar and trial.score is not None
+                won = value <= bar and value < math.inf
                 wins, losses = _MEMORY * wins + won, _MEMORY * losses + (not won)
         odds *= ((wins + _UNKNOWN) / (losses + _UNKNOWN)) ** power
     return min(max(odds / (1.0 + odds), LEAST), MOST)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,18 @@ from raymimic.advisor.belief.prior import Priors
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
 from raymimic.advisor.propose.costs import Costs
+from raymimic.advisor.propose.feasible import Feasibility
 from raymimic.advisor.propose.gp import GaussianProcess, matern
-from raymimic.advisor.propose.objective_values import kept, standings, told_of_each, warped
+from raymimic.advisor.propose.objective_values import (
+    kept,
+    places,
+    standings,
+    told_of_each,
+    warped,
+)
 from raymimic.advisor.propose.trade_off import TradeOff
 from raymimic.advisor.propose.within import Within, moved
+from raymimic.feasibility import memory_failure
 from raymimic.pareto import front
 from raymimic.records import Advice, Config, Proposal
 
@@ -66,8 +75,10 @@ class StatisticalAdvisor:
 
     The belief is the model's or the user's in the evidence, else that of lessons and of common
     practice. Sees scores alone: failed trials as a bad finite value, stopped ones as their
-    forecast, running ones as pending. Where time limits the search, improvement counts by the
-    second (`Costs`). Builds its model anew at each call, so proposals depend on
+    forecast, running ones as pending. Where trials broke limits or ran out of memory, improvement
+    on the best that did not counts by the probability of keeping to all (`Feasibility`); before any
+    did, that probability alone. Where time limits the search, improvement counts by the second
+    (`Costs`). Builds its model anew at each call, so proposals depend on
     ``seed`` and the evidence alone. Answers fewer than asked where a finite space is used up.
 
     >>> from raymimic import FloatRange, SearchEvidence, SearchSpace, StatisticalAdvisor
@@ -110,6 +121,7 @@ class _Chosen:
     config: Config
     units: Floats
     log_improvement: float | None
+    log_feasible: float
 
 
 class _Search:
@@ -125,12 +137,20 @@ class _Search:
         self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
-        values = standings(evidence)
-        rows = kept(values, _FITTED)
-        self._trials = [evidence.trials[row] for row in rows]
+        self._feasible = Feasibility(evidence, self._encoded, self._process)
+        ended = evidence.trials
+        rows = [
+            row
+            for row in kept(standings(evidence), _FITTED)
+            if not memory_failure(ended[row].error)  # what its score would have been is not known
+        ]
+        self._trials = [ended[row] for row in rows]
+        values = places(evidence)
         self._values = warped([values[row] for row in rows])
         self._told = told_of_each(evidence)[rows]
         self._ended = self._encoded(trial.config for trial in self._trials)
+        self._standings = [evidence.standing(trial) for trial in self._trials]
+        self._eligible = np.array([not broken for broken, _ in self._standings], dtype=bool)
         self._pending = self._encoded(pending[-_PENDING:])
         self._costs = Costs(evidence, self._encoded, self._process)
         self._model = self._fitted()
@@ -139,10 +159,12 @@ class _Search:
     def _encoded(self, configs: Iterable[Config]) -> Floats:
         return units_of(self._axes, configs)
 
-    def _process(self, points: Floats, values: Floats) -> GaussianProcess:
+    def _process(
+        self, points: Floats, values: Floats, eligible: npt.NDArray[np.bool_] | None = None
+    ) -> GaussianProcess:
         unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
         conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
-        return GaussianProcess(points, values, unordered, conditional)
+        return GaussianProcess(points, values, unordered, conditional, eligible)
 
     def _fitted(self) -> GaussianProcess | TradeOff | None:
         """Give the model of the scores; None without two different ones."""
@@ -150,11 +172,13 @@ class _Search:
         if len(told) < 2 or not np.ptp(told, axis=0).any():
             return None
         model: GaussianProcess | TradeOff
+        some = self._eligible.any() and not self._eligible.all()
+        fit = partial(self._process, eligible=self._eligible if some else None)
         if self._evidence.others:
             columns = np.column_stack([warped(column.tolist()) for column in told.T])
-            model = TradeOff(self._ended, columns, self._process)
+            model = TradeOff(self._ended, columns, fit)
         else:
-            model = self._process(self._ended, self._values)
+            model = fit(self._ended, self._values)
         model.expect(self._pending)
         return model
 
@@ -193,7 +217,8 @@ class _Search:
                 else self._within.more(candidates(self._axes, self._prior, best, self._rng))
             )
             gains = self._gains(units)
-            worth = gains + self._weight * self._prior.log_density(units)
+            likely = self._feasible.log_probability(units)
+            worth = gains + likely + self._weight * self._prior.log_density(units)
             if self._costs.known:
                 worth -= self._costs.weight * np.log(self._costs.seconds(units))
                 worth[self._costs.late(units)] -= _LAST
@@ -204,14 +229,16 @@ class _Search:
                 new = self._space.key(config) not in self._taken
                 if new and not self._space.refusal(config):
                     gain = None if self._model is None else float(gains[row])
-                    return _Chosen(config, units[row], gain)
+                    return _Chosen(config, units[row], gain, float(likely[row]))
         return None
 
     def _parents(self) -> npt.NDArray[np.intp]:
         """Give the rows of the best trials to step from: of several objectives the front."""
-        if self._evidence.others:
-            return front(self._told)
-        return np.argsort(self._values, kind="stable")[:_PARENTS]
+        (counted,) = np.nonzero(self._eligible)
+        if self._evidence.others and len(counted):
+            return np.asarray(counted[front(self._told[counted])])
+        broken, excess = np.array(self._standings).reshape(-1, 2).T
+        return np.asarray(np.lexsort((self._values, excess, broken))[:_PARENTS])
 
     @property
     def _coarse(self) -> bool:
@@ -254,6 +281,8 @@ class _Search:
 
     def _gains(self, units: Floats) -> Floats:
         """Give the log of what each candidate promises: without a model, how new it is."""
+        if not self._eligible.any() and self._feasible.known:
+            return np.zeros(len(units))  # there is nothing to improve on before a trial counts
         if self._model is not None:
             return self._model.log_improvement(units)
         known = self._known
@@ -267,7 +296,9 @@ class _Search:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
         parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
-        if chosen.log_improvement is None:
+        if not self._eligible.any() and self._feasible.known:
+            parts.append("no trial kept to the limits yet, so what is likely to counts")
+        elif chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
             parts.append(f"{why}, so distance from what is known counts")
         else:
@@ -276,6 +307,9 @@ class _Search:
             if self._evidence.others:
                 text = "expected to add {:.2%} of the volume before the front"
             parts.append(text.format(gain))
+        if self._feasible.known:
+            chance = math.exp(chosen.log_feasible)
+            parts.append(f"{chance:.0%} likely to keep to the limits")
         if self._weight > 0 and self._sources:
             parts.append(f"belief from {self._sources}, to the power {self._weight:.2g}")
         if self._costs.known:
@@ -300,7 +334,8 @@ class _Search:
         shown = [_change(self._axes[i], best.config, chosen.config) for i in order[:_SHOWN]]
         more = f" and {len(order) - _SHOWN} more" if len(order) > _SHOWN else ""
         what = f"{', '.join(shown) or 'nearly the same'}{more}"
-        return f"{what} from the best, trial {best.trial_id} ({number(self._evidence.value(best))})"
+        which = "the nearest to the limits" if self._evidence.broken(best) else "the best"
+        return f"{what} from {which}, trial {best.trial_id} ({number(self._evidence.value(best))})"
 
 
 def _change(axis: Axis, before: Config, after: Config) -> str:

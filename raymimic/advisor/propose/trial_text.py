@@ -8,12 +8,14 @@ import numpy as np
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.feasibility import Measured, memory_failure
 from raymimic.foreign import json_line, name_text, quote, told_of
 from raymimic.records import Config
 from raymimic.space import SearchSpace
 from raymimic.summary import last_line
 
 _RATIONALE_CHARS = 200
+_OTHERS_CHARS = 90  # of a reason that is not the model's own: what comes after are its figures
 _ERROR_CHARS = 300
 _COPIES_SHOWN = 3
 _TAIL = 3  # epochs that "the end" averages over
@@ -43,6 +45,7 @@ def trial_text(
     difference = _difference(evidence.space, best, trial)
     if difference:
         lines.append(f"differs from the best in: {difference}")
+    lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     if trial.pace:
         lines.append(f"an epoch took {trial.pace:.2g} s")
     if trial.rationale:
@@ -50,6 +53,8 @@ def trial_text(
     if trial.repairs:
         lines.append(f"repaired: {quote('; '.join(trial.repairs), _RATIONALE_CHARS)}")
     if trial.error:
+        why = memory_failure(trial.error)
+        lines += [f"it failed: {why}"] if why else []
         lines.append(f"error: {quote(last_line(trial.error), _ERROR_CHARS)}")
     lines += [_copy(evidence.space, trial, copy) for copy in copies[:_COPIES_SHOWN]]
     signals = trial.diagnosis.signals if trial.diagnosis else ()
@@ -61,12 +66,23 @@ def trial_text(
     return "\n".join(lines + curve_lines(trial, evidence.metric))
 
 
+def _limit_text(found: Measured) -> str:
+    """The limit and what came, the metric's name as data."""
+    return found.text.replace(found.limit.metric, name_text(found.limit.metric), 1)
+
+
 def score_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
-    """The trial's score; for a training cut short also what a full one is forecast to reach."""
+    """The trial's score; for a training cut short also what a full one is forecast to reach.
+
+    Then the values of the other objectives, where there are several.
+    """
     value = evidence.value(trial)
-    if value == trial.score:
-        return number(trial.score)
-    return f"{number(trial.score)} when stopped, forecast {number(value)}"
+    text = number(trial.score)
+    if value != trial.score:
+        text += f" when stopped, forecast {number(value)}"
+    for other in evidence.others:
+        text += f", {name_text(other.name)} {number(trial.measured.get(other.name))}"
+    return text
 
 
 def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord | None) -> str:
@@ -74,6 +90,7 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
     lines = [f"## trial {name_text(trial.trial_id)}: {config_text(evidence.space, trial.config)}"]
     if trial.rationale:
         lines.append(reason_text(trial))
+    lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     lines += curve_lines(trial, evidence.metric, points=5)
     then = _value_at(best, evidence.metric, trial)
     if then is not None:
@@ -84,7 +101,8 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
 def reason_text(trial: TrialRecord) -> str:
     """Who proposed the trial and why, what was expected and what came."""
     who = "you" if trial.source == "llm" else trial.source
-    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS)}"
+    own = trial.source in ("llm", "user")
+    text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS if own else _OTHERS_CHARS)}"
     if trial.expected is not None:
         got = "" if trial.status == "running" else f", got {number(trial.score)}"
         text += f" expected {number(trial.expected)}{got}"

@@ -203,6 +203,35 @@ def test_a_models_entries_are_read_one_by_one_and_moved_into_the_range() -> None
     assert set(belief_schema(NET)["properties"]) == set(NET.dimensions)
 
 
+def test_a_model_says_a_learning_rate_for_each_optimizer() -> None:
+    """What is best for SGD and for Adam is a factor of a hundred apart: one entry is wrong."""
+    asked = belief_schema(NET)["properties"]
+    assert set(asked["lr"]["properties"]) == {"sgd", "adam", "adamw"}
+    assert set(asked["beta1"]["properties"]) == {"best", "low", "high"}
+    sgd, adam = ({"best": best, "low": best / 10, "high": best * 10} for best in (0.1, 1e-3))
+    belief, faults = read_model_belief({"lr": {"sgd": sgd, "adam": adam, "adamw": "?"}}, NET)
+    assert belief is not None
+    assert [(place.centre, place.given) for place in belief.places["lr"]] == [
+        (0.1, ("optimizer", "sgd")),
+        (1e-3, ("optimizer", "adam")),
+    ]
+    assert len(faults) == 1
+    one, _ = read_model_belief({"lr": adam}, NET)
+    assert one is not None
+    assert one.places["lr"][0].given is None
+
+
+def test_words_end_where_the_range_ends_and_leave_out_what_lies_outside() -> None:
+    space = SearchSpace({"lr": FloatRange(2e-4, 0.02, log=True), "width": IntRange(8, 16)})
+    belief = Belief(
+        {
+            "lr": (Place(1e-3, 1.0, "log"), Place(1e-6, 1.0, "log", "", ("optimizer", "sgd"))),
+            "width": (Place(200.0, 0.5, "log"),),
+        }
+    )
+    assert describe_belief(belief, space=space) == "lr 0.001 (0.0002 to 0.01)"
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_belief_as_wide_as_one_likes_is_none() -> None:
     belief = read_belief({"lr": (1e-3, 1e6), "beta1": (0.9, 1e6), "dropout": (0.3, 1e6)}, NET)

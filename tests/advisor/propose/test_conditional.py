@@ -140,7 +140,7 @@ def test_a_prompt_tells_what_exists_where_and_the_schema_has_a_branch_each():
     assert 'optimizer/momentum: number from 0.0 to 0.99; exists only with optimizer "sgd"' in system
     assert "sets exactly those that exist in it" in system
     assert "null" not in user
-    config = reply_schema(SPACE)["properties"]["proposals"]["items"]["properties"]["config"]
+    config = reply_schema(evidence)["properties"]["proposals"]["items"]["properties"]["config"]
     branches = config["properties"]["optimizer"]["anyOf"]
     assert [list(branch["properties"]) for branch in branches] == [
         ["optimizer", "optimizer/lr", "optimizer/momentum", "optimizer/schedule"],
@@ -198,7 +198,7 @@ def test_a_value_that_is_given_brings_its_branch_with_it():
 def test_a_choice_of_ten_thousand_values_asks_no_model_for_ten_thousand_weights(values):
     space = SearchSpace({"c": Choice(tuple(values)), "lr": FloatRange(1e-5, 1.0, log=True)})
     evidence = evidence_of(space, 10, 0)
-    assert len(json.dumps(reply_schema(space))) < 2_000
+    assert len(json.dumps(reply_schema(SearchEvidence(space, "loss", "min")))) < 2_000
     assert len(system_prompt(evidence)) < 5_000
     (proposal,) = StatisticalAdvisor(0).propose(evidence, 1).proposals
     assert space.check(proposal.config) == (proposal.config, ())

@@ -10,8 +10,14 @@ from dataclasses import replace
 import pytest
 
 from raymimic import LLMAdvisor, ScriptedLLM
-from raymimic.advisor import MixtureAdvisor, RandomAdvisor, StatisticalAdvisor, question_to_guide
-from raymimic.advisor.propose.objective_values import told
+from raymimic.advisor import (
+    MixtureAdvisor,
+    RandomAdvisor,
+    StatisticalAdvisor,
+    build_request,
+    question_to_guide,
+)
+from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import LEAST, MOST, earned_share
 from raymimic.errors import AdvisorError
 from raymimic.records import Advice, Belief, Budget, Call, Config, Place
@@ -60,7 +66,7 @@ def sources(proposals) -> list[str]:
 
 
 def share(trials) -> float:
-    return earned_share(trials, told(evidence(trials)))
+    return earned_share(trials, standings(evidence(trials)))
 
 
 # -- the opening ---------------------------------------------------------------------------------
@@ -211,6 +217,29 @@ def test_the_belief_of_a_model_that_keeps_losing_counts_little() -> None:
     (with_it,) = StatisticalAdvisor().propose(seen, 1).proposals
     (without,) = StatisticalAdvisor().propose(replace(seen, model_belief=None), 1).proposals
     assert SPACE.distance(with_it.config, without.config) < 0.5
+
+
+class Restating(Guide):
+    """Believes anew with each reply, and narrowly."""
+
+    def propose(self, evidence, n):
+        return replace(super().propose(evidence, n), belief=NARROW)
+
+
+def test_what_a_model_believes_after_results_does_not_count_them_again() -> None:
+    assert MixtureAdvisor(Restating(good)).propose(evidence(), 4).belief == NARROW
+    for seen in (known(8), evidence(model_belief=Belief())):
+        advice = MixtureAdvisor(Restating(good)).propose(seen, 6)
+        assert advice == MixtureAdvisor(Guide(good)).propose(seen, 6)
+
+
+def test_a_model_is_asked_what_it_believes_before_the_first_result_alone() -> None:
+    for seen, asked in ((evidence(), True), (known(3), False)):
+        request = build_request(seen, 2)
+        assert ("belief" in request.schema["properties"]) is asked
+        assert ('{"belief": {"some number"' in request.system) is asked
+        assert ("Your belief:" in request.system) is asked
+        assert '"proposals": [{"config": {...}, ' in request.system
 
 
 # -- the contract of an advisor ------------------------------------------------------------------

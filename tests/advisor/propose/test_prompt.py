@@ -65,8 +65,8 @@ def test_the_first_question_holds_space_objective_budget_and_task():
     assert "Propose exactly 3 new configurations. After them 25 remain" in request.user
 
 
-def test_the_system_part_is_constant_over_a_run():
-    early = build_request(evidence([]), 4)
+def test_the_system_part_is_constant_from_the_first_result_on():
+    early = build_request(evidence([trial(0)]), 4)
     late = build_request(evidence([trial(i) for i in range(20)], budget=Budget(30, 20)), 4)
     assert (early.system, early.schema) == (late.system, late.schema)
 
@@ -115,6 +115,23 @@ def test_comparisons_a_reader_would_make_by_eye_are_made():
     assert "2 of 2 ended worse than you expected (median error 0.35)" in shown
     assert "val_loss 1:0.9 2:0.7 (the best trial had 0.8 at that epoch)" in shown
     assert "at the end: val_acc 0.9" in shown
+
+
+def test_a_single_report_is_the_score_and_not_a_curve():
+    alone = trial(1, curve=Curve([1], {"val_loss": [0.25], "val_acc": [0.9]}), score=0.25)
+    shown = user([alone])
+    assert "val_loss 0.25, rank 1" in shown
+    assert "at the end: val_acc 0.9" in shown
+    assert "1:0.25" not in shown
+
+
+def test_reasons_of_others_are_short_and_a_refusal_is_said_once():
+    others = [
+        trial(1, source="statistical", rationale="lr 0.1 -> 0.2 from the best; " + "why " * 90)
+    ]
+    shown = user(others, drops=("lr: 2 is above 1",) * 3)
+    assert max(len(line) for line in shown.splitlines() if line.startswith("why")) < 150
+    assert shown.count("lr: 2 is above 1") == 1
 
 
 def test_failures_running_and_refused_proposals_are_shown():

@@ -44,7 +44,7 @@ def test_a_bad_item_costs_only_itself_and_surplus_is_dropped():
     advice = read_proposals(text, 1, EVIDENCE.space)
     assert [proposal.config for proposal in advice.proposals] == [{"x": 1}]
     assert len(advice.drops) == 3
-    assert "more than the 1 asked for" in advice.drops[2]
+    assert advice.drops[2] == "1 proposal more than the 1 asked for"
 
 
 def test_a_bad_reply_is_asked_for_once_more_with_the_fault_named():
