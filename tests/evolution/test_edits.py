@@ -97,6 +97,13 @@ def test_practice_does_what_it_says_to_the_small_seed(kind, holds, block):
     assert any(holds in one.program.blocks[block] for one in found), found[0].program.source
 
 
+def test_what_deepens_a_grouped_convolution_is_depthwise():
+    made = edit_once(
+        seed_program("exquisite-net-v2"), {"deepen": PRACTICE["deepen"]}, random.Random(1)
+    )
+    assert "3, padding=1, groups=channels, bias=False)" in made.program.blocks[made.blocks[0]]
+
+
 def test_a_layer_is_taken_out_of_a_sequence():
     seed = seed_program("exquisite-net-v2")
     said = [

@@ -34,16 +34,22 @@ def normalise(tree: ast.Module, rng: random.Random) -> str | None:
 
 
 def deepen(tree: ast.Module, rng: random.Random) -> str | None:
-    """One more convolution with a residual around it, after a step that convolves (He 2016)."""
+    """One more convolution with a residual around it, after a step that convolves (He et al. 2016).
+
+    Behind a grouped convolution it is depthwise, as its neighbour: a full one may be larger than
+    the whole network.
+    """
     found = list(_convolving_steps(tree))
     if not found:
         return None
     made, forward, step, name, call = rng.choice(found)
     width, dimensions = ast.unparse(call.args[1]), _dimensions(call)
+    grouped = any(word.arg == "groups" for word in call.keywords)
+    groups = f"groups={width}, " if grouped else ""
     fresh = _fresh(tree)
     layer = (
         f"self.{fresh} = nn.Sequential(nn.Conv{dimensions}d({width}, {width}, 3, padding=1, "
-        f"bias=False), nn.BatchNorm{dimensions}d({width}), nn.ReLU())"
+        f"{groups}bias=False), nn.BatchNorm{dimensions}d({width}), nn.ReLU())"
     )
     made.body.append(ast.parse(layer).body[0])
     added = ast.parse(f"{name} = {name} + self.{fresh}({name})").body[0]
