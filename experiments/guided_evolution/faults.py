@@ -116,6 +116,9 @@ class NodeKiller(tune.Callback):
         self._epochs: dict[str, int] = {}
         self._ended = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks; processes do not pickle
+
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """One program was evaluated."""
         del iteration, trials
