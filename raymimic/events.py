@@ -44,11 +44,14 @@ def search(
     instruction: str,
     seed: int,
     limits: Sequence[Sequence[str]] = (),
+    task: str = "",
+    epochs: int | None = None,
 ) -> None:
     """A search begins; ``space`` as `SearchSpace.to_json`, ``batch`` of a question to a model,
     ``limits`` of results as `Limit.to_json`.
 
     ``others`` are objectives beside the metric: [name, mode] each, not written without any.
+    ``task`` is what the training says of itself, ``epochs`` its most, where known.
     ``layout`` is that of the ledger. Each event of a search ends with the search's id, "search".
     """
     write(
@@ -56,7 +59,8 @@ def search(
         **_known(others=[[one.name, one.mode] for one in others] or None), advisor=advisor,
         space=space,
         trials_total=trials_total, seconds_total=seconds_total, concurrency=concurrency,
-        batch=batch, instruction=instruction, seed=seed, **_known(limits=limits or None),
+        batch=batch, instruction=instruction, seed=seed,
+        **_known(limits=limits or None, task=task or None, epochs=epochs),
         layout=LAYOUT,
     )  # fmt: skip
 

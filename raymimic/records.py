@@ -212,6 +212,8 @@ class Advice:
 class Budget:
     """How much of the search is left. None where the user set no limit; times in seconds.
 
+    ``epochs`` is how long Tune lets a training become, where it counts its reports.
+
     >>> from raymimic import Budget
     >>> Budget(trials_total=20, trials_started=18).cap(4)
     2
@@ -222,6 +224,7 @@ class Budget:
     seconds_total: float | None = None
     seconds_used: float = 0.0
     concurrency: int | None = None
+    epochs: int | None = None
 
     @property
     def timed(self) -> bool:

@@ -58,7 +58,7 @@ _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
 # What a search's event need not have; what it has is of this type.
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "trials_total": _COUNT, "seconds_total": (int, float, type(None)), "concurrency": _COUNT,
-    "batch": int, "seed": int, "instruction": str, "search": str,
+    "batch": int, "seed": int, "instruction": str, "task": str, "epochs": int, "search": str,
     "limits": list,
 }  # fmt: skip
 

@@ -36,7 +36,13 @@ from raymimic.advisor.choose import (
     describe_advisor,
     describe_judge,
 )
-from raymimic.advisor.from_ledger import ended_trial, evidence_from_ledger, proposal_of
+from raymimic.advisor.from_ledger import (
+    ended_trial,
+    evidence_from_ledger,
+    measured_of,
+    others_of,
+    proposal_of,
+)
 from raymimic.advisor.heuristic import HeuristicAdvisor
 from raymimic.advisor.judge import (
     MOST_CASES,
@@ -139,6 +145,8 @@ __all__ = [
     "lean_to_values",
     "lessons_note",
     "lessons_text",
+    "measured_of",
+    "others_of",
     "opinions",
     "proposal_of",
     "question_to_guide",

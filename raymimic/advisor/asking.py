@@ -20,6 +20,9 @@ from raymimic.records import Advice, Call, Proposal
 
 T = TypeVar("T")
 
+_LEVELS = 8
+"""Of nested lists, as many as a parameter can have dimensions."""
+
 
 def ask_propose(advisor: Advisor, evidence: SearchEvidence, n: int) -> Advice:
     """Ask for up to ``n`` configurations; raises `AdvisorError` and nothing else."""
@@ -51,6 +54,9 @@ def ask_adjust(adjuster: Adjuster, evidence: RunEvidence) -> AdjustmentAdvice:
         _is(operation.toward, str, "adjust", "an operation's toward")
         if not _is_number(operation.amount):
             raise _bad("adjust", "an operation's amount", "a number", operation.amount)
+        if not _is_nested(operation.values, _LEVELS):
+            wanted = f"numbers in lists of at most {_LEVELS} levels"
+            raise _bad("adjust", "an operation's values", wanted, operation.values)
     _is(adjustment.rationale, str, "adjust", "its rationale")
     _is(adjustment.review, str, "adjust", "its review")
     _told(advice, "adjust")
@@ -77,7 +83,7 @@ def _asked(question: Callable[[], object], wanted: type[T], method: str) -> T:
         advice = question()
     except AdvisorError as error:
         raise _sound(error) from None
-    except Exception as error:  # noqa: BLE001 - the user's own code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's own code
         raise AdvisorError(error_text(error), reason="crash") from None
     return _is(advice, wanted, method, "the answer")
 
@@ -123,7 +129,21 @@ def _numbers_by_name(values: Any, method: str, what: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Whether it is one that a float can hold; NaN and infinite ones are."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
+def _is_nested(values: Any, levels: int) -> bool:
+    """Whether lists end within so many levels: one that holds itself does not."""
+    if not isinstance(values, (list, tuple)):
+        return True
+    return levels > 0 and all(_is_nested(value, levels - 1) for value in values)
 
 
 def _bad(method: str, what: str, wanted: str, came: Any) -> AdvisorError:

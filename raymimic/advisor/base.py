@@ -114,15 +114,14 @@ class TrialRecord:
         )
 
 
-def readings(limits: Iterable[Limit], trial: TrialRecord) -> tuple[Measured, ...]:
+def readings(limits: Iterable[Limit], curve: Curve | None) -> tuple[Measured, ...]:
     """What a trial has reported of each limit: the last value that is a number counts."""
-    return tuple(Measured(limit, _last(trial, limit.metric)) for limit in limits)
+    return tuple(Measured(limit, _last(curve, limit.metric)) for limit in limits)
 
 
-def _last(trial: TrialRecord, metric: str) -> float | None:
-    told = [] if trial.curve is None else [value for _, value in trial.curve.reported(metric)]
-    numbers = (value for value in reversed(told) if value == value)
-    return next(numbers, trial.measured.get(metric))
+def _last(curve: Curve | None, metric: str) -> float | None:
+    told = [] if curve is None else [value for _, value in curve.reported(metric)]
+    return next((value for value in reversed(told) if value == value), None)
 
 
 @dataclass(frozen=True)
@@ -132,6 +131,7 @@ class SearchEvidence:
     ``metric`` and ``mode`` are the (first) objective, ``others`` those beside it, if there are any.
     ``trials`` are the ended ones, oldest first; ``running`` have partial curves; ``queued`` are
     proposed but not started, so neither needs proposing again. ``instruction`` is the user's words,
+    ``task`` what the trainable says of itself and how many epochs it may train,
     ``wishes`` are those that came while it ran,
     ``drops`` says why earlier proposals were thrown away, latest last. ``lessons`` are what an
     earlier search learnt, if the user gave them. ``belief`` is what the user says of the optimum's
@@ -152,6 +152,7 @@ class SearchEvidence:
     queued: tuple[Config, ...] = ()
     budget: Budget = field(default_factory=Budget)
     instruction: str = ""
+    task: str = ""
     wishes: tuple[str, ...] = ()
     drops: tuple[str, ...] = ()
     lessons: Lessons | None = None
@@ -262,7 +263,7 @@ class SearchEvidence:
     def readings(self, trial: TrialRecord) -> tuple[Measured, ...]:
         """What a trial has reported of each limit."""
         found = self._readings.get(trial.trial_id)
-        return readings(self.limits, trial) if found is None else found
+        return readings(self.limits, trial.curve) if found is None else found
 
     def broken(self, trial: TrialRecord) -> str:
         """Say why a trial cannot count: limits that it surely breaks, or want of memory.
@@ -274,7 +275,7 @@ class SearchEvidence:
 
     @cached_property
     def _readings(self) -> dict[str, tuple[Measured, ...]]:
-        return {trial.trial_id: readings(self.limits, trial) for trial in self.trials}
+        return {trial.trial_id: readings(self.limits, trial.curve) for trial in self.trials}
 
     @cached_property
     def _broken(self) -> dict[str, str]:

@@ -74,7 +74,7 @@ def ended_trial(row: Mapping[str, Any], proposal: Proposal, metric: str, mode: M
         seconds=row.get("seconds", 0.0),
         pace=row.get("pace", 0.0),
         stopped=row.get("stopped", False),
-        measured=_measured(row),
+        measured=measured_of(row),
         curve=curve,
         diagnosis=diagnose(curve, metric, mode) if curve is not None else None,
     )
@@ -90,7 +90,8 @@ def others_of(search: Mapping[str, Any]) -> tuple[Objective, ...]:
     return tuple(found)
 
 
-def _measured(row: Mapping[str, Any]) -> dict[str, float]:
+def measured_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The other objectives' values in an outcome (or evaluated) event."""
     found = {str(name): to_float(value) for name, value in (row.get("measured") or {}).items()}
     return {name: v for name, v in found.items() if v is not None and math.isfinite(v)}
 
@@ -183,8 +184,10 @@ class _Reader:
                 seconds_total=self._search.get("seconds_total"),
                 seconds_used=now - self._search["t"],
                 concurrency=self._search.get("concurrency"),
+                epochs=self._search.get("epochs"),
             ),
             instruction=self._search.get("instruction", ""),
+            task=self._search.get("task", ""),
             limits=read_limits(self._search.get("limits", [])),
             drops=tuple(self._drops[-DROPS_KEPT:]),
             lessons=self._lessons,

@@ -12,6 +12,8 @@ from torch.nn.parameter import UninitializedBuffer
 
 Copies = dict[str, Tensor]
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
 
 def copied(tensors: Mapping[str, Tensor], device: str | None = None) -> Copies:
     """Detached copies, on another device if given."""
@@ -31,7 +33,7 @@ def copy_of(value: Any) -> Any:
         return type(value)(copy_of(entry) for entry in value)
     try:
         return copy.deepcopy(value)
-    except (TypeError, RuntimeError, NotImplementedError):  # handles of a device, generators
+    except Exception:  # noqa: BLE001 - an object of the user's: a handle, a lock, a generator
         return value
 
 
@@ -87,13 +89,32 @@ def is_broken_since(present: Mapping[str, Tensor], before: Mapping[str, Tensor])
     return any(all_finite([before[name]]) for name in bad)
 
 
+def values_of(tensor: Tensor) -> Tensor:
+    """The values that a tensor holds as a dense one: of a sparse one, and of a nested one."""
+    if tensor.is_nested:
+        return torch.cat([part.reshape(-1) for part in tensor.unbind()])
+    if tensor.layout == torch.sparse_coo:
+        return tensor.coalesce().values()
+    if tensor.layout != torch.strided:
+        return tensor.values() if tensor.layout in _COMPRESSED else tensor.to_dense()
+    return tensor.dequantize() if tensor.is_quantized else tensor
+
+
+def fits(one: Tensor, other: Tensor) -> bool:
+    """Whether they are of one shape; nested ones part by part."""
+    if one.is_nested or other.is_nested:
+        both = one.is_nested and other.is_nested
+        return both and [p.shape for p in one.unbind()] == [p.shape for p in other.unbind()]
+    return one.shape == other.shape
+
+
 def holds_values(tensor: Tensor) -> bool:
     """Whether there is something to copy: not a lazy module's, nor on the meta device."""
     return not tensor.is_meta and not isinstance(tensor, UninitializedBuffer)
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype, one.layout) == (other.shape, other.dtype, other.layout)
+    return fits(one, other) and (one.dtype, one.layout) == (other.dtype, other.layout)
 
 
 def _any(found: Sequence[Tensor]) -> bool:
@@ -103,10 +124,8 @@ def _any(found: Sequence[Tensor]) -> bool:
 
 
 def _readable(tensor: Tensor) -> Tensor:
-    """Dense, in a precision that `torch.isfinite` reads (it does not read float8)."""
-    tensor = tensor.detach()
-    if tensor.is_sparse:
-        tensor = tensor.coalesce().values()
+    """Its values, in a precision that `torch.isfinite` reads (it does not read float8)."""
+    tensor = values_of(tensor.detach())
     return tensor.float() if tensor.is_floating_point() and tensor.element_size() < 2 else tensor
 
 

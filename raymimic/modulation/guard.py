@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 from torch import Tensor
 
@@ -71,7 +72,7 @@ def bounded_knobs(adjustment: Adjustment, knobs: Knobs) -> Change:
         if name not in knobs:
             dropped.append(f"{name}: there is no such knob; there are {', '.join(knobs)}")
             continue
-        if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or wanted != wanted:
+        if not _is_number(wanted):
             dropped.append(f"{name}: must be a number, got {str(wanted)[:40]}")
             continue
         low, high = knobs.reach(name)
@@ -84,11 +85,16 @@ def bounded_knobs(adjustment: Adjustment, knobs: Knobs) -> Change:
     return Change(changed, tuple(applied), tuple(dropped))
 
 
+def _is_number(wanted: object) -> bool:
+    """Whether it is one, numpy's too, and not NaN."""
+    return isinstance(wanted, Real) and not isinstance(wanted, bool) and wanted == wanted
+
+
 def bounded_alpha(wanted: float | None, most: float) -> tuple[float, tuple[str, ...]]:
     """Keep alpha within its bounds; the largest where none is given."""
     if wanted is None:
         return most, ()
-    if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or wanted != wanted:
+    if not _is_number(wanted):
         return 0.0, (f"alpha: must be a number, got {str(wanted)[:40]}",)
     alpha = min(max(float(wanted), 0.0), most)
     return alpha, () if alpha == wanted else (f"alpha {wanted:.4g} clipped to {alpha:.4g}",)

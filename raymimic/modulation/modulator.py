@@ -260,7 +260,7 @@ class Modulator:
 
     def restore_best(self) -> None:
         """Put the weights of the best epoch into the model; RuntimeError before the first one."""
-        self._steering.anchors.restore_best()
+        self._say_refused(self._steering.anchors.restore_best())
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but model and optimizer; save it with theirs, at any step."""
@@ -363,13 +363,13 @@ class Modulator:
 
     def _undo(self, decision: Decision) -> None:
         record, steering = self._record, self._steering
-        steering.roll_back()
+        refused = steering.roll_back()
+        self._say_refused(refused)
+        reason = f"{decision.undo}; not put back: {refused}" if refused else decision.undo
         if decision.calm:
             steering.calm()
         record.undone(steering.limits.cooldown)
-        of_training.rollback(
-            self._note, epoch=record.epoch, unadvised=decision.calm, reason=decision.undo
-        )
+        of_training.rollback(self._note, epoch=record.epoch, unadvised=decision.calm, reason=reason)
         self._harmless.say(
             "undone",
             "raymimic: epoch %d was undone: %s. It is said once; the ledger and "
@@ -377,6 +377,11 @@ class Modulator:
             record.epoch,
             decision.undo,
         )
+
+    def _say_refused(self, refused: str) -> None:
+        if refused:
+            text = "raymimic: all is put back but one thing: %s. It is said once"
+            self._harmless.say("refused", text, refused)
 
     def _failed(self, failure: AdvisorError) -> None:
         self._record.failures += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -173,7 +174,7 @@ def is_number(rate: Any) -> bool:
     """Whether a learning rate can be multiplied: a number, or a tensor with one value."""
     if isinstance(rate, Tensor):
         return rate.numel() == 1 and rate.is_floating_point()
-    return isinstance(rate, (int, float)) and not isinstance(rate, bool)
+    return isinstance(rate, Real) and not isinstance(rate, bool)
 
 
 def _groups_of(optimizer: Any) -> Any:
@@ -182,7 +183,8 @@ def _groups_of(optimizer: Any) -> Any:
 
 def _inside(optimizer: Optimizer) -> list[Optimizer]:
     """The optimizers that a wrapper holds in its attributes, alone, in a list or in a dict."""
-    return [one for value in vars(optimizer).values() for one in _optimizers_in(value)]
+    held = getattr(optimizer, "__dict__", {})
+    return [one for value in held.values() for one in _optimizers_in(value)]
 
 
 def _optimizers_in(value: Any) -> Iterator[Optimizer]:

@@ -60,7 +60,10 @@ def read(metrics: Mapping[str, Any], metric: str) -> Readings:
 
 
 def _items(metrics: Any) -> list[tuple[Any, Any]]:
-    return list(metrics.items()) if isinstance(metrics, Mapping) else []
+    try:
+        return list(metrics.items()) if isinstance(metrics, Mapping) else []
+    except Exception:  # noqa: BLE001 - a mapping of the user's that reads from elsewhere
+        return []
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from raymimic.foreign import error_text
+
 _SHARDING = "FullyShardedDataParallel"
 """Where it keeps the original parameters nothing in their type tells of it."""
 
@@ -16,8 +18,18 @@ _SHARDED = (
 )
 
 
+def check_type(model: object) -> None:
+    """Raise ValueError for what is no module."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"model must be a torch.nn.Module, got {type(model).__name__}; put several that one "
+            "optimizer trains into torch.nn.ModuleList([...])"
+        )
+
+
 def check(model: nn.Module, trained: Mapping[str, Tensor], moved: Sequence[Tensor]) -> None:
     """Raise ValueError, with the cure, where model and optimizer cannot be steered."""
+    _check_states(model)
     lazy = [name for name, p in model.named_parameters() if isinstance(p, UninitializedParameter)]
     if lazy:
         raise ValueError(
@@ -37,6 +49,19 @@ def check(model: nn.Module, trained: Mapping[str, Tensor], moved: Sequence[Tenso
     twice = len(moved) - len({id(parameter) for parameter in moved})
     if twice:
         raise ValueError(f"{twice} parameters are held by more than one of the optimizers; by one")
+
+
+def _check_states(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if type(module).get_extra_state is nn.Module.get_extra_state:
+            continue
+        try:
+            module.get_extra_state()
+        except Exception as error:  # noqa: BLE001 - the user's own code
+            raise ValueError(
+                f"get_extra_state() of {name or 'the model'} ({type(module).__name__}) raises "
+                f"{error_text(error)}: what it keeps could not be put back; let it return its state"
+            ) from None
 
 
 def _not_steerable(parameter: Tensor) -> str:

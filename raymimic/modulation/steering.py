@@ -37,6 +37,7 @@ class Steering:
         limits: Limits,
         ema: float | None,
     ) -> None:
+        refusals.check_type(model)
         self.model, self.optimizers, self.limits = model, optimizers, limits
         moved = optimizers.parameters
         self.parameters = trained_parameters(model, moved)
@@ -121,11 +122,14 @@ class Steering:
         self._settings = settings
         return past
 
-    def roll_back(self) -> None:
-        """Put weights, optimizer state and knobs back to the start of the interval that ends."""
+    def roll_back(self) -> str:
+        """Put weights, optimizer state and knobs back to the start of the interval that ends.
+
+        Returns in words what a module of the user's did not take back, "" if nothing.
+        """
         self.look_again()
         self.blend.end()
-        self.snapshot.restore()
+        refused = self.snapshot.restore()
         for parameter in self.optimizers.parameters:
             parameter.grad = None  # of the steps that are undone; it may be NaN
         self.blend.lr_factor = self._settings["lr_factor"]
@@ -133,6 +137,7 @@ class Steering:
         for name, value in self._settings["knobs"].items():
             self.knobs.set(name, value)
         self.anchors.restart_average()
+        return refused
 
     def calm(self) -> None:
         """Turn the learning rate down as far as one interval may: it broke without any advice.

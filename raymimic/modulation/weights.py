@@ -82,8 +82,11 @@ class Anchors:
         self.best = copied(self._everything_trained(), "cpu")
         self._best_state.take("cpu")
 
-    def restore_best(self) -> None:
-        """Put the best weights into the model; raises RuntimeError before the first epoch's end."""
+    def restore_best(self) -> str:
+        """Put the best weights into the model; raises RuntimeError before the first epoch's end.
+
+        Returns in words what a module of the user's did not take back, "" if nothing.
+        """
         if not self.best:
             raise RuntimeError(
                 "the best weights are known once epoch_end() was given a finite metric; call "
@@ -93,7 +96,7 @@ class Anchors:
         for name, values in self.best.items():
             if name in present and present[name].shape == values.shape:
                 fill(present[name], values)
-        self._best_state.restore()
+        return self._best_state.restore()
 
     def _everything_trained(self) -> Copies:
         """What other optimizers train is part of the best model, too."""

@@ -51,6 +51,11 @@ class Front:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Array (rows, objectives)."""
+        return np.array(self._rows)
+
     def add(self, losses: Sequence[float]) -> bool:
         """Take in a row; whether no other dominates it now."""
         row = tuple(math.inf if math.isnan(loss) else loss for loss in losses)

@@ -7,7 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from raymimic.pareto.dominance import front
+from raymimic.pareto.dominance import Front, front
+
+_BEYOND = 0.1
 
 
 def hypervolume(losses: np.ndarray, reference: Sequence[float]) -> float:
@@ -50,3 +52,30 @@ def boxes(losses: np.ndarray, reference: Sequence[float]) -> tuple[np.ndarray, n
         lowers.append(np.column_stack([lower, np.full(len(lower), low)]))
         uppers.append(np.column_stack([upper, np.full(len(upper), high)]))
     return np.vstack(lowers), np.vstack(uppers)
+
+
+def reference_of(best: np.ndarray) -> np.ndarray:
+    """A reference point for the rows of a front: a tenth of its span beyond its worst ends.
+
+    So its ends count, too, and little (Ishibuchi et al. 2018, Evol. Comput. 26(3)).
+    """
+    span = np.ptp(best, axis=0)
+    return np.asarray(best.max(axis=0) + _BEYOND * np.where(span > 0, span, 1.0))
+
+
+def volumes(losses: np.ndarray) -> list[float]:
+    """How much of the box around the whole front the rows dominate after 1, 2, ... of them, 0 to 1.
+
+    Rows with a NaN dominate nothing.
+    """
+    whole = losses[np.isfinite(losses).all(axis=1)]
+    if not len(whole):
+        return [0.0] * len(losses)
+    best = whole[front(whole)]
+    reference = reference_of(best)
+    box = float(np.prod(reference - best.min(axis=0)))
+    kept, found = Front(), [0.0]
+    for row in losses.tolist():
+        grown = np.isfinite(row).all() and kept.add(row)
+        found.append(hypervolume(kept.rows, reference.tolist()) / box if grown else found[-1])
+    return found[1:]

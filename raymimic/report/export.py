@@ -35,9 +35,13 @@ def to_frame(run: Run) -> pd.DataFrame:
             "epochs": trial.epochs,
             "seconds": trial.seconds,
             "batch": trial.batch,
+            "limits": "; ".join(trial.limits),
             "error": trial.error,
             "story": "\n".join(f"{heading}: {text}" for heading, text in story),
         }
+        if run.others:
+            row["on_front"] = index in run.front
+            row |= {other.name: trial.measured.get(other.name) for other in run.others}
         rows.append(
             row | {f"config/{name}": trial.config.get(name) for name in run.space.dimensions}
         )

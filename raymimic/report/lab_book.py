@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from raymimic.records import Objective
 from raymimic.report.importance import FEWEST, groups_of, importances
 from raymimic.report.run import MarkKind, Run, Trial
 from raymimic.summary import duration, last_line, show
@@ -13,6 +14,7 @@ from raymimic.summary import duration, last_line, show
 _LISTED = 10  # entries of a section; the rest is counted
 _BATCHES = 40
 _PARAMETERS = 5
+_FRONT = 10  # of several objectives: trials that are listed
 _REASON_CHARS = 300
 
 # What Markdown or the HTML in it would read; an underscore within a word is none of it.
@@ -37,6 +39,9 @@ def _question(run: Run) -> Iterator[str]:
     yield f"Which settings give the {goal} `{_code(run.metric)}`? The space:"
     yield ""
     yield from (f"    {line}" for line in run.space.describe().splitlines())
+    if run.tally.limits:
+        yield ""
+        yield f"Within the limits: {_plain(', '.join(run.tally.limits))}."
     if run.search.get("instruction"):
         yield ""
         yield f"The user said: “{_plain(run.search['instruction'])}”"
@@ -52,18 +57,39 @@ def _result(run: Run) -> Iterator[str]:
     yield f"{len(run.trials):,} trials ({kinds or 'none'}) in {took}.{state}"
     best = run.best
     if best is None:
-        yield f"No trial ended with a finite {_plain(run.metric)}."
+        kept = "kept to the limits" if run.scored else f"ended with a finite {_plain(run.metric)}"
+        yield f"No trial {kept}."
         return
     yield ""
     yield (
         f"Best: **{_plain(run.metric)} {show(best.score)}** in trial `{best.trial_id}`, "
         f"proposed by {best.source}: {_settings(best)}."
     )
+    yield from _front(run)
     if best.rationale:
         yield f"Why it was tried: “{_plain(best.rationale)}”"
     gain = _gain(run)
     if gain:
         yield gain
+
+
+def _front(run: Run) -> Iterator[str]:
+    """The trials that no other beats in one objective without losing in another."""
+    if not run.front:
+        return
+    names = ", ".join(_plain(one.name) for one in (Objective(run.metric, run.mode), *run.others))
+    yield ""
+    yield (
+        f"That is the best in {_plain(run.metric)} alone. The front of {names} holds "
+        f"{len(run.front)} trials, which dominate {run.volumes[-1]:.0%} of the box around it:"
+    )
+    yield ""
+    for index in run.front[:_FRONT]:
+        trial = run.trials[index]
+        yield f"- {_plain(run.values(trial))}: trial `{trial.trial_id}`, {_settings(trial)}"
+    if len(run.front) > _FRONT:
+        yield f"- and {len(run.front) - _FRONT} more"
+    yield ""
 
 
 def _gain(run: Run) -> str:

@@ -15,7 +15,7 @@ from raymimic.errors import MissingExtra
 from raymimic.ledger import jsonable
 
 SCRIPTS = (
-    "store.js", "plots.js", "progress.js", "curves.js", "parallel.js", "parameters.js",
+    "store.js", "plots.js", "progress.js", "front.js", "curves.js", "parallel.js", "parameters.js",
     "timeline.js", "expected.js", "spent.js", "story.js", "table.js", "main.js",
 )  # fmt: skip
 

@@ -41,6 +41,23 @@ def payload_of(run: Run) -> dict[str, Any]:
         "calls": [_call(run, number) for number in range(len(run.calls))],
         "effects": [vars(effect) for effect in run.effects[-_EFFECTS:]],
         "honesty": _honesty(run),
+        "front": _front(run),
+    }
+
+
+def _front(run: Run) -> dict[str, Any] | None:
+    """Several objectives: each trial's values, who is on the front, the volume as trials ended."""
+    if not run.others:
+        return None
+    return {
+        "names": [run.metric, *(other.name for other in run.others)],
+        "modes": [run.mode, *(other.mode for other in run.others)],
+        "values": [
+            [rounded(trial.score), *(rounded(trial.measured.get(o.name)) for o in run.others)]
+            for trial in run.trials
+        ],
+        "trials": run.front,
+        "volumes": [rounded(volume) for volume in run.volumes],
     }
 
 
@@ -57,7 +74,7 @@ def _head(run: Run, curves: int) -> dict[str, Any]:
         "took": duration(run.last_t - run.first_t),
         "made": time.time(),
         "ended": run.ended,
-        "best": run.scored[0] if run.scored else None,
+        "best": run.scored[0] if run.best is not None else None,
         "total": run.search.get("trials_total"),
         "asked": sum(tally.calls.values()),
         "cost": tally.cost,
@@ -125,6 +142,7 @@ def _trial(run: Run, index: int, rank: int | None, limit: int) -> dict[str, Any]
         "rank": rank,
         "expected": trial.expected,
         "kept": run.kept(trial),
+        "broken": trial.broken,
         "batch": trial.batch,
         "began": None if trial.began is None else round(trial.began - run.first_t, 1),
         "epochs": trial.epochs,
@@ -227,4 +245,5 @@ def headline(run: Run) -> str:
     """The run in one line: for the page's title and what the command says."""
     if run.best is None:
         return f"no trial of {len(run.trials):,} has ended with a finite {run.metric} yet"
-    return f"best {run.metric} {show(run.best.score)} of {len(run.trials):,} trials"
+    text = f"best {run.metric} {show(run.best.score)} of {len(run.trials):,} trials"
+    return f"{len(run.front)} trials on the front, {text}" if run.others else text

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raymimic.advisor import measured_of, others_of
 from raymimic.curves import Curve, diagnose
 from raymimic.errors import ConfigError, LedgerError, SpaceError
 from raymimic.ledger import read_events, to_float
@@ -60,10 +61,11 @@ class _Reader:
                 space=self._space,
                 search=search,
                 tally=Tally(),
+                others=others_of(search),
                 first_t=search["t"],
                 last_t=search["t"],
             )
-        except (KeyError, SpaceError) as error:
+        except (KeyError, SpaceError, TypeError, ValueError) as error:
             raise LedgerError(
                 f"the search event of {ledger!r} must have space, metric, mode and t as raymimic "
                 f"writes them, got {error!r}"
@@ -178,6 +180,10 @@ class _Reader:
         trial.score, trial.ended = to_float(row["score"]), row["t"]
         if trial.score is not None and trial.score - trial.score != 0:  # NaN or infinite
             trial.score = None
+        limits = row.get("limits") or ()
+        trial.limits = tuple(map(_limit_text, limits))
+        trial.broken = trial.status == "done" and any(one["kept"] is False for one in limits)
+        trial.measured = measured_of(row)
         index = self._at[trial.trial_id]
         self._order.pop(index, None)  # run again after a restore: what came of it now counts
         self._order[index] = None
@@ -300,6 +306,12 @@ def purpose(call: Row) -> str:
         if name in asked:
             return name
     return "adjustment" if "knobs" in asked else "other"
+
+
+def _limit_text(told: Mapping[str, Any]) -> str:
+    came = {True: "kept", False: "broken", None: "not reported"}[told["kept"]]
+    value = to_float(told["value"])
+    return f"{told['limit']}: {came}" + ("" if value is None else f", {show(value)}")
 
 
 def _moves(knobs: Mapping[str, Sequence[Any]]) -> str:

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+
 from raymimic.curves import Curve, noise_of
-from raymimic.records import Mode
+from raymimic.pareto import front, volumes
+from raymimic.records import Mode, Objective
 from raymimic.space import SearchSpace
-from raymimic.summary import Tally
+from raymimic.summary import Tally, show
 
 Status = Literal["running", "done", "stopped", "failed", "cut off"]
 """How a trial stands: "cut off" were those under way when the run ended."""
@@ -36,7 +39,8 @@ class Trial:
     ``config`` is as JSON shows it, ``unit`` its place in each dimension from 0 to 1, None where one
     does not exist in it (None as a whole where it does not fit the space). Times are Unix seconds.
     ``batch`` is the index of the batch it was proposed in, -1 without one; ``given`` says that it
-    was evaluated elsewhere.
+    was evaluated elsewhere. ``measured`` has the values of the objectives beside the first one,
+    ``limits`` say what it reported of each limit; one is ``broken``.
     """
 
     trial_id: str
@@ -57,8 +61,11 @@ class Trial:
     diagnosis: str = ""
     kind: str = ""
     error: str = ""
+    measured: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
     marks: list[Mark] = field(default_factory=list)
+    limits: tuple[str, ...] = ()
+    broken: bool = False
 
     @property
     def epochs(self) -> int:
@@ -104,8 +111,9 @@ class Run:
     """All that a page or a text needs; trials stand in the order in which they began.
 
     ``wishes`` are all that the user wished while it ran, with the answers.
-    ``order`` lists the indices of ended trials as they ended. ``ended`` is whether the search wrote
-    its summary: without it the run goes on, or was killed. ``notes`` say what a reader must know.
+    ``others`` are the objectives beside ``metric``. ``order`` lists the indices of ended trials as
+    they ended. ``ended`` is whether the search wrote its summary: without it the run goes on, or
+    was killed. ``notes`` say what a reader must know.
     """
 
     ledger: str
@@ -124,6 +132,7 @@ class Run:
     last_t: float = 0.0
     ended: bool = False
     notes: list[str] = field(default_factory=list)
+    others: tuple[Objective, ...] = ()
 
     def better(self, a: float, b: float) -> bool:
         """Whether ``a`` beats ``b``."""
@@ -131,25 +140,73 @@ class Run:
 
     @cached_property
     def scored(self) -> list[int]:
-        """Indices of the trials with a score, best first; asked only of a run that is read."""
+        """Indices of the trials with a score, best first; asked only of a run that is read.
+
+        Those that broke a limit come last.
+        """
         sign = 1.0 if self.mode == "min" else -1.0
-        found = [(sign * t.score, i) for i, t in enumerate(self.trials) if t.score is not None]
-        return [index for _, index in sorted(found)]
+        found = [
+            (trial.broken, sign * trial.score, index)
+            for index, trial in enumerate(self.trials)
+            if trial.score is not None
+        ]
+        return [index for _, _, index in sorted(found)]
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the best score."""
-        return self.trials[self.scored[0]] if self.scored else None
+        """The trial with the best score of those that kept to the limits."""
+        first = self.trials[self.scored[0]] if self.scored else None
+        return None if first is None or first.broken else first
 
     @cached_property
     def best_after(self) -> list[float | None]:
         """The best score known after 0, 1, 2 ... trials had ended."""
         known: list[float | None] = [None]
         for index in self.order:
-            score, before = self.trials[index].score, known[-1]
+            trial, before = self.trials[index], known[-1]
+            score = None if trial.broken else trial.score
             better = score is not None and (before is None or self.better(score, before))
             known.append(score if better else before)
         return known
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """Array (trials, objectives), less being better; NaN where a trial has no value.
+
+        One that broke a limit has none: it is on no front.
+        """
+        objectives = (Objective(self.metric, self.mode), *self.others)
+        rows = []
+        for trial in self.trials:
+            known = dict(trial.measured)
+            if trial.score is not None and trial.trial_id not in self.tally.broken:
+                known[self.metric] = trial.score
+            rows.append([one.loss(known) for one in objectives])
+        return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+
+    @cached_property
+    def front(self) -> list[int]:
+        """Indices of the trials that no other beats in one objective without losing in another.
+
+        By the first objective, best first; empty with a single objective.
+        """
+        if not self.others:
+            return []
+        (whole,) = np.nonzero(np.isfinite(self.losses).all(axis=1))
+        best = whole[front(self.losses[whole])]
+        return [int(row) for row in best[np.argsort(self.losses[best, 0], kind="stable")]]
+
+    @cached_property
+    def volumes(self) -> list[float]:
+        """What share of the box around the front was dominated after 1, 2, ... trials had ended."""
+        return volumes(self.losses[self.order]) if self.others else []
+
+    def values(self, trial: Trial) -> str:
+        """The trial's values: "loss 0.31, latency 4.2"."""
+        text = f"{self.metric} {show(trial.score)}"
+        for other in self.others:
+            text += f", {other.name} {show(trial.measured.get(other.name))}"
+        return text
 
     def index(self, trial_id: str) -> int | None:
         """Where a trial stands; the beginning of its id is enough where no other begins so."""
@@ -175,7 +232,5 @@ class Run:
 
 
 def _finite(values: list[float]) -> Any:
-    import numpy as np
-
     array = np.array(values, dtype=np.float64)
     return array[np.isfinite(array)]

@@ -49,8 +49,9 @@ class Session:
 
     ``lessons`` of an earlier search, and what the user ``said`` of the optimum, wait for that.
     ``constraints`` are the user's restrictions of the space: texts, and functions of a
-    configuration; ``limits`` are what results must keep to. Configurations are flat, as everywhere
-    in this room. Times in seconds; ``seconds_before`` was used before the last restore.
+    configuration; ``limits`` are what results must keep to. ``task`` is what the trainable says of
+    itself, ``epochs`` its most. Configurations are flat, as everywhere in this room. Times in
+    seconds; ``seconds_before`` was used before the last restore.
     """
 
     journal: Journal
@@ -65,6 +66,8 @@ class Session:
     seconds_total: float | None = None
     seconds_before: float = 0.0
     concurrency: int | None = None
+    task: str = ""
+    epochs: int | None = None
     steering: Steering = field(default_factory=Steering)
     _inbox: Inbox | None = None
     _state: SearchState | None = None
@@ -140,6 +143,8 @@ class Session:
             instruction=self.instruction,
             seed=self.seed,
             limits=[limit.to_json() for limit in self.limits],
+            task=self.task,
+            epochs=self.epochs,
         )
         if self.lessons is not None:
             note = lessons_note(self.lessons, self.space, metric, mode)
@@ -210,11 +215,14 @@ class Session:
             return 0
         return math.inf if total is None else max(0, total - self.trials_started)
 
-    def limit(self, samples: int | None, seconds: float | None) -> None:
-        """Learn how many trials may start from now on (as Tune counts them), and how long."""
+    def limit(self, samples: int | None, seconds: float | None, epochs: int | None = None) -> None:
+        """Learn how many trials may start from now on (as Tune counts them), and how long they run.
+
+        ``seconds`` is the run's time, ``epochs`` the most of a training; None where nobody says.
+        """
         limited = samples is not None and 0 < samples < _NO_LIMIT
         self.trials_total = self.trials_started + (samples or 0) if limited else None
-        self.seconds_total = seconds
+        self.seconds_total, self.epochs = seconds, epochs
         self.steering.new_run()
 
     def budget(self) -> Budget:
@@ -227,11 +235,13 @@ class Session:
             seconds_total=self.seconds_total,
             seconds_used=self.seconds_used,
             concurrency=self.concurrency,
+            epochs=self.epochs,
         )
 
     def view(self) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the function returned makes evidence of it in any thread."""
-        return self.state.view(self.budget(), self.instruction, self.steering.orders.words)
+        orders = self.steering.orders
+        return self.state.view(self.budget(), self.instruction, orders.words, self.task)
 
     def evidence(self) -> SearchEvidence:
         """All that an advisor would be shown now."""
@@ -310,7 +320,7 @@ class Session:
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
             measured=record.measured,
-            limits=[found.to_json() for found in readings(self.limits, record)],
+            limits=[found.to_json() for found in readings(self.limits, record.curve)],
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -331,7 +341,7 @@ class Session:
                 trial_id=record.trial_id,
                 score=None if curve is None else curve.final(self.state.metric),
                 epochs=self.state.epochs(record.trial_id),
-                limits=[found.to_json() for found in readings(self.limits, record)],
+                limits=[found.to_json() for found in readings(self.limits, record.curve)],
                 curve=None if curve is None else curve.to_json(),
             )
 

@@ -262,7 +262,7 @@ class SearchState:
     # -- evidence ----------------------------------------------------------------------------
 
     def view(
-        self, budget: Budget, instruction: str, wishes: tuple[str, ...] = ()
+        self, budget: Budget, instruction: str, wishes: tuple[str, ...] = (), task: str = ""
     ) -> Callable[[], SearchEvidence]:
         """Freeze what is known now; the returned function may build the evidence in any thread.
 
@@ -284,6 +284,7 @@ class SearchState:
                 budget=budget,
                 instruction=instruction,
                 wishes=wishes,
+                task=task,
                 drops=drops,
                 lessons=self.lessons,
                 belief=self.belief,

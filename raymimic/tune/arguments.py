@@ -9,6 +9,8 @@ from typing import Any
 
 from ray.tune.search import UNDEFINED_METRIC_MODE, UNDEFINED_SEARCH_SPACE
 
+from raymimic.tune.results import TIME_ATTR
+
 MOST_INSTRUCTION = 100_000
 
 
@@ -44,6 +46,13 @@ def check_told(name: str, space: Any, metric: str | None, mode: str | None) -> N
         raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=name, space="space"))
     if mode is None:
         raise RuntimeError(UNDEFINED_METRIC_MODE.format(cls=name, metric=metric, mode=mode))
+
+
+def most_epochs(spec: Mapping[str, Any]) -> int | None:
+    """Return how many reports Tune lets a training make, None where no stop criterion says so."""
+    stop = spec.get("stop")
+    most = stop.get(TIME_ATTR) if isinstance(stop, Mapping) else None
+    return most if isinstance(most, int) and most > 1 else None
 
 
 def budget_seconds(spec: Mapping[str, Any]) -> float | None:

@@ -42,7 +42,7 @@ from raymimic.search.session import Session
 from raymimic.search.state import Queued
 from raymimic.summary import Journal
 from raymimic.tune import dry_run
-from raymimic.tune.arguments import budget_seconds, check_arguments, check_told
+from raymimic.tune.arguments import budget_seconds, check_arguments, check_told, most_epochs
 from raymimic.tune.blind import FirstScore
 from raymimic.tune.domains import RaySpace
 from raymimic.tune.given import Constraints, Given, read_constraints
@@ -51,6 +51,7 @@ from raymimic.tune.objectives import check_agrees, read_objectives
 from raymimic.tune.results import ANONYMOUS_METRIC, Reports, config_of, is_mean, seconds_of
 from raymimic.tune.steered import Steered
 from raymimic.tune.telling import Telling
+from raymimic.tune.trainable_text import describe_trainable
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        session.limit(spec.get("num_samples"), budget_seconds(spec))
+        session.limit(spec.get("num_samples"), budget_seconds(spec), most_epochs(spec))
         self._summarised = False
         self._space = self._space or offered
         session.space = session.space or self._space.space
@@ -186,7 +187,7 @@ class LLMSearcher(Steered, Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
-        limited = (limit.metric for limit in session.limits or self._given.limits)
+        limited = (limit.metric for limit in self.limits)
         self.reports.others = (*(other.name for other in self._others), *limited)
         session.steering.listens = self._queue.advisor.remote
         if session.begun:
@@ -291,18 +292,19 @@ class LLMSearcher(Steered, Telling, Searcher):
         return self._ready().state.epochs(trial_id)
 
     def on_pause(self, trial_id: str) -> None:
-        """A trial waits: nothing to us. `HyperBandForBOHB`, which says so, knows no searcher that
-        does not hear it."""
+        """A trial waits: nothing to us; `HyperBandForBOHB` needs a searcher that hears it."""
 
     def on_unpause(self, trial_id: str) -> None:
         """A trial goes on; as `on_pause`."""
 
     @guarded
-    def note_error(self, trial_id: str, text: str) -> None:
-        """Keep the text of a trial's error: a callback has it, Tune does not give it to searchers.
+    def note_trainable(self, trainable: Any) -> None:
+        """Keep what the trainable says of itself, of which Tune tells a searcher nothing."""
+        self._session.task = describe_trainable(trainable)
 
-        Called by `RaymimicCallback`.
-        """
+    @guarded
+    def note_error(self, trial_id: str, text: str) -> None:
+        """Keep the text of a trial's error, which Tune gives `RaymimicCallback` and no searcher."""
         self._ready().note_error(trial_id, text)
 
     def note(self, event: str, /, **fields: Any) -> None:
@@ -379,9 +381,7 @@ class LLMSearcher(Steered, Telling, Searcher):
     @guarded
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
-        if (
-            not self.attended
-        ):  # nobody else knows the folder: what lies here is uploaded with the run
+        if not self.attended:  # nobody else knows the folder: what lies here is uploaded
             self.ledger.settle(checkpoint_dir, UPLOADED)
         super().save_to_dir(checkpoint_dir, session_str)
 

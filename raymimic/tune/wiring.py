@@ -37,6 +37,8 @@ class Raymimic:
     >>> "raymimic/reason" in results.get_best_result().metrics
     True
 
+    A model is told the trainable's name and the first lines of its docstring.
+
     `tuner` takes what ``tune.Tuner`` takes, `run` what ``tune.run`` takes. The parts are
     ``searcher``, ``scheduler`` and ``callback``, and each can be used alone instead. One object
     serves one run: a restored one is ``tune.Tuner.restore``, as always.
@@ -112,6 +114,7 @@ class Raymimic:
         _refuse("tune_config.scheduler", tune_config.scheduler)
         run_config = run_config or tune.RunConfig()
         callbacks = self._with(run_config.callbacks)
+        self.searcher.note_trainable(trainable)
         return tune.Tuner(
             trainable,
             param_space=dict(param_space),
@@ -131,6 +134,7 @@ class Raymimic:
             "scheduler": self.scheduler,
             "callbacks": self._with(arguments.get("callbacks")),
         }
+        self.searcher.note_trainable(trainable)
         start: Callable[..., tune.ExperimentAnalysis] = tune.run
         return start(trainable, **arguments)
 

@@ -18,7 +18,7 @@ from raymimic.cli import main
 COUNT = "$('f-count').textContent"
 CHOSEN = "$('story').hidden ? '' : document.querySelector('#story h2 code').textContent"
 DRAW_ALL = """
-    for (const plot of all('main .plot')) {
+    for (const plot of all('main section:not([hidden]) .plot')) {
       plot.scrollIntoView();
       await until(() => plot.data || plot.classList.contains('empty'));
     }

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import sys
 from typing import Any
 
 import pytest
-from ray import tune
+from ray import cloudpickle, tune
 
-from raymimic import LLMSearcher, Objective, read_events
+from raymimic import LLMSearcher, Objective, Raymimic, ScriptedLLM, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.errors import ConfigError
 from raymimic.testing.advisors import suggest
 
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+REPLY = json.dumps(
+    {
+        "belief": {},
+        "proposals": [{"config": {"x": 0.9}, "rationale": "the low end", "expected": None}],
+    }
+)
 BOTH = {"metric": ["loss", "latency"], "mode": ["min", "min"]}
 
 
@@ -117,3 +127,31 @@ def test_a_trial_of_elsewhere_has_a_number_for_each_objective(make):
     for value in (0.5, [0.5], "ab", [0.5, None, 1.0]):
         with pytest.raises(ConfigError, match="a list of 2 numbers"):
             searcher.add_evaluated_point({"x": 0.4}, value)
+
+
+def two_goals(config: dict[str, Any]) -> None:
+    """A loss that is lowest at x = 1, a latency that is lowest at x = 0."""
+    for epoch in range(1, 4):
+        tune.report({"loss": (config["x"] - 1) ** 2 + 1 / epoch, "latency": config["x"]})
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_here", "quiet_ray")
+def test_a_run_of_two_objectives_under_tune(tmp_path, capfd):
+    mimic = Raymimic(
+        **BOTH, llm=ScriptedLLM([REPLY] * 4), seed=0, ledger=str(tmp_path / "ledger.jsonl")
+    )
+    grid = mimic.tuner(
+        two_goals,
+        param_space={"x": tune.uniform(0.0, 1.0)},
+        tune_config=tune.TuneConfig(num_samples=6, max_concurrent_trials=2, reuse_actors=True),
+        run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
+    ).fit()
+    assert len(grid) == 6
+    assert not grid.errors
+    evidence = mimic.searcher.evidence()
+    assert len(evidence.front()) == 6  # nothing between 0 and 1 beats anything
+    assert "Front of loss (lower is better), latency (lower is better)" in mimic.summary()
+    out = capfd.readouterr().out
+    assert "*front*" in out
+    assert "on the front" in out or "latency" in out

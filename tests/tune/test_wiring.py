@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import json
+
 import pytest
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from raymimic import Knob, LiveKnobs, Raymimic, read_events
+from raymimic.advisor import build_request, evidence_from_ledger
 from raymimic.tune import wiring
 
 SPACE = {"x": tune.uniform(0.0, 1.0)}
@@ -52,6 +56,45 @@ def test_one_call_gives_search_stopping_and_reasons_in_the_results(
     events = read_events(tmp_path / "ledger.jsonl")
     assert len(events.of("start")) == len(events.of("outcome")) == 4
     assert "4 trials ended" in mimic.summary()
+
+
+class _Net(tune.Trainable):
+    """A small net on digits."""
+
+
+def _fit(config, data=None):
+    """Fit a tree to the wine data.
+
+    password="correct-horse-battery"
+    """
+
+
+@pytest.mark.parametrize(
+    ("trainable", "words"),
+    [
+        (_fit, "_fit\nFit a tree to the wine data."),
+        (tune.with_resources(tune.with_parameters(_fit, data=1), {"cpu": 1}), "Fit a tree"),
+        (functools.partial(_fit, data=1), "Fit a tree"),
+        (tune.with_resources(tune.with_parameters(_Net, data=1), {"cpu": 1}), "_Net\nA small net"),
+        ("registered", ""),
+    ],
+)
+def test_a_model_is_told_what_the_trainable_says_of_itself(tmp_path, trainable, words):
+    mimic = Raymimic(llm="none", seed=0, ledger=tmp_path / "ledger.jsonl")
+    mimic.tuner(
+        trainable,
+        param_space=SPACE,
+        tune_config=tune.TuneConfig(metric="loss", mode="min", num_samples=2),
+    )
+    mimic.searcher.set_search_properties("loss", "min", SPACE, stop={"training_iteration": 7})
+    here = build_request(mimic.searcher.evidence(), 1)
+    mimic.searcher.ledger.flush()
+    later = build_request(evidence_from_ledger(read_events(tmp_path / "ledger.jsonl")), 1)
+    for asked in (here, later):
+        assert "correct-horse" not in asked.system
+        assert (json.dumps(words)[1:-1] in asked.system) is bool(words) or not words
+        assert ("The training says of itself" in asked.system) is bool(words)
+        assert "a training has at most 7 epochs" in asked.user
 
 
 def test_the_model_is_one_client_for_both_questions(tmp_path, monkeypatch):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.belief.axes import axes_of
 from raymimic.advisor.curve_text import number
+from raymimic.advisor.front_text import front_lines, objectives_text, volume_text
 from raymimic.advisor.lessons.writing import clearest
 from raymimic.advisor.propose.statistical import StatisticalAdvisor
+from raymimic.advisor.text import fit_counted
 from raymimic.foreign import name_text
 
 _NAMED = 3
@@ -15,6 +17,8 @@ _NAMED = 3
 _EDGE = 0.05
 """A value in this outer part of a range speaks for a wider one."""
 
+_FRONT_CHARS = 1_500
+
 _SHOWN = 6
 """So many values of the next configuration are shown."""
 
@@ -22,13 +26,23 @@ _SHOWN = 6
 def closing_words(evidence: SearchEvidence, seed: int) -> list[str]:
     """Give two lines on what a search learnt; none before two trials have a score.
 
+    With several objectives lines on the front come first.
     A parameter mattered if parts of its range differ in score at the 1 % level (`separation`).
     ``seed`` is that of the search, so that the next configuration is the one it would try.
     """
     ranked = evidence.ranked()
     if len(ranked) < 2:
         return []
-    return [_mattered(evidence), _next(evidence, ranked[0], seed)]
+    return [*_front(evidence), _mattered(evidence), _next(evidence, ranked[0], seed)]
+
+
+def _front(evidence: SearchEvidence) -> list[str]:
+    front = evidence.front()
+    if not evidence.others or not front:
+        return []
+    names = objectives_text(evidence.objectives)
+    head = f"Front of {names}: {len(front)} that no other trial beats; {volume_text(evidence)}."
+    return [head, *(f"  {line}" for line in fit_counted(front_lines(evidence), _FRONT_CHARS))]
 
 
 def _mattered(evidence: SearchEvidence) -> str:
@@ -42,7 +56,8 @@ def _mattered(evidence: SearchEvidence) -> str:
             f"{name_text(name)} ({best.words}: median {_said(best.median)}; "
             f"{worst.words}: {_said(worst.median)})"
         )
-    return f"What mattered: {', '.join(parts)}."
+    what = f" for {name_text(evidence.metric)}" if evidence.others else ""
+    return f"What mattered{what}: {', '.join(parts)}."
 
 
 def _said(median: float) -> str:
@@ -75,7 +90,11 @@ def _next(evidence: SearchEvidence, best: TrialRecord, seed: int) -> str:
 
 def _gain(rationale: str) -> str:
     """What the proposer expects of it, in brackets: little, once a search has found its place."""
-    said = [part for part in rationale.split("; ") if part.startswith("expected improvement")]
+    said = [
+        part
+        for part in rationale.split("; ")
+        if part.startswith(("expected improvement", "expected to"))
+    ]
     return f" ({said[0]})" if said else ""
 
 

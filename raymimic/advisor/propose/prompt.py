@@ -13,6 +13,7 @@ from raymimic.advisor.base import Lessons, SearchEvidence, TrialRecord
 from raymimic.advisor.belief.reading import belief_schema
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.experience import new_configuration_lines
+from raymimic.advisor.front_text import front_lines, several_question
 from raymimic.advisor.propose.belief_text import EXAMPLE, belief_lines, belief_question
 from raymimic.advisor.propose.field_text import Field, best_lines, choice_lines
 from raymimic.advisor.propose.objective_values import standings
@@ -25,12 +26,14 @@ from raymimic.advisor.propose.trial_text import (
 )
 from raymimic.advisor.text import fit, fit_counted, goal, object_schema, or_null, titled
 from raymimic.foreign import name_text, quote
+from raymimic.pareto import Front
 
 # Characters for each part of the evidence; together about 6,500 tokens at 3.5 characters each.
 _CURVES_CHARS = 12_000
 _RUNNING_CHARS = 3_500
 _TABLE_CHARS = 4_000
 _QUEUE_CHARS = 1_500
+_FRONT_CHARS = 3_000  # only with several objectives
 _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
@@ -39,9 +42,9 @@ _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
 _SYSTEM = """\
 You tune the hyperparameters of a model in training: you read what trials have shown and propose \
 which configurations to train next.
-{instruction}
+{task}{instruction}
 Objective: {objective}. A trial's score is its last reported {metric}; {direction} is better. A \
-trial that failed or ended in NaN has no score.{limits}
+trial that failed or ended in NaN has no score.{several}{limits}
 
 Parameters ({which}):
 {space}
@@ -88,8 +91,10 @@ def system_prompt(evidence: SearchEvidence) -> str:
     space, said, asked = evidence.space, evidence.instruction, evidence.asks_belief
     text = _SYSTEM.format(
         **goal(evidence.metric, evidence.mode),
+        task=f"The training says of itself: {quote(evidence.task)}\n" if evidence.task else "",
         instruction=f"The user says: {quote(said)}\n" if said else "",
         limits=_limits_of_results(evidence),
+        several=several_question(evidence),
         partner=_PARTNER if evidence.shared else "",
         belief=belief_question(evidence) if asked else "",
         example=EXAMPLE if asked else "",
@@ -125,6 +130,7 @@ def user_prompt(evidence: SearchEvidence, n: int) -> str:
             ("Wished while the search runs", _wishes(evidence)),
             ("Limits the user set: what is outside is not tried", _limits(evidence)),
             ("Best so far", best_lines(field)),
+            ("The front: extend it", _front(evidence)),
             ("How your reasons fared", _track_record(evidence)),
             ("What is believed of the optimum", belief_lines(evidence)),
             ("What each choice reached", choice_lines(field)),
@@ -154,6 +160,10 @@ def reply_schema(evidence: SearchEvidence) -> dict[str, Any]:
     )
 
 
+def _front(evidence: SearchEvidence) -> list[str]:
+    return fit_counted(front_lines(evidence), _FRONT_CHARS) if evidence.others else []
+
+
 def _budget(evidence: SearchEvidence) -> str:
     budget = evidence.budget
     parts = [f"{budget.trials_started} trials started"]
@@ -165,7 +175,10 @@ def _budget(evidence: SearchEvidence) -> str:
     if budget.seconds_left is not None:
         parts.append(f"{budget.seconds_left:.0f} s left")
     epochs = max((int(t.curve.epochs[-1]) for t in evidence.trials if t.curve), default=0)
-    if epochs > 1:
+    if budget.epochs is not None:
+        epochs = budget.epochs
+        parts.append(f"a training has at most {epochs} epochs")
+    elif epochs > 1:
         parts.append(f"the longest training had {epochs} epochs")
     paces = [t.pace for t in (*evidence.trials, *evidence.running) if t.pace > 0]
     if not paces:
@@ -216,9 +229,12 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
     best: float | None = None
     proposed = wins = 0
     misses: list[float] = []  # positive: better than expected
-    for trial in evidence.trials:
+    front = Front()
+    for trial, losses in zip(evidence.trials, evidence.losses.tolist(), strict=True):
         first = best is None
         won = trial.score is not None and (best is None or evidence.better(trial.score, best))
+        if evidence.others:
+            won = trial.score is not None and front.add(losses)
         if trial.source == "llm":
             proposed, wins = proposed + (not first), wins + (won and not first)
             if trial.expected is not None and trial.score is not None:
@@ -228,7 +244,8 @@ def _track_record(evidence: SearchEvidence) -> list[str]:
             best = trial.score
     parts = []
     if proposed:  # the very first trial had nothing to beat
-        parts.append(f"{wins} of your {proposed} ended proposals beat the best trial before them")
+        did = "came to the front" if evidence.others else "beat the best trial before them"
+        parts.append(f"{wins} of your {proposed} ended proposals {did}")
     if misses:
         hopeful = sum(miss < 0 for miss in misses)
         error = f"{median(map(abs, misses)):.2g}"

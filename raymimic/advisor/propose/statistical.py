@@ -254,7 +254,7 @@ class _Search:
         """Give the rows of the best trials to step from: of several objectives the front."""
         (counted,) = np.nonzero(self._eligible)
         if self._evidence.others and len(counted):
-            return counted[front(self._told[counted])]
+            return np.asarray(counted[front(self._told[counted])])
         broken, excess = np.array(self._standings).reshape(-1, 2).T
         return np.asarray(np.lexsort((self._values, excess, broken))[:_PARENTS])
 

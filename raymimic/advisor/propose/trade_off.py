@@ -12,12 +12,9 @@ import numpy as np
 
 from raymimic.advisor.belief.axes import Floats
 from raymimic.advisor.propose.gp import GaussianProcess, expected_improvement
-from raymimic.pareto import boxes, front, select_nsga2
+from raymimic.pareto import boxes, front, reference_of, select_nsga2
 
 Fit = Callable[[Floats, Floats], GaussianProcess]
-
-_BEYOND = 0.1
-"""How far beyond the worst end of the front the reference point lies, as a share of its span."""
 
 _CORNERS = {2: 100, 3: 30, 4: 12}
 """So many trials of a front are looked at by the number of objectives: boxes grow with a power."""
@@ -49,8 +46,7 @@ class TradeOff:
         best = means[front(means)]
         if len(best) > (limit := _CORNERS.get(best.shape[1], len(best))):
             best = best[select_nsga2(best, limit)]
-        span = np.ptp(best, axis=0)
-        worst = best.max(axis=0) + _BEYOND * np.where(span > 0, span, 1.0)
+        worst = reference_of(best)
         self._volume = float(np.prod(worst - best.min(axis=0)))
         self._lower, self._upper = boxes(best, worst.tolist())
 

@@ -72,11 +72,17 @@ def _limit_text(found: Measured) -> str:
 
 
 def score_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
-    """The trial's score; for a training cut short also what a full one is forecast to reach."""
+    """The trial's score; for a training cut short also what a full one is forecast to reach.
+
+    Then the values of the other objectives, where there are several.
+    """
     value = evidence.value(trial)
-    if value == trial.score:
-        return number(trial.score)
-    return f"{number(trial.score)} when stopped, forecast {number(value)}"
+    text = number(trial.score)
+    if value != trial.score:
+        text += f" when stopped, forecast {number(value)}"
+    for other in evidence.others:
+        text += f", {name_text(other.name)} {number(trial.measured.get(other.name))}"
+    return text
 
 
 def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord | None) -> str:

@@ -12,7 +12,8 @@ function take(data) {
   const chosen = S.chosen === null ? null : S.data.trials.id[S.chosen];
   S.data = data;
   S.data.trials.id ||= [];
-  for (const name of ["source", "status", "kind", "score", "rank", "expected", "kept", "batch", "began", "epochs", "unit", "config", "story", "marks"]) S.data.trials[name] ||= [];
+  for (const id of ["front", "volume"]) $(`${id}-panel`).hidden = !data.front;
+  for (const name of ["source", "status", "kind", "score", "rank", "expected", "kept", "broken", "batch", "began", "epochs", "unit", "config", "story", "marks"]) S.data.trials[name] ||= [];
   S.scoreView = viewOf(S.data.trials.score);
   S.chosen = chosen === null ? null : S.data.trials.id.indexOf(chosen);
   listFilters();
@@ -26,7 +27,7 @@ function take(data) {
 function writeHead() {
   const { head, trials, order } = S.data, best = head.best, live = document.body.dataset.live;
   const ended = order.length, all = trials.id.length;
-  $("headline").textContent = best === null ? `no trial has ended with a finite ${head.metric} yet`
+  $("headline").textContent = best === null ? (trials.broken.some(Boolean) ? "no trial has kept to the limits yet" : `no trial has ended with a finite ${head.metric} yet`)
     : `best ${head.metric} ${num(trials.score[best])} after ${count(ended, "trial")}`;
   document.title = `${$("headline").textContent} · raymimic`;
   $("state").textContent = head.ended ? "ended" : live ? "live" : `no summary: running or killed, last event after ${head.took}`;

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raymimic.advisor import RandomAdvisor, StatisticalAdvisor
+from raymimic.advisor import (
+    RandomAdvisor,
+    StatisticalAdvisor,
+    build_request,
+    closing_words,
+    lessons_text,
+    read_lessons,
+)
 from raymimic.advisor.propose.gp import GaussianProcess
 from raymimic.advisor.propose.objective_values import standings, told_of_each
 from raymimic.advisor.propose.trade_off import TradeOff
-from raymimic.pareto import boxes, hypervolume
+from raymimic.pareto import boxes, hypervolume, volumes
 from raymimic.records import Objective
 from raymimic.testing.searches import SPACE, bowl, drawn, ended, evidence
 
@@ -119,3 +126,50 @@ def test_proposals_come_for_any_number_of_objectives_and_either_mode(count: int)
     ]
     proposals = StatisticalAdvisor(0).propose(several(trials, others, mode="max"), 3).proposals
     assert len({SPACE.key(p.config) for p in proposals}) == 3
+
+
+# -- in words --------------------------------------------------------------------------------------
+
+
+def shown_front() -> Any:
+    """Three trials on the front, one that is not."""
+    values = [(0.5, 10.0), (0.2, 90.0), (0.4, 20.0), (0.6, 95.0)]
+    return several(
+        [
+            ended(i, config, score, "llm", measured={"size": measured})
+            for i, (config, (score, measured)) in enumerate(zip(drawn(4), values, strict=True))
+        ],
+        instruction="accuracy first, but under 50",
+    )
+
+
+def test_a_model_is_shown_the_objectives_and_the_front_and_asked_to_extend_it() -> None:
+    asked = build_request(shown_front(), 2)
+    assert "several objectives: loss (lower is better), size (lower is better)" in asked.system
+    assert 'The user says: "accuracy first, but under 50"' in asked.system
+    _, _, after = asked.user.partition("# The front: extend it\n")
+    lines = after.partition("\n\n")[0].splitlines()
+    assert [line[:9] for line in lines[:3]] == ["trial t1:", "trial t2:", "trial t0:"]
+    assert lines[0].startswith("trial t1: loss 0.2, size 90: {")
+    assert lines[3] == "Its widest gap lies between trials t1 and t2."
+    assert "2 of your 3 ended proposals came to the front" in asked.user
+    alone = build_request(evidence(shown_front().trials), 2)
+    assert "several objectives" not in alone.system
+    assert "front" not in alone.user
+
+
+def test_summary_and_lessons_tell_the_front() -> None:
+    head, *lines = closing_words(shown_front(), 0)
+    assert "3 that no other trial beats" in head
+    assert lines[0].startswith("  trial t1: loss 0.2, size 90")
+    text = lessons_text(shown_front())
+    assert "- trial t2: loss 0.4, size 20" in text
+    assert len(read_lessons(text).best) == 4
+
+
+def test_the_volume_grows_only_with_what_comes_to_the_front() -> None:
+    rows = np.array([[1.0, 1.0], [2.0, 2.0], [np.nan, 0.0], [0.0, 2.0], [2.0, 0.0]])
+    found = volumes(rows)
+    assert found[0] == found[1] == found[2] < found[3] < found[4] < 1.0
+    assert volumes(rows * [1000.0, 0.001] + [5.0, -3.0]) == pytest.approx(found)
+    assert volumes(np.full((2, 2), np.nan)) == [0.0, 0.0]
