@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raymimic.errors import CandidateError
 from raymimic.evolution import Evolution, Objective, Settings, TrainingTask, events, seed_program
-from raymimic.evolution.edits import RuleMutator
+from raymimic.evolution.edits import RANDOM, edit_once
 from raymimic.evolution.gates import check
 from raymimic.evolution.individuals import Individual
 from raymimic.evolution.operators import RULE
@@ -91,10 +91,10 @@ def random_search(
 def _add_random(made: Evolution, smoke: SmokeTest, rng: random.Random, number: int) -> None:
     child, said = made.state.seed, []
     for _ in range(rng.randint(1, _MOST_EDITS)):
-        edited = RuleMutator().mutate(child, rng)
+        edited = edit_once(child, RANDOM, rng)
         assert edited is not None
-        child = edited[0]
-        said.append(edited[2])
+        child = edited.program
+        said.append(edited.said)
     refused = check(child, made.state.seed, made.state.identities) or smoke.check(child.source)
     if refused is None:
         one = Individual(-1, child.source, RULE, (0,), (), "; ".join(said))
