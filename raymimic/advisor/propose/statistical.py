@@ -326,10 +326,10 @@ class _Search:
             parts.append(f"{why}, so distance from what is known counts")
         else:
             gain = math.exp(chosen.log_improvement)
-            text = "expected improvement {:.2g} sd over the best predicted so far"
-            if self._evidence.others:
-                text = "expected to add {:.2%} of the volume before the front"
-            parts.append(text.format(gain))
+            text = f"expected improvement {gain:.2g} sd over the best predicted so far"
+            if self._evidence.others:  # while one trial is all the front, the box is small
+                text = f"expected to add {min(gain, 1.0):.2g} of the volume before the front"
+            parts.append(text)
         if self._feasible.known:
             chance = math.exp(chosen.log_feasible)
             parts.append(f"{chance:.0%} likely to keep to the limits")
