@@ -126,7 +126,7 @@ _OUT = re.compile(
     re.IGNORECASE,
 )
 _SIGKILL = re.compile(
-    r"Signals\.SIGKILL|\bsignal:? Killed\b|SIGKILL by OOM killer"
+    r"Signals\.SIGKILL|\bsignal:? Killed\b|killed by the OOM killer"
     r"|exit ?(?:code|status):? (?:-9|137)\b|return ?code:? -9\b",
     re.IGNORECASE,
 )

@@ -10,12 +10,14 @@ RAY_MONITOR = (
     "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.\n"
     "Memory on the node (IP: 10.0.0.1) where the task was running was 31.1GB / 32.0GB (0.97)."
 )
+# What Ray 2.60 says of a SIGKILL and of a SIGSEGV alike.
 RAY_DIED = (
     "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.\n"
     "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker "
     "exit detail: Worker unexpectedly exits with a connection error code 2. End of file. Some "
-    "common causes include: (1) the process was killed by SIGKILL by OOM killer due to high memory "
-    "usage, (2) ray stop --force was called, or (3) the worker crashed unexpectedly"
+    "common causes include: (1) the process was killed by the OOM killer due to high memory usage, "
+    "(2) ray stop --force was called, or (3) the worker crashed unexpectedly due to SIGSEGV or "
+    "another unexpected error."
 )
 
 

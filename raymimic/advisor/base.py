@@ -114,15 +114,14 @@ class TrialRecord:
         )
 
 
-def readings(limits: Iterable[Limit], trial: TrialRecord) -> tuple[Measured, ...]:
+def readings(limits: Iterable[Limit], curve: Curve | None) -> tuple[Measured, ...]:
     """What a trial has reported of each limit: the last value that is a number counts."""
-    return tuple(Measured(limit, _last(trial, limit.metric)) for limit in limits)
+    return tuple(Measured(limit, _last(curve, limit.metric)) for limit in limits)
 
 
-def _last(trial: TrialRecord, metric: str) -> float | None:
-    told = [] if trial.curve is None else [value for _, value in trial.curve.reported(metric)]
-    numbers = (value for value in reversed(told) if value == value)
-    return next(numbers, trial.measured.get(metric))
+def _last(curve: Curve | None, metric: str) -> float | None:
+    told = [] if curve is None else [value for _, value in curve.reported(metric)]
+    return next((value for value in reversed(told) if value == value), None)
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,9 @@ class SearchEvidence:
             if trial.trial_id not in cut and curve.final(self.metric) is not None:
                 values = curve.column(self.metric)
                 field.add(values.tobytes(), curve.epochs, values)  # the same training counts once
-        ends = field.ends([(curve.epochs, curve.column(self.metric)) for curve in cut.values()])
+        ends = field.add_stopped(
+            [(curve.epochs, curve.column(self.metric)) for curve in cut.values()]
+        )
         return dict(zip(cut, ends, strict=True))
 
     def value(self, trial: TrialRecord) -> float | None:
@@ -264,7 +265,7 @@ class SearchEvidence:
     def readings(self, trial: TrialRecord) -> tuple[Measured, ...]:
         """What a trial has reported of each limit."""
         found = self._readings.get(trial.trial_id)
-        return readings(self.limits, trial) if found is None else found
+        return readings(self.limits, trial.curve) if found is None else found
 
     def broken(self, trial: TrialRecord) -> str:
         """Say why a trial cannot count: limits that it surely breaks, or want of memory.
@@ -276,7 +277,7 @@ class SearchEvidence:
 
     @cached_property
     def _readings(self) -> dict[str, tuple[Measured, ...]]:
-        return {trial.trial_id: readings(self.limits, trial) for trial in self.trials}
+        return {trial.trial_id: readings(self.limits, trial.curve) for trial in self.trials}
 
     @cached_property
     def _broken(self) -> dict[str, str]:

@@ -35,6 +35,7 @@ def to_frame(run: Run) -> pd.DataFrame:
             "epochs": trial.epochs,
             "seconds": trial.seconds,
             "batch": trial.batch,
+            "limits": "; ".join(trial.limits),
             "error": trial.error,
             "story": "\n".join(f"{heading}: {text}" for heading, text in story),
         }

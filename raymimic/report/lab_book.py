@@ -39,6 +39,9 @@ def _question(run: Run) -> Iterator[str]:
     yield f"Which settings give the {goal} `{_code(run.metric)}`? The space:"
     yield ""
     yield from (f"    {line}" for line in run.space.describe().splitlines())
+    if run.tally.limits:
+        yield ""
+        yield f"Within the limits: {_plain(', '.join(run.tally.limits))}."
     if run.search.get("instruction"):
         yield ""
         yield f"The user said: “{_plain(run.search['instruction'])}”"
@@ -54,7 +57,8 @@ def _result(run: Run) -> Iterator[str]:
     yield f"{len(run.trials):,} trials ({kinds or 'none'}) in {took}.{state}"
     best = run.best
     if best is None:
-        yield f"No trial ended with a finite {_plain(run.metric)}."
+        kept = "kept to the limits" if run.scored else f"ended with a finite {_plain(run.metric)}"
+        yield f"No trial {kept}."
         return
     yield ""
     yield (

@@ -180,6 +180,9 @@ class _Reader:
         trial.score, trial.ended = to_float(row["score"]), row["t"]
         if trial.score is not None and trial.score - trial.score != 0:  # NaN or infinite
             trial.score = None
+        limits = row.get("limits") or ()
+        trial.limits = tuple(map(_limit_text, limits))
+        trial.broken = trial.status == "done" and any(one["kept"] is False for one in limits)
         trial.measured = measured_of(row)
         index = self._at[trial.trial_id]
         self._order.pop(index, None)  # run again after a restore: what came of it now counts
@@ -303,6 +306,12 @@ def purpose(call: Row) -> str:
         if name in asked:
             return name
     return "adjustment" if "knobs" in asked else "other"
+
+
+def _limit_text(told: Mapping[str, Any]) -> str:
+    came = {True: "kept", False: "broken", None: "not reported"}[told["kept"]]
+    value = to_float(told["value"])
+    return f"{told['limit']}: {came}" + ("" if value is None else f", {show(value)}")
 
 
 def _moves(knobs: Mapping[str, Sequence[Any]]) -> str:

@@ -39,7 +39,8 @@ class Trial:
     ``config`` is as JSON shows it, ``unit`` its place in each dimension from 0 to 1, None where one
     does not exist in it (None as a whole where it does not fit the space). Times are Unix seconds.
     ``batch`` is the index of the batch it was proposed in, -1 without one; ``given`` says that it
-    was evaluated elsewhere. ``measured`` has the values of the objectives beside the first one.
+    was evaluated elsewhere. ``measured`` has the values of the objectives beside the first one,
+    ``limits`` say what it reported of each limit; one is ``broken``.
     """
 
     trial_id: str
@@ -63,6 +64,8 @@ class Trial:
     measured: Mapping[str, float] = field(default_factory=dict)
     curve: Curve | None = None
     marks: list[Mark] = field(default_factory=list)
+    limits: tuple[str, ...] = ()
+    broken: bool = False
 
     @property
     def epochs(self) -> int:
@@ -137,22 +140,31 @@ class Run:
 
     @cached_property
     def scored(self) -> list[int]:
-        """Indices of the trials with a score, best first; asked only of a run that is read."""
+        """Indices of the trials with a score, best first; asked only of a run that is read.
+
+        Those that broke a limit come last.
+        """
         sign = 1.0 if self.mode == "min" else -1.0
-        found = [(sign * t.score, i) for i, t in enumerate(self.trials) if t.score is not None]
-        return [index for _, index in sorted(found)]
+        found = [
+            (trial.broken, sign * trial.score, index)
+            for index, trial in enumerate(self.trials)
+            if trial.score is not None
+        ]
+        return [index for _, _, index in sorted(found)]
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the best score."""
-        return self.trials[self.scored[0]] if self.scored else None
+        """The trial with the best score of those that kept to the limits."""
+        first = self.trials[self.scored[0]] if self.scored else None
+        return None if first is None or first.broken else first
 
     @cached_property
     def best_after(self) -> list[float | None]:
         """The best score known after 0, 1, 2 ... trials had ended."""
         known: list[float | None] = [None]
         for index in self.order:
-            score, before = self.trials[index].score, known[-1]
+            trial, before = self.trials[index], known[-1]
+            score = None if trial.broken else trial.score
             better = score is not None and (before is None or self.better(score, before))
             known.append(score if better else before)
         return known

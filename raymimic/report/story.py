@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from raymimic.feasibility import memory_failure
 from raymimic.report.run import Run, Trial
 from raymimic.summary import duration, last_line, show
 
@@ -37,6 +38,8 @@ def story_of(run: Run, index: int, rank: int | None = None) -> list[Line]:
         at = "" if told else f"epoch {mark.epoch}: "
         lines.append((_HEADINGS[mark.kind], at + mark.text))
     lines.append(("Ended", _ended(run, trial, rank)))
+    if trial.limits:
+        lines.append(("Limits", "; ".join(trial.limits)))
     if trial.diagnosis:
         lines.append(("Its curve", trial.diagnosis))
     if trial.error:
@@ -78,7 +81,9 @@ def _ended(run: Run, trial: Trial, rank: int | None) -> str:
     if trial.status == "cut off":
         return f"cut off {epochs}: the run ended, or its driver died, while it was under way"
     if trial.status == "failed":
-        return f"failed {epochs}{spent}: {last_line(trial.error) or 'no error text is known'}"
+        why = memory_failure(trial.error)
+        said = f"{why}: {last_line(trial.error)}" if why else last_line(trial.error)
+        return f"failed {epochs}{spent}: {said or 'no error text is known'}"
     how = "stopped early" if trial.status == "stopped" else "ran to its end"
     if trial.score is None:
         return f"{how} {epochs}{spent}, without a finite {run.metric}"
@@ -90,6 +95,8 @@ def _placed(run: Run, trial: Trial, rank: int | None) -> str:
         here = run.trials.index(trial) in run.front
         return f", {'' if here else 'not '}on the front of {len(run.front)}"
     best = run.best
+    if trial.broken:
+        return ", beyond a limit: it does not count"
     if rank is None or best is None or best.score is None or trial.score is None:
         return ""
     text = f", place {rank} of {len(run.scored):,}"

@@ -17,8 +17,8 @@ _TROUBLES = ("overfitting", "oscillating", "plateau", "diverged")
 def borderline(reading: Reading) -> bool:
     """Whether it goes on although its place, or its forecast, speaks against it.
 
-    Its place alone would have ended it, or six finished trainings and more give it a chance below
-    3% to beat the best of them.
+    Its place alone would have ended it, or six trainings and more that went further give it a
+    chance below 3% to beat the best finished one.
     """
     if reading.hopeless:
         return False
@@ -50,12 +50,15 @@ def case_of(
     """
     report, reading = trial.report, trial.reading
     assert report is not None, "a trial is brought to a judge when it reports"
+    standing = [numbers(reading, run.mode)] if reading is not None else []
+    beyond = run.limits.broken(trial.trial_id)
+    standing += [f"beyond a limit, so it does not count: {beyond}"] if beyond else []
     return Case(
         trial_id=trial.trial_id,
         epoch=report.epoch,
         curve=run.keeper.curve(trial.trial_id),
         diagnosis=_found_at(trial, report.epoch) or Diagnosis(),
-        standing=numbers(reading, run.mode) if reading is not None else "",
+        standing="; ".join(reversed(standing)),
         may_stop=may_stop,
         config=trial.config,
         knobs=knobs,

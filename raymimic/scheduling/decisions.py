@@ -10,10 +10,12 @@ from typing import Any
 from raymimic import events
 from raymimic.advisor import Judge
 from raymimic.curves import Curve
+from raymimic.feasibility import Limit
 from raymimic.records import EpochReport, Knob, Mode, Objective
 from raymimic.scheduling.cases import borderline, in_doubt
 from raymimic.scheduling.exploit import Exploits
 from raymimic.scheduling.judging import Judging
+from raymimic.scheduling.limits import Limits
 from raymimic.scheduling.population import Checkpoints
 from raymimic.scheduling.rank_rule import CAREFUL, RankRule, Reading
 from raymimic.scheduling.redirects import Mailbox, Redirects, moves_of
@@ -74,7 +76,6 @@ class Decisions:
                 self._exploits = Exploits(self._judging, self._redirects)
         self._others = Others()
         self._best: tuple[float, str] = (math.inf, "")
-        self._sign = 1.0  # a value times this is lower, the better it is
 
     # -- what the run is -------------------------------------------------------------------------
 
@@ -85,14 +86,15 @@ class Decisions:
         patience: float = CAREFUL,
         price: float | None = None,
         others: Sequence[Objective] = (),
+        limits: Sequence[Limit] = (),
     ) -> None:
         """Say what is optimised, and by what `RankRule` finds trials hopeless.
 
-        ``others`` are objectives beside the metric: see `Others`.
+        ``others`` are objectives beside the metric: see `Others`; ``limits`` what results must keep
+        to: see `Limits`.
         """
-        self._others = Others(others)
+        self._others, self._run.limits = Others(others), Limits(limits)
         self._run.metric, self._run.mode = metric, mode
-        self._sign = self._run.sign
         self._run.ranks.patience, self._run.ranks.price = patience, price
 
     def open(self) -> None:
@@ -112,13 +114,14 @@ class Decisions:
 
         ``seconds_left`` until the run ends, None without a limit.
         """
-        self._others.hear(report)
+        self._hear(report)
         if report.value is None:
             return None  # the metric comes every few epochs
         run, trial = self._run, self._trial(report.trial_id)
         if self._redirects is not None and self._redirects.arrives(trial, report):
             run.ranks.clone(trial.trial_id)
-        run.ranks.add(trial.trial_id, report.epoch, self._sign * report.value, report.pace)
+        cost = run.cost(trial.trial_id, report.value)
+        run.ranks.add(trial.trial_id, report.epoch, cost, report.pace)
         run.ranks.seconds_left = seconds_left
         verdict = verdict_of(Look(run, trial, report, report.value, self._max_t))
         return self._others.spare(run, report, verdict)
@@ -144,7 +147,8 @@ class Decisions:
         if verdict.stop and not self._may_exploit(verdict):
             return verdict
         trial.report, trial.config = report, config
-        self._best = min(self._best, (self._sign * value, trial.trial_id), key=_worst_if_nan)
+        standing = run.cost(trial.trial_id, value), trial.trial_id
+        self._best = min(self._best, standing, key=_worst_if_nan)
         if verdict.reading is not None and verdict.reading.epoch == report.epoch:
             trial.reading = verdict.reading
         lost = self._redirects is not None and self._redirects.hear(run, trial, report)
@@ -175,16 +179,18 @@ class Decisions:
         whole = verdict is None or not verdict.stop or verdict.kind == "whole"
         value = report.value if report is not None else None
         if report is not None:
-            self._others.hear(report)
+            self._hear(report)
         if report is not None and value is not None and whole:
-            run.ranks.add(trial_id, report.epoch, self._sign * value, report.pace)
+            run.ranks.add(trial_id, report.epoch, run.cost(trial_id, value), report.pace)
         self._end(trial_id, whole=whole, seconds=seconds)
+        whole = whole and not run.limits.broken(trial_id)
         if self._judging is not None and value is not None and whole:
             self._judging.finished(trial_id, value)
 
     def fail(self, trial_id: str) -> None:
         """A trial failed and may come again, or it was taken away."""
         self._others.forget(trial_id)
+        self._run.limits.forget(trial_id)
         self._end(trial_id, whole=False)
 
     def _end(self, trial_id: str, *, whole: bool, seconds: float = 0.0) -> None:
@@ -208,15 +214,18 @@ class Decisions:
     def remember(self, trial_id: str, curve: Curve, whole: bool | None) -> None:
         """Take in a trial of before: a ``whole`` training, one cut off, None while it runs."""
         run = self._run
-        last = {one.name: curve.last(one.name) for one in self._others.objectives}
+        names = [one.name for one in self._others.objectives]
+        names += [limit.metric for limit in run.limits.limits]
+        last = {name: curve.last(name) for name in names}
         metrics = {name: value for name, value in last.items() if value is not None}
-        self._others.hear(EpochReport(trial_id, int(curve.epochs[-1]), metrics))
+        self._hear(EpochReport(trial_id, int(curve.epochs[-1]), metrics))
         for epoch, value in curve.reported(run.metric):
-            run.ranks.add(trial_id, epoch, self._sign * value)
+            run.ranks.add(trial_id, epoch, run.cost(trial_id, value))
         if whole is not None:
             run.ranks.end(trial_id, whole=whole)
             final = curve.final(run.metric)
-            if self._judging is not None and whole and final is not None:
+            counts = whole and not run.limits.broken(trial_id)
+            if self._judging is not None and counts and final is not None:
                 self._judging.finished(trial_id, final)
 
     # -- what others may read --------------------------------------------------------------------
@@ -234,6 +243,11 @@ class Decisions:
         what = "redirects" if self._exploits is None else "redirects and clones"
         told = self._judging.text(what) if self._judging is not None else ""
         return f"{text}; {told}" if told else text
+
+    def _hear(self, report: EpochReport) -> None:
+        """Keep what a report says beside the metric."""
+        self._others.hear(report)
+        self._run.limits.hear(report)
 
     def _trial(self, trial_id: str) -> RunningTrial:
         """The record of a trial that reports; a new one at its first report."""

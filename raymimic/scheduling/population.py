@@ -87,7 +87,7 @@ def _as_leader(run: Run, trial: RunningTrial) -> Leader:
 
 def _cost(run: Run, trial: RunningTrial) -> float:
     value = trial.report.value if trial.report is not None else None
-    return math.nan if value is None else run.sign * value
+    return math.nan if value is None else run.cost(trial.trial_id, value)
 
 
 def _noise(run: Run, trial_id: str) -> float:

@@ -82,6 +82,8 @@ def hopeless(look: Look) -> Verdict | None:
     if reading is None or not reading.hopeless:
         return None
     at = f"{look.run.metric} {shown(look.value)} at epoch {reading.epoch}"
+    beyond = look.run.limits.broken(look.trial.trial_id)
+    at += f", beyond its limits ({beyond})" if beyond else ""
     text = f"hopeless: {at}; {numbers(reading, look.run.mode)}"
     return Verdict("hopeless", reading.epoch, text, reading)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from raymimic.advisor import Case, Judgement, PastRedirect
 from raymimic.curves import Curve, Diagnosis
 from raymimic.curves.effect import Outlook
 from raymimic.records import EpochReport, Knob, Mode
+from raymimic.scheduling.limits import Limits
 from raymimic.scheduling.rank_rule import RankRule, Reading
 from raymimic.scheduling.verdict import Verdict
 
@@ -113,7 +115,10 @@ class RunningTrial:
 
 @dataclass
 class Run:
-    """What all decisions of one run share; ``knobs`` are those that may be turned live."""
+    """What all decisions of one run share; ``knobs`` are those that may be turned live.
+
+    ``limits`` know which trials are beyond one.
+    """
 
     keeper: Keeper
     ranks: RankRule
@@ -121,6 +126,11 @@ class Run:
     metric: str = ""
     mode: Mode = "min"
     trials: dict[str, RunningTrial] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+
+    def cost(self, trial_id: str, value: float) -> float:
+        """What a value of the metric counts as: lower is better, infinite beyond a limit."""
+        return math.inf if self.limits.broken(trial_id) else self.sign * value
 
     @property
     def sign(self) -> float:

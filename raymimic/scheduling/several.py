@@ -72,6 +72,7 @@ class Others:
             if (
                 other != report.trial_id
                 and no_worse
+                and not run.limits.broken(other)
                 and _ahead(run, other, report.epoch, now, hoped)
             ):
                 return other

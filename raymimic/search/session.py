@@ -320,7 +320,7 @@ class Session:
             stopped=record.stopped,
             epochs=self.state.epochs(trial_id),
             measured=record.measured,
-            limits=[found.to_json() for found in readings(self.limits, record)],
+            limits=[found.to_json() for found in readings(self.limits, record.curve)],
             curve=None if record.curve is None else record.curve.to_json,
         )
 
@@ -341,7 +341,7 @@ class Session:
                 trial_id=record.trial_id,
                 score=None if curve is None else curve.final(self.state.metric),
                 epochs=self.state.epochs(record.trial_id),
-                limits=[found.to_json() for found in readings(self.limits, record)],
+                limits=[found.to_json() for found in readings(self.limits, record.curve)],
                 curve=None if curve is None else curve.to_json(),
             )
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ray.tune import Callback
 
+from raymimic.advisor import readings
 from raymimic.curves import CurveHistory, diagnose
+from raymimic.feasibility import Limit
 from raymimic.foreign import without_secrets
 from raymimic.pareto import Front
 from raymimic.records import EpochReport, Mode, Objective
@@ -167,6 +169,8 @@ class RaymimicCallback(Callback):
         record = self._searcher.trial(trial.trial_id) if self._searcher is not None else None
         verdict = self._verdict(trial.trial_id)
         result.update(columns(record, verdict, decides=self._scheduler is not None))
+        if self._limits():
+            result["raymimic/limits"] = self._beyond(trial.trial_id) or "kept"
         now = verdict is not None and report is not None and verdict.epoch == report.epoch
         if now and verdict is not None and verdict.clone:
             self._screen.line(f"{self._prefix()}{trial.trial_id}  {verdict.clone}")
@@ -241,11 +245,14 @@ class RaymimicCallback(Callback):
             diagnosis = diagnose(curve, metric, mode)
         found = {} if curve is None else {o.name: curve.final(o.name) for o in self._others()}
         others = {name: value for name, value in found.items() if value is not None}
+        beyond = "" if error else self._beyond(trial_id)
+        counts = score is not None and not beyond
         return Ended(
             trial_id=trial_id,
             metric=metric,
             score=score,
-            best=score is not None and self._keep_best(trial_id, score, mode, others),
+            best=counts and self._keep_best(trial_id, score or 0.0, mode, others),
+            beyond=beyond,
             others=others,
             epochs=0 if curve is None else len(curve),
             diagnosis=diagnosis if score is not None else None,
@@ -254,6 +261,15 @@ class RaymimicCallback(Callback):
             verdict=self._verdict(trial_id),
             error=error,
         )
+
+    def _limits(self) -> tuple[Limit, ...]:
+        return self._searcher.limits if self._searcher is not None else ()
+
+    def _beyond(self, trial_id: str) -> str:
+        """Say which limits a trial is beyond by what it reported last, "" where none."""
+        limits = self._limits()
+        curve = self.history.curve(trial_id) if limits and trial_id in self.history else None
+        return "; ".join(one.text for one in readings(limits, curve) if one.broken)
 
     def _keep_best(
         self, trial_id: str, score: float, mode: Mode, values: Mapping[str, float]

@@ -25,7 +25,7 @@ class Ended:
 
     ``epochs`` counts what it reported of the metric's curve; ``source`` and ``reason`` are empty
     for trials of another searcher. ``others`` are the other objectives' values, where there are
-    several: ``best`` then says that it is on the front.
+    several: ``best`` then says that it is on the front. ``beyond`` says which limits it broke.
     """
 
     trial_id: str
@@ -39,6 +39,7 @@ class Ended:
     verdict: Verdict | None = None
     error: str = ""
     others: Mapping[str, float] = field(default_factory=dict)
+    beyond: str = ""
 
     def line(self, width: int, meter: str = "") -> str:
         """Give the line in at most ``width`` characters; ``meter`` stands in front of it."""
@@ -61,6 +62,7 @@ class Ended:
             return f"no finite {self.metric} after {self.epochs} epochs"
         values = {self.metric: self.score, **self.others}
         text = ", ".join(f"{name} {show(value)}" for name, value in values.items())
+        text += f" beyond {self.beyond}" if self.beyond else ""
         return text + (" *front*" if self.others else " *best*") * self.best
 
     def _ends(self) -> list[str]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from raymimic.advisor import TrialRecord
     from raymimic.tune.lines import Ended
 
-_WORDS = tuple(f"raymimic/{name}" for name in ("source", "why", "reason", "verdict", "decision"))
+_WORDS = tuple(
+    f"raymimic/{name}" for name in ("source", "why", "reason", "verdict", "decision", "limits")
+)
 
 _TAG_CHARS = 5000  # MLflow's limit of a tag
 

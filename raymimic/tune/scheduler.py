@@ -177,7 +177,8 @@ class LLMScheduler(FIFOScheduler):
             raise ValueError(f"LLMScheduler needs mode='min' or 'max', got {self._mode!r}")
         self.reports.metric = self._metric
         self.reports.others = tuple(other.name for other in self._others)
-        self._decisions.begin(*self.goal, *self._rule(spec), self._others)
+        limits = self._searcher.limits if self._searcher is not None else ()
+        self._decisions.begin(*self.goal, *self._rule(spec), self._others, limits)
         self._seconds_total = budget_seconds(spec)
         return True
 

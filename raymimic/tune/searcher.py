@@ -187,7 +187,7 @@ class LLMSearcher(Steered, Telling, Searcher):
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
         session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
-        limited = (limit.metric for limit in session.limits or self._given.limits)
+        limited = (limit.metric for limit in self.limits)
         self.reports.others = (*(other.name for other in self._others), *limited)
         session.steering.listens = self._queue.advisor.remote
         if session.begun:

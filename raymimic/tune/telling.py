@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 
-from raymimic.advisor import SearchEvidence, lessons_text, write_lessons_file
+from raymimic.advisor import SearchEvidence, TrialRecord, lessons_text, write_lessons_file
+from raymimic.feasibility import Limit
 from raymimic.ledger import Ledger
 from raymimic.search.closing import as_html, finish, summary_of
 from raymimic.search.session import Session
 from raymimic.summary import Tally
+from raymimic.tune.given import Given
 
 
 class Telling:
     """The part of a searcher that tells; what it tells of is its session."""
 
     _session: Session
+    _given: Given
     _summarised: bool
     attended: bool
 
@@ -26,6 +29,16 @@ class Telling:
     def ledger(self) -> Ledger:
         """The record of every decision of this search; ``ledger.path`` is its file."""
         return self._session.journal.ledger
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best ended trial of those that break no limit; None before any."""
+        return self.evidence().best
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """What results must keep to."""
+        return self._session.limits or self._given.limits
 
     @property
     def tally(self) -> Tally:

@@ -206,7 +206,7 @@ def test_the_story_tells_why_what_was_done_and_how_it_ended(run: Run):
     assert stopped["Stopped"].startswith("hopeless: val_loss")
     assert "stopped early after epoch" in stopped["Ended"]
     assert dict(story_of(run, 11))["Ended"] == "failed before its first epoch in 2 s: " + (
-        "RuntimeError: CUDA out of memory"
+        "ran out of memory: RuntimeError: CUDA out of memory"
     )
     redirected = dict(story_of(run, 2))
     assert "lr 0.01 -> 0.003; heuristic: the curve swings" in redirected["Redirected"]

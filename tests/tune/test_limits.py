@@ -9,8 +9,10 @@ import pytest
 from ray import tune
 
 from raymimic import read_events
-from raymimic.advisor import build_request, evidence_from_ledger
+from raymimic.advisor import build_request, evidence_from_ledger, lessons_text
 from raymimic.errors import SpaceError
+from raymimic.report.reading import read_run
+from raymimic.report.story import story_of
 from raymimic.testing.advisors import suggest
 
 SPACE = {"x": tune.uniform(0.0, 1.0), "y": tune.uniform(0.0, 1.0)}
@@ -130,3 +132,24 @@ def test_what_is_no_limit_is_said_before_the_first_trial(make, constraints, said
 
 def _prompt(searcher: Any) -> str:
     return build_request(*searcher.next_question()).user
+
+
+def test_report_and_lessons_hand_over_what_keeps_to_the_limits(make):
+    searcher = make(space=SPACE, constraints={"memory_gb": "<= 16"}, points_to_evaluate=[
+        {"x": 0.9, "y": 0.5}, {"x": 0.1, "y": 0.5}, {"x": 0.2, "y": 0.5}])  # fmt: skip
+    for number in range(2):
+        run(searcher, f"t{number}")
+    run(searcher, "t2", dies_above=0.1)
+    searcher.ledger.flush()
+    told = read_run([searcher.ledger.path])
+    assert told.best is not None
+    assert told.best.trial_id == searcher.best.trial_id == "t1"
+    assert told.best_after == [None, None, 0.9, 0.9]
+    story = dict(story_of(told, 0))
+    assert story["Limits"] == "memory_gb <= 16: broken, 36.1"
+    assert story["Ended"].endswith("beyond a limit: it does not count")
+    assert "ran out of memory" in dict(story_of(told, 2))["Ended"]
+    lessons = lessons_text(searcher.evidence())
+    assert '1 with a score within "memory_gb <= 16"' in lessons
+    assert "2 of 3 trials (ran out of memory 1x)" in lessons
+    assert '"x": 0.9' not in lessons

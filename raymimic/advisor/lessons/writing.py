@@ -15,6 +15,7 @@ from raymimic.advisor.lessons.reading import BEST_TITLE, TITLE
 from raymimic.advisor.lessons.separation import groups_of, separation
 from raymimic.advisor.text import fit_counted
 from raymimic.errors import BadReply, LessonsError
+from raymimic.feasibility import memory_failure
 from raymimic.foreign import cut, quote
 from raymimic.llm import read_object
 from raymimic.space import SearchSpace
@@ -34,6 +35,8 @@ _LINE_CHARS = 300
 _NAME_CHARS = 60
 _ERROR_KINDS = 3
 
+_FAILED = "## What failed or diverged"
+
 _PLAIN_NAME = re.compile(r"[\w./:-]{1,60}")
 _ERROR_KIND = re.compile(r"(?:\w+\.)*([A-Za-z_]\w{0,40})(?::|$)")
 
@@ -49,13 +52,13 @@ def lessons_text(evidence: SearchEvidence) -> str:
             "lessons are written after at least one trial has ended, none has; "
             "call write_lessons after the run"
         )
-    ranked = evidence.ranked()
+    ranked = [trial for trial in evidence.ranked() if not evidence.broken(trial)]
     sections = [
         ("## Parameters", _parameters(evidence.space)),
         (BEST_TITLE, _best(evidence, ranked)),
         ("## The front of several objectives", _front(evidence)),
         ("## What moved the score", _effects(evidence)),
-        ("## What failed or diverged", _failures(evidence)),
+        (_FAILED + (" or broke a limit" if evidence.limits else ""), _failures(evidence)),
         ("## What the curves showed", _curves(evidence, ranked)),
         ("## From the first trial to the best", _way(evidence, ranked)),
     ]
@@ -70,11 +73,14 @@ def _summary(evidence: SearchEvidence, ranked: list[TrialRecord]) -> str:
         f"Metric {_quoted(evidence.metric)}, {direction} is better; "
         f"{count} trial{'' if count == 1 else 's'} ended"
     )
+    within = ""
+    if evidence.limits:
+        within = f" within {', '.join(_cut(_quoted(limit.text)) for limit in evidence.limits)}"
     if not ranked:
-        return f"{text}, none with a score."
+        return f"{text}, none with a score{within}."
     middle = ranked[len(ranked) // 2].score
     return (
-        f"{text}, {len(ranked)} with a score: best {number(ranked[0].score)}, "
+        f"{text}, {len(ranked)} with a score{within}: best {number(ranked[0].score)}, "
         f"median {number(middle)}, worst {number(ranked[-1].score)}."
     )
 
@@ -190,7 +196,7 @@ def _median(values: list[float]) -> float:
 
 
 def _failures(evidence: SearchEvidence) -> list[str]:
-    bad = [_bad(trial) for trial in evidence.trials]
+    bad = [_bad(trial) or bool(evidence.broken(trial)) for trial in evidence.trials]
     count, total = sum(bad), len(bad)
     if not count:
         return []
@@ -222,7 +228,9 @@ def _bad(trial: TrialRecord) -> bool:
 
 
 def _error_kind(trial: TrialRecord) -> str:
-    """The error's type, "ValueError"; nothing of its message."""
+    """The error's type, "ValueError", or that it was memory; nothing of its message."""
+    if why := memory_failure(trial.error):
+        return why
     found = _ERROR_KIND.match(last_line(trial.error))
     return found[1] if found else ""
 

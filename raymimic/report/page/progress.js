@@ -11,12 +11,13 @@ PANELS.progress = () => {
   const place = new Map(S.data.order.map((trial, at) => [trial, at + 1]));
   const total = S.data.order.length;
 
-  const lead = steps(scored, place, total, better);
+  const counts = scored.filter((trial) => !t.broken[trial]);
+  const lead = steps(counts, place, total, better);
   const dots = spread(scored, MOST_DOTS, lead.trials);
   const traces = [];
   for (const source of [...new Set(scored.map((trial) => t.source[trial]))]) {
     const own = scored.filter((trial) => t.source[trial] === source);
-    const line = steps(own, place, total, better);
+    const line = steps(own.filter((trial) => !t.broken[trial]), place, total, better);
     const style = { color: sourceColour(source) };
     traces.push({
       x: line.x, y: line.y, mode: "lines", line: { ...style, width: 1.3, dash: "dot", shape: "hv" },
@@ -42,11 +43,13 @@ PANELS.progress = () => {
   draw("progress", traces, {
     xaxis: { title: { text: "trials in the order in which they ended" }, rangemode: "tozero" },
     yaxis: scoreAxis(view, `${esc(head.metric)} (${head.mode === "min" ? "lower" : "higher"} is better)`),
-  }, `${count(scored.length, "trial")} by score; the best is ${num(t.score[lead.trials.at(-1)])}.`);
+  }, `${count(scored.length, "trial")} by score; ${counts.length ? `the best is ${num(t.score[lead.trials.at(-1)])}` : "none within the limits"}.`);
   const notes = [];
   if (dots.length < scored.length) notes.push(`${count(dots.length, "dot")} stand for ${scored.length.toLocaleString("en")} trials (each new best is among them)`);
   if (view.beyond) notes.push(`${count(view.beyond, "trial")} beyond the axis: double-click shows all`);
   const lost = order.length - scored.length;
+  const beyond = scored.length - counts.length;
+  if (beyond) notes.push(`${count(beyond, "trial")} beyond a limit: no best`);
   if (lost) notes.push(`${count(lost, "trial")} without a finite score`);
   notes.push("dotted: the best so far of each source by itself; a click on a dot tells its story");
   $("progress-note").textContent = notes.join(" · ");
