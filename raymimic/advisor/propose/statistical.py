@@ -138,12 +138,10 @@ class _Search:
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
         self._feasible = Feasibility(evidence, self._axes, self._encoded, self._process)
-        ended = evidence.trials
-        rows = [
-            row
-            for row in kept(standings(evidence), _FITTED)
-            if not memory_failure(ended[row].error)  # what its score would have been is not known
-        ]
+        ended, rows = evidence.trials, kept(standings(evidence), _FITTED)
+        lost = {row for row in rows if memory_failure(ended[row].error)}
+        self._lost = self._encoded(ended[row].config for row in sorted(lost))
+        rows = [row for row in rows if row not in lost]  # what a lost score would be is not known
         self._trials = [ended[row] for row in rows]
         values = places(evidence)
         self._values = warped([values[row] for row in rows])
@@ -218,6 +216,8 @@ class _Search:
         size = self._space.size
         listed = size is not None and size <= LISTED
         best = self._ended[self._parents()]
+        if self._searching:
+            best = np.vstack([best, self._lost[-_PARENTS:]])
         for _ in range(1 if listed else _ROUNDS):
             units = (
                 every(self._axes)
@@ -278,7 +278,7 @@ class _Search:
     @property
     def _known(self) -> Floats:
         """The coordinates of all configurations that ended, run or wait."""
-        return np.vstack([self._ended, self._pending])
+        return np.vstack([self._ended, self._lost, self._pending])
 
     def _config(self, units: Floats) -> Config:
         return {
