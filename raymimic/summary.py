@@ -39,6 +39,7 @@ class Tally:
     """Running totals over the events of one search; plain picklable data.
 
     Costs are in US dollars; ``unpriced`` counts calls whose model has no known price.
+    ``several`` says that there are objectives beside ``metric``.
     ``scores`` are the latest of all trials, ``broken`` says which limits a trial broke,
     ``unmeasured`` counts trials that did not report what a limit speaks of, by its text,
     ``memory`` says which failed for want of memory. ``endings`` say in words how those came that
@@ -80,6 +81,7 @@ class Tally:
     scores: dict[str, float] = field(default_factory=dict)
     endings: dict[str, str] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
+    several: bool = False
     broken: dict[str, str] = field(default_factory=dict)
     unmeasured: Counter[str] = field(default_factory=Counter)
     memory: dict[str, str] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class Tally:
     def _on_search(self, row: Mapping[str, Any]) -> None:
         self.metric, self.mode, self.advisor = row["metric"], row["mode"], row["advisor"]
         self.limits = [limit.text for limit in read_limits(row.get("limits") or ())]
+        self.several = bool(row.get("others"))
 
     def _on_proposal(self, row: Mapping[str, Any]) -> None:
         self.proposals[row["id"]] = dict(row)
@@ -253,7 +256,8 @@ class Tally:
         best = self.best
         settings = bounded(f"{name}={show(value)}" for name, value in best.config.items())
         line = (
-            f"Best: {self.metric} {show(best.score)} in trial {best.trial_id}{best.ending}, "
+            f"Best{' in the first objective' if self.several else ''}: "
+            f"{self.metric} {show(best.score)} in trial {best.trial_id}{best.ending}, "
             f"proposed by {best.source}: {settings}"
         )
         why = f"  why it was tried: {cut(best.rationale, _REASON_CHARS)}"

@@ -1,11 +1,18 @@
-"""Search and stopping by wall time: real trainings on real Ray Tune, two at once.
+"""Search and stopping by time: real trainings on real Ray Tune, two at once.
 
-    python -m experiments.forecast.by_clock --data-dir DIR --out rows.csv [--seeds 5]
+    python -m experiments.forecast.by_clock --data-dir DIR --out rows.csv [--clock processor]
 
-The demo's CNN on 2,000 MNIST images, 20 epochs, ``num_samples=-1``, 110 s. The arms of a seed run
-one after the other, each seed beginning with another one, for the machine may be shared. Of each:
-the best validation loss of the trials that ended whole, and of all trials that exist at the end
-("any"), epochs trained, and the seconds that an epoch took.
+The demo's CNN on 2,000 MNIST images, 20 epochs, ``num_samples=-1``. The arms of a seed run one
+after the other, each seed beginning with another one. Rows that are in the file already are not
+made again, so a run that was cut off goes on with the same command; the table comes at the end, or
+at once with ``--seeds 0``. Of each run: the best validation loss of the trials that ended whole,
+and of all that exist at the end ("any"), epochs trained, seconds of the clock that an epoch took.
+
+Two clocks. *wall*: Tune's time budget of ``--seconds``, which a busy machine shortens for whoever
+runs then. *processor*: the run ends when its trainings and its driver (so every proposal, too) have
+used ``--seconds`` of processor time on each of the two slots. It does not depend on the machine's
+load, but a slot that waits for a proposal costs nothing ("busy" says how much of the slots was
+used), and searcher and scheduler are told no end, as Tune knows of none.
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,105 +35,199 @@ from ray.tune.search.optuna import OptunaSearch
 from experiments.common.idx import mnist
 from experiments.common.quiet import silence
 from raymimic import LLMScheduler, LLMSearcher
-from raymimic.demo import SPACE, Split, trainable
+from raymimic.demo import SPACE, Split
+from raymimic.demo.training import Training
 
-EPOCHS = 20
-ARMS = ("pair", "alone", "optuna+asha")
+SLOTS = 2
+ARMS = ("pair", "alone", "raymimic+asha", "optuna+asha")
 
 
-def parts_of(arm: str, seed: int, folder: str) -> tuple[Any, Any]:
+class Setting(NamedTuple):
+    """What a run is given: which clock, so many seconds of it, images and epochs of a training."""
+
+    clock: str
+    seconds: float
+    images: int
+    epochs_full: int
+
+
+def parts_of(arm: str, seed: int, epochs: int, folder: str) -> tuple[Any, Any]:
     """Searcher and scheduler as a user would write them."""
+    asha = ASHAScheduler(max_t=epochs, reduction_factor=4)
     if arm == "optuna+asha":
-        return OptunaSearch(seed=seed), ASHAScheduler(max_t=EPOCHS, reduction_factor=4)
+        return OptunaSearch(seed=seed), asha
     searcher = LLMSearcher(llm="none", seed=seed, ledger=f"{folder}/ledger.jsonl")
+    if arm == "raymimic+asha":
+        return searcher, asha
     if arm == "alone":
         return searcher, None
-    return searcher, LLMScheduler(searcher=searcher, max_t=EPOCHS, llm="none")
+    return searcher, LLMScheduler(searcher=searcher, max_t=epochs, llm="none")
 
 
 class Seen(tune.Callback):
     """Every result: a time budget cuts trials off without telling searchers."""
 
     def __init__(self) -> None:
-        self.last: dict[str, tuple[int, float, float]] = {}
+        self.last: dict[str, tuple[int, float]] = {}
+        self.processor: dict[int, float] = {}
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Keep epoch, loss and seconds trained."""
+        """Keep epoch, loss, and what the trial's process has used."""
         del iteration, trials, info
-        told = int(result["training_iteration"]), float(result["val_loss"]), result["time_total_s"]
-        self.last[trial.trial_id] = told
+        self.last[trial.trial_id] = int(result["training_iteration"]), float(result["val_loss"])
+        self.processor[result["pid"]] = float(result["processor_s"])
 
 
-def images(data_dir: Path, seed: int) -> Split:
-    """2,000 training and 2,000 validation images of the training set; no test images."""
+class ProcessorTime(tune.Stopper):
+    """Ends a run once trainings and driver have used so many seconds of processor time."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.process_time() + seconds  # of the driver alone
+        self._used: dict[int, float] = {}  # Tune has a copy of this: no other object tells it
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Learn what a trial's process has used; no trial ends by itself."""
+        del trial_id
+        self._used[result["pid"]] = float(result["processor_s"])
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the time is used up."""
+        return sum(self._used.values()) + time.process_time() >= self._end
+
+
+def train(config: dict[str, Any], *, split: Split, epochs: int, seed: int) -> None:
+    """Train one configuration; reports hold the processor time that the process has used."""
+    run = Training(config, split, seed)
+    for _ in range(epochs):
+        metrics = run.epoch()
+        tune.report({**metrics, "processor_s": time.process_time()})
+        if not math.isfinite(metrics["val_loss"]):
+            return
+
+
+def images(data_dir: Path, seed: int, count: int) -> Split:
+    """``count`` training and as many validation images of the training set; no test images."""
     pixels, labels = mnist(data_dir, "train")
-    rows = np.random.default_rng(seed).permutation(len(labels))[:4000]
+    rows = np.random.default_rng(seed).permutation(len(labels))[: 2 * count]
     scaled = (pixels[rows].astype(np.float32) / 255 - 0.1307) / 0.3081  # MNIST's mean and sd
-    some, other = slice(2000), slice(2000, 4000)
+    some, other = slice(count), slice(count, 2 * count)
     told = labels[rows]
     return Split(
         "mnist", scaled[some], told[some], scaled[other], told[other], scaled[:0], told[:0]
     )
 
 
-def run(arm: str, seed: int, seconds: float, data_dir: Path) -> dict[str, Any]:
+def run(arm: str, seed: int, setting: Setting, data_dir: Path) -> dict[str, Any]:
     """One search."""
-    split = images(data_dir, seed)
+    epochs, wall = setting.epochs_full, setting.clock == "wall"
+    split = images(data_dir, seed, setting.images)
     seen = Seen()
     with tempfile.TemporaryDirectory() as folder:
-        searcher, scheduler = parts_of(arm, seed, folder)
+        searcher, scheduler = parts_of(arm, seed, epochs, folder)
+        training = tune.with_parameters(train, split=split, epochs=epochs, seed=seed)
+        begun, used = time.monotonic(), time.process_time()
         tuner = tune.Tuner(
-            tune.with_resources(trainable(split, EPOCHS, seed), {"cpu": 1}),
+            tune.with_resources(training, {"cpu": 1}),
             param_space=SPACE,
             tune_config=tune.TuneConfig(
-                metric="val_loss", mode="min", num_samples=-1, time_budget_s=seconds,
-                search_alg=searcher, scheduler=scheduler, max_concurrent_trials=2,
-                reuse_actors=True,
+                metric="val_loss", mode="min", num_samples=-1, search_alg=searcher,
+                scheduler=scheduler, max_concurrent_trials=SLOTS, reuse_actors=True,
+                time_budget_s=setting.seconds if wall else None,
             ),
             run_config=tune.RunConfig(
-                storage_path=folder, name="run", verbose=0, callbacks=[seen]
+                storage_path=folder, name="run", verbose=0, callbacks=[seen],
+                stop=None if wall else ProcessorTime(SLOTS * setting.seconds),
             ),
         )  # fmt: skip
-        begun = time.monotonic()
         tuner.fit()
-    ends = pd.DataFrame(seen.last.values(), columns=["epoch", "loss", "seconds"])
+    took = time.monotonic() - begun
+    trained, driver = sum(seen.processor.values()), time.process_time() - used
+    ends = pd.DataFrame(seen.last.values(), columns=["epoch", "loss"])
     finite = ends[ends["loss"].map(math.isfinite)]
-    epochs = int(ends["epoch"].sum())
+    total = int(ends["epoch"].sum())
     return {
+        **setting._asdict(),
         "arm": arm,
         "seed": seed,
-        "whole": finite.loc[finite["epoch"] == EPOCHS, "loss"].min(),
+        "whole": finite.loc[finite["epoch"] == epochs, "loss"].min(),
         "any": finite["loss"].min(),
         "any_epoch": int(finite.loc[finite["loss"].idxmin(), "epoch"]) if len(finite) else 0,
         "trials": len(ends),
-        "wholes": int((ends["epoch"] == EPOCHS).sum()),
-        "epochs": epochs,
-        "seconds_an_epoch": float(ends["seconds"].sum()) / max(1, epochs),
-        "wall": time.monotonic() - begun,
+        "wholes": int((ends["epoch"] == epochs).sum()),
+        "epochs": total,
+        "seconds_an_epoch": (SLOTS * took if wall else trained) / max(1, total),
+        "driver_s": driver,
+        "busy": (trained + driver) / (SLOTS * took),
+        "wall": took,
     }
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Means by arm and the losses seed by seed, of the seeds that all arms have, as Markdown."""
+    counts = rows.groupby("seed")["arm"].nunique()
+    common = rows[rows["seed"].isin(counts[counts == rows["arm"].nunique()].index)]
+    if common.empty:
+        return "no seed is there of all arms"
+    lines = [
+        "| arm | seeds | whole | any | trials | whole trials | epochs | s an epoch | busy |",
+        "|---" * 9 + "|",
+    ]
+    for arm, some in common.groupby("arm", sort=False):
+        mean = some.mean(numeric_only=True)
+        each = " / ".join(f"{loss:.3f}" for loss in some.sort_values("seed")["whole"])
+        lines.append(
+            f"| {arm} | {len(some)} | {mean['whole']:.3f} ({each}) | {mean['any']:.3f} "
+            f"| {mean['trials']:.0f} | {mean['wholes']:.0f} | {mean['epochs']:.0f} "
+            f"| {mean['seconds_an_epoch']:.2f} | {mean['busy']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def missing(rows: pd.DataFrame, setting: Setting, seeds: int) -> list[tuple[str, int]]:
+    """Arm and seed of the runs still to be made, in their order."""
+    same = rows
+    for name, value in setting._asdict().items():
+        same = same[same[name] == value]
+    done = set(zip(same["arm"], same["seed"], strict=True))
+    turns = [
+        (arm, seed)
+        for seed in range(seeds)
+        for arm in (*ARMS[seed % len(ARMS) :], *ARMS[: seed % len(ARMS)])
+    ]
+    return [turn for turn in turns if turn not in done]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True, help="where the raw rows go")
+    parser.add_argument("--out", type=Path, required=True, help="the raw rows; goes on from them")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall")
     parser.add_argument("--seconds", type=float, default=110.0)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
+    setting = Setting(arguments.clock, arguments.seconds, arguments.images, arguments.epochs)
+    names = [*Setting._fields, "arm", "seed"]
+    rows = pd.read_csv(arguments.out) if arguments.out.exists() else pd.DataFrame(columns=names)
     silence()
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
-    rows = []
-    for seed in range(arguments.seeds):
-        first = seed % len(ARMS)
-        for arm in (*ARMS[first:], *ARMS[:first]):
-            rows.append(run(arm, seed, arguments.seconds, arguments.data_dir))
-            pd.DataFrame(rows).to_csv(arguments.out, index=False, float_format="%.5g")
-            print(rows[-1], flush=True)
-    frame = pd.DataFrame(rows)
-    print(frame.groupby("arm", sort=False).mean(numeric_only=True).round(3).to_string())
+    turns = missing(rows, setting, arguments.seeds)
+    if turns:
+        ray.init(
+            num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="error"
+        )
+    for arm, seed in turns:
+        made = run(arm, seed, setting, arguments.data_dir)
+        rows = pd.concat([rows, pd.DataFrame([made])]) if len(rows) else pd.DataFrame([made])
+        rows.to_csv(arguments.out, index=False, float_format="%.5g")
+        print(made, flush=True)
+    for name, value in setting._asdict().items():
+        rows = rows[rows[name] == value]
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from experiments.forecast import seconds
 from experiments.forecast.opponents import OptunaAdvisor
 from raymimic.advisor import Advisor, HeuristicAdvisor, RandomAdvisor, SearchEvidence, TrialRecord
 from raymimic.curves import Curve, CurveHistory
-from raymimic.records import Budget, EpochReport, TrialStatus
+from raymimic.records import Advice, Budget, EpochReport, TrialStatus
 from raymimic.scheduling.decisions import Decisions
 from raymimic.scheduling.rank_rule import CAREFUL, EAGER
 from raymimic.scheduling.worth import COUNTED, TIMED
@@ -112,6 +112,26 @@ class Ours:
             self._decisions.complete(
                 trial_id, EpochReport(trial_id, epoch, {"loss": value}, value, {})
             )
+
+
+class Unread(HeuristicAdvisor):
+    """The keyless advisor that reads no curve: for an ablation.
+
+    Told of a stopped trial is its last value, as other searchers are told ("last"), or nothing but
+    that it was tried ("finals").
+    """
+
+    def __init__(self, seed: int, told: str) -> None:
+        super().__init__(seed)
+        self._told = told
+
+    def propose(self, evidence: SearchEvidence, n: int) -> Advice:
+        """Propose from the scores alone."""
+        trials = tuple(replace(trial, curve=None) for trial in evidence.trials)
+        tried = tuple(t.config for t in trials if t.stopped) if self._told == "finals" else ()
+        if tried:
+            trials = tuple(trial for trial in trials if not trial.stopped)
+        return super().propose(replace(evidence, trials=trials, queued=tried), n)
 
 
 @dataclass
@@ -239,9 +259,14 @@ class Search:
 
 
 def searcher_of(name: str, task: tables.TableTask, seed: int) -> Advisor:
-    """Whom the name means; "tpe" and "gp" are Tune's OptunaSearch, told the default first."""
+    """Whom the name means; "tpe" and "gp" are Tune's OptunaSearch, told the default first.
+
+    "raymimic:last" and "raymimic:finals" are the keyless advisor as `Unread` has it.
+    """
     if name == "raymimic":
         return HeuristicAdvisor(seed)
+    if name.startswith("raymimic:"):
+        return Unread(seed, name.partition(":")[2])
     if name == "random":
         return RandomAdvisor(seed)
     return OptunaAdvisor(task, name, seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raymimic.errors import CandidateError
 from raymimic.evolution import Evolution, Objective, Settings, TrainingTask, events, seed_program
-from raymimic.evolution.edits import RuleMutator
+from raymimic.evolution.edits import RANDOM, edit_once
 from raymimic.evolution.gates import check
 from raymimic.evolution.individuals import Individual
 from raymimic.evolution.operators import RULE
@@ -41,17 +41,22 @@ def evolve(
         seed_program(program), OBJECTIVES, llm=llm, task=task, settings=settings, ledger=ledger
     )
     made.release_running()
-    runner, pending = Runner(task), False  # whether a batch of questions is under way
+    runner = Runner(task)
+    pending = waited = False  # is a batch of questions under way; was there time for it
     while len(made.state.of_status("done", "failed")) < evaluations and made.why_over is None:
         trial = f"t{len(made.state.individuals)}_{len(made.state.by_trial)}"
         waiting = len(made.state.of_status("waiting"))
         left = evaluations - len(made.state.of_status("done", "failed")) - waiting
-        ahead = min(at_once, left) if waiting <= 1 and not pending else 1
+        may_ask = waiting <= 1 and (not pending or at_once == 1)
+        ahead = min(at_once, left) if may_ask else 0
         found = made.ask(trial, ahead)
-        pending = not made.state.of_status("waiting") and (pending or ahead > 1)
         if found is None:
+            pending = ahead > 0 or (pending and not (waited and not made.state.plans))
             made.wait(5)
+            waited = True
             continue
+        waited = False
+        pending = not made.state.of_status("waiting") and (pending or ahead > 0)
         say(_told(_train(made, runner, found, trial)))
     runner.close()
     made.close()
@@ -91,10 +96,10 @@ def random_search(
 def _add_random(made: Evolution, smoke: SmokeTest, rng: random.Random, number: int) -> None:
     child, said = made.state.seed, []
     for _ in range(rng.randint(1, _MOST_EDITS)):
-        edited = RuleMutator().mutate(child, rng)
+        edited = edit_once(child, RANDOM, rng)
         assert edited is not None
-        child = edited[0]
-        said.append(edited[2])
+        child = edited.program
+        said.append(edited.said)
     refused = check(child, made.state.seed, made.state.identities) or smoke.check(child.source)
     if refused is None:
         one = Individual(-1, child.source, RULE, (0,), (), "; ".join(said))

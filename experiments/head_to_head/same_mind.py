@@ -108,8 +108,8 @@ def show(out: Path) -> str:
         means = shared.groupby("seed").mean().rename(index=lambda seed: f"seed {seed}")
         means.loc["mean"] = shared.mean()
         lines += ["", _table(means, arms, "all tasks")]
-    if KEYLESS in arms and len(shared):
-        others = [arm for arm in arms if arm != KEYLESS]
+    others = [arm for arm in arms if arm != KEYLESS]
+    if KEYLESS in arms and others and len(shared):
         less = shared[others] - pd.concat(dict.fromkeys(others, shared[KEYLESS]), axis=1)
         by_task = less.groupby("task").mean()
         by_task.loc["mean"] = less.mean()

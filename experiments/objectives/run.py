@@ -1,7 +1,8 @@
 """Two objectives on tables against Optuna's samplers: one search a file, then the tables.
 
 ``python -m experiments.objectives.run --tables DIR --out OUT``; a method's file holds, trial by
-trial, the share of the true front's volume that is found by then.
+trial, the share of the true front's volume that is found by then. ``OUT/shares.json`` has those
+after 5, 10, 20 and 50 trials.
 """
 
 from __future__ import annotations
@@ -102,25 +103,26 @@ def work(job: Job) -> Outcome:
     return Outcome(job[:3], time.monotonic() - began)
 
 
-def read(out: Path, task: str, method: str, seeds: int) -> np.ndarray:
+def read(out: Path, task: str, method: str, seeds: int, trials: int) -> np.ndarray:
     """One method's shares on a task, seeds x trials."""
     raw = out / "raw" / task / method
-    return np.array([json.loads((raw / f"{seed}.json").read_text()) for seed in range(seeds)])
+    found = [json.loads((raw / f"{seed}.json").read_text()) for seed in range(seeds)]
+    return np.array([told[:trials] for told in found])
 
 
-def table(out: Path, tasks: list[str], methods: list[str], seeds: int) -> str:
+def table(out: Path, tasks: list[str], methods: list[str], seeds: int, trials: int) -> str:
     """Mean share over tasks and seeds with its 95% interval, and ours less each other's."""
     found = {
-        method: np.concatenate([read(out, task, method, seeds) for task in tasks])
+        method: np.concatenate([read(out, task, method, seeds, trials) for task in tasks])
         for method in methods
     }
     strata = np.repeat(np.arange(len(tasks)), seeds)
-    head = f"{', '.join(tasks)} ({seeds} seeds)"
-    lines = [f"| {head} | " + " | ".join(map(str, AT)) + " |", "|---" * (len(AT) + 1) + "|"]
+    head, known = f"{', '.join(tasks)} ({seeds} seeds)", [at for at in AT if at <= trials]
+    lines = [f"| {head} | " + " | ".join(map(str, known)) + " |", "|---" * (len(known) + 1) + "|"]
 
     def row(name: str, shares: np.ndarray, form: str) -> str:
         cells = []
-        for at in AT:
+        for at in known:
             low, high = interval(shares[:, at - 1], strata, lambda drawn: drawn.mean(axis=-1))
             cells.append(f"{shares[:, at - 1].mean():{form}} [{low:{form}}, {high:{form}}]")
         return f"| {name} | " + " | ".join(cells) + " |"
@@ -134,11 +136,12 @@ def table(out: Path, tasks: list[str], methods: list[str], seeds: int) -> str:
 
 
 def collect(out: Path) -> None:
-    """Put all records into one file."""
+    """Put the shares after `AT` trials of all records into one file."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for path in sorted((out / "raw").glob("*/*/*.json")):
         task, method, seed = path.parts[-3], path.parts[-2], path.stem
-        shares = [round(share, 3) for share in json.loads(path.read_text())]
+        told = json.loads(path.read_text())
+        shares = [round(told[at - 1], 3) for at in AT if at <= len(told)]
         found.setdefault(task, {}).setdefault(method, {})[seed] = shares
     (out / "shares.json").write_text(json.dumps(found) + "\n")
 
@@ -163,11 +166,11 @@ def main() -> None:
     ]
     good = run_all(jobs, work, given.workers, noun="searches")
     for some in ([task] for task in tasks):
-        print(table(out, some, methods, given.seeds) + "\n")
+        print(table(out, some, methods, given.seeds, given.trials) + "\n")
     apart = [task for task in tasks if task in APART]
     for some in (apart, tasks):
         if len(some) > 1:
-            print(table(out, some, methods, given.seeds) + "\n")
+            print(table(out, some, methods, given.seeds, given.trials) + "\n")
     collect(out)
     raise SystemExit(0 if good else 1)
 

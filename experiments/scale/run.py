@@ -145,7 +145,7 @@ def main() -> None:
             tune_side,  # starts nothing, but sets what Ray reads from the environment
         )
 
-        size = (10, 2, 1) if options.quick else (200, 5, 3)
+        size = (10, 2, 1) if options.quick else (40, 5, 2)
         rows = tune_side.side_by_side(*size)
         _write(options.out / "tune.json", rows)
         print("\n" + tune_side.table(rows))

@@ -34,18 +34,26 @@ from raymimic.invention.template import program_of
 from raymimic.testing.tiny_model import build_tiny_model
 
 _MODELS = 3
+_LINES = 10
 
 
 def lesson(number: int, shown: bool) -> tuple[Request, str]:
     """A prompt, with or without programs and scores, and a reply as a good model would give it."""
     rng = random.Random(f"lesson/{number}")
     elites = [_scored(rng, place) for place in range(3)] if shown else []
-    code, said = random_program(rng, _MODELS)
-    return request(elites, [], 60.0), reply_text(code, said)
+    return request(elites, [], 60.0), reply_text(*_short(rng))
+
+
+def _short(rng: random.Random) -> tuple[str, str]:
+    """A random program that so small a model can learn to write."""
+    while True:
+        code, said = random_program(rng, _MODELS)
+        if len(code.splitlines()) <= _LINES:
+            return code, said
 
 
 def _scored(rng: random.Random, number: int) -> Invented:
-    code, said = random_program(rng, _MODELS)
+    code, said = _short(rng)
     score = round(rng.uniform(0.6, 0.8) * 400) / 400
     return Invented(
         number, 1, program_of(code).source, "llm", said, "done", score=score, error_of_score=0.02

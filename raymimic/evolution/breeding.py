@@ -87,13 +87,13 @@ class Breeder:
             made = RuleMutator().mutate(parent, rng)
             if made is None:
                 break
-            program, block, said = made
+            program = made.program
             rejection_or_none = check(program, known.seed, known.identities)
             if rejection_or_none is not None and rejection_or_none.gate == "duplicate":
                 rejection = rejection_or_none
                 continue
             rejection_or_none = rejection_or_none or self.smoke_check(program)
-            finish(bred, RULE, program, (block,), said, rejection_or_none)
+            finish(bred, RULE, program, made.blocks, made.said, rejection_or_none)
             return
         finish(bred, RULE, parent, (next(iter(parent.blocks)),), "", rejection)
 

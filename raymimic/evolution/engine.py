@@ -79,13 +79,13 @@ class Evolution(Journal):
         llm: LLM | None = None,
         task: TrainingTask | None = None,
         settings: Settings | None = None,
-        ledger: str | os.PathLike[str],
+        ledger: str | os.PathLike[str] | None,
     ) -> None:
         self.settings = settings or Settings()
         if llm is not None:
             self.settings.budget.check_price(llm)
         self.llm = llm
-        self.ledger = Ledger(ledger)
+        self.ledger = Ledger.at(ledger)
         self.state = State(program, objectives)
         self._smoke = None if task is None else SmokeTest(task)
         self._begun = False

@@ -27,6 +27,9 @@ from raymimic.evolution.operators import (
 from raymimic.evolution.state import State
 from raymimic.pareto import select_nsga2, select_spea2, tournament
 
+# Half of the keyless mutator's children come of those that lead by the first objective: on a front
+# of two objectives most individuals are small and weak.
+_LEADERS, _DRAWN = 0.5, 5
 _ELITES = 10  # individuals whose edits Evolution of Thought learns from, as published
 
 
@@ -114,12 +117,22 @@ class SteadyState:
         rng = random.Random(f"{self.seed}/plan/{number}")
         first, second = self._parents(state, rng)
         if keyless:
-            return Plan(number, (first,), (Step(RULE, ""),))
+            parent = self._leader(state, rng) if rng.random() < _LEADERS else first
+            return Plan(number, (parent,), (Step(RULE, ""),))
         if rng.random() < self.shares.crossover:
             step = crossover_step(known, (first, second), rng)
             if step is not None:
                 return Plan(number, (first, second), (step,))
         return Plan(number, (first,), (mutation_step(known, (first,), self.shares, rng),))
+
+    def _leader(self, state: State, rng: random.Random) -> int:
+        """The best by the first objective of a few individuals drawn at random."""
+        pool = state.scored()
+        if not pool:
+            return 0
+        drawn = rng.sample(range(len(pool)), min(_DRAWN, len(pool)))
+        values = losses(pool, state.objectives)[:, 0]
+        return pool[min(drawn, key=lambda row: float(values[row]))].id
 
     def _parents(self, state: State, rng: random.Random) -> Sequence[int]:
         pool = state.scored()

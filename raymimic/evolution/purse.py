@@ -74,11 +74,13 @@ class Purse:
             if error is None:
                 self._failures = 0
                 return
-            self._failures += 1
-            pause = min(_BACKOFF_S * 2 ** (self._failures - 1), _BACKOFF_MAX_S)
-            self._retry_at = time.monotonic() + pause
             if isinstance(error, LLMSetupError):
                 self._final = error
+            now = time.monotonic()
+            if now < self._retry_at:  # asked beside the one that failed before: the same outage
+                return
+            self._failures += 1
+            self._retry_at = now + min(_BACKOFF_S * 2 ** (self._failures - 1), _BACKOFF_MAX_S)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Purse, (self._budget, self._spent)

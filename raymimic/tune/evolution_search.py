@@ -32,7 +32,6 @@ from raymimic.evolution import (
     write_results,
 )
 from raymimic.evolution.table import summary
-from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, describe, resolve_llm
 from raymimic.records import Mode
 from raymimic.tune.guarded import guarded
@@ -84,8 +83,9 @@ class GuidedEvolutionSearch(ProgramSearch):
         calls, tokens, usd: Budget of calls to the model; spent, the keyless mutator goes on.
         timeout: Longest a call may take, in seconds.
         seed: Makes plans and the keyless mutator repeatable.
-        ledger: File for the record of everything. One that holds an evolution of this program is
-            taken up: what was paid for or evaluated is not done again.
+        ledger: File for the record of everything, by default in the experiment's folder. One that
+            holds an evolution of this program is taken up: what was paid for or evaluated is not
+            done again.
 
     Raises:
         ProgramError: the program or the ledger cannot be used.
@@ -136,7 +136,7 @@ class GuidedEvolutionSearch(ProgramSearch):
                 timeout=timeout,
                 seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
             ),
-            ledger=ledger or default_ledger_path(),
+            ledger=ledger,
         )
         self._engine.release_running()
 
@@ -168,7 +168,7 @@ class GuidedEvolutionSearch(ProgramSearch):
             logger.info(
                 "raymimic: %s. Ledger: %s",
                 "keyless mutator" if evolution.llm is None else describe(evolution.llm),
-                self.ledger_path,
+                evolution.ledger.where,
             )
         try:
             running = len(evolution.state.of_status("running"))
@@ -247,4 +247,4 @@ class GuidedEvolutionSearch(ProgramSearch):
 
     def summary(self) -> str:
         """The evolution so far in plain words."""
-        return f"{summary(self._engine.state)}\nLedger: {self.ledger_path}"
+        return f"{summary(self._engine.state)}\nLedger: {self._engine.ledger.where}"

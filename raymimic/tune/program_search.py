@@ -12,7 +12,7 @@ from ray import cloudpickle
 from ray.tune.search import Searcher
 
 from raymimic.foreign import trace_text
-from raymimic.ledger import Ledger
+from raymimic.ledger import UPLOADED, Ledger
 from raymimic.tune.guarded import guarded
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,11 @@ class ProgramSearch(Searcher):
 
     @guarded
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """As Tune's own, but a full disk does not end the run: the last checkpoint stays."""
+        """As Tune's own, but a full disk does not end the run: the last checkpoint stays.
+
+        A ledger whose place nobody named moves there: Tune uploads what lies in the folder.
+        """
+        self._engine.ledger.settle(checkpoint_dir, UPLOADED)
         super().save_to_dir(checkpoint_dir, session_str)
 
     def restore(self, checkpoint_path: str) -> None:
@@ -80,6 +84,9 @@ class ProgramSearch(Searcher):
         with open(checkpoint_path, "rb") as file:
             engine, self._seen, metric, mode, self._concurrency = cloudpickle.load(file)
         self._metric, self._mode = self._metric or metric, self._mode or mode
+        beside = Path(checkpoint_path).parent
+        if not engine.ledger.path.exists() and (beside / engine.ledger.path.name).exists():
+            engine.ledger.settle(beside, UPLOADED)  # the experiment's folder was moved
         kept = [one.trial_id or "" for one in engine.state.of_status("running")]
         engine.take_up(engine.ledger.path)
         engine.release_running(except_for=kept)

@@ -16,6 +16,7 @@ _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"; the rest(?:: |\b as )[^;)]*", ""),
         (r"^first guess from [^:]*: ", ""),
         (r"; expected improvement (\S+) sd over the best predicted so far", r"; +\1 sd"),
+        (r"; expected to add (\S+) of the volume before the front", r"; +\1 of the volume"),
         (r" from the best, trial (\S+) \([^)]*\)", r" from trial \1"),
         (r"^random, in place of a proposal that was refused \((.*)\)$", r"refused: \1"),
         (r"^random fallback: ", "random: "),

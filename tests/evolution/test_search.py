@@ -161,6 +161,26 @@ def test_save_and_restore_keep_everything_and_lose_what_tune_forgot(make, tmp_pa
     assert len(rows(tmp_path, "individual_lost")) == 1
 
 
+def test_a_ledger_without_a_named_place_lies_with_the_experiment_and_moves_with_it(
+    make, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    search = make(ledger=None)
+    (tmp_path / "run").mkdir()
+    run(search, "a", 0.5)
+    search.save_to_dir(str(tmp_path / "run"))
+    run(search, "later", 0.6)
+    search.evolution.close()
+    assert search.ledger_path.parent == tmp_path / "run"
+    assert "individual_start" in search.ledger_path.read_text()
+    assert not list((tmp_path / "home").rglob("*.jsonl"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    again = make(ledger=None)
+    again.restore_from_dir(str(tmp_path / "moved"))
+    assert again.ledger_path.parent == tmp_path / "moved"
+    assert len(again.evolution.state.of_status("done")) == 2
+
+
 def test_it_pickles_without_a_key_and_works_in_a_limiter(make, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret-secret")
     pytest.importorskip("anthropic")

@@ -36,6 +36,7 @@ def test_a_search_goes_through_its_tasks_without_naming_them(
     same_mind.run("keyless", 3, ["hb_car"], tmp_path, tmp_path / "out")
     same_mind.run("keyless", 3, ["hb_car"], tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
+    assert "1 of 1 pairs" in same_mind.show(tmp_path / "out")
     assert "task 1 of 1: trial 20 of 20" in said
     assert said.endswith("task 1 of 1: done before\n")
     assert "hb_car" not in said

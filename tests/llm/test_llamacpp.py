@@ -75,6 +75,15 @@ def test_the_same_seed_says_the_same(tiny: str) -> None:
     assert len(set(first)) > 1
 
 
+def test_a_process_loads_a_file_once(tmp_path: Path, tiny: str) -> None:
+    file = tmp_path / "own.gguf"
+    file.write_bytes(Path(tiny).read_bytes())
+    first, second = LlamaCppLLM(str(file)), LlamaCppLLM(str(file), seed=1)
+    assert first.complete(ask()).text
+    file.unlink()
+    assert second.complete(ask()).text
+
+
 def test_a_prompt_longer_than_the_context_is_shortened(tiny: str) -> None:
     reply = LlamaCppLLM(tiny, context=1024).complete(
         ask(user="a line of the curve\n" * 2000, max_tokens=500)

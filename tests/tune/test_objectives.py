@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ray import cloudpickle, tune
 
-from raymimic import LLMSearcher, Objective, Raymimic, ScriptedLLM, read_events
+from raymimic import LLMScheduler, LLMSearcher, Objective, Raymimic, ScriptedLLM, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.errors import ConfigError
 from raymimic.testing.advisors import suggest
@@ -64,6 +64,14 @@ def test_the_front_is_kept_through_ledger_and_checkpoint(make, tmp_path):
         assert front(later) == ["b", "d", "a"]
 
 
+def test_a_trial_beyond_a_limit_is_on_no_front(make):
+    searcher = both(make, constraints={"latency": "<= 3"})
+    for name, loss, latency in (("a", 0.5, 1.0), ("b", 0.3, 4.0), ("c", 0.4, 2.0)):
+        run(searcher, name, loss, latency)
+    assert front(searcher) == ["c", "a"]
+    assert "Best in the first objective: loss 0.4 in trial c" in searcher.summary()
+
+
 def test_tune_may_name_one_of_the_objectives_or_none(make):
     space = {"x": tune.uniform(0, 1)}
     for metric, mode in ((None, None), ("latency", "min"), ("loss", None)):
@@ -74,6 +82,20 @@ def test_tune_may_name_one_of_the_objectives_or_none(make):
         both(make, space=None).set_search_properties("auc", "max", space)
     with pytest.raises(ValueError, match=r"mode='max'.*'latency', 'min'"):
         both(make, space=None).set_search_properties("latency", "max", space)
+
+
+def test_a_scheduler_has_its_searchers_objectives_or_lists_of_its_own(make):
+    for scheduler in (
+        LLMScheduler(searcher=both(make), llm="none"),
+        LLMScheduler(**BOTH, llm="none"),
+    ):
+        assert scheduler.set_search_properties(None, None, num_samples=3)
+        assert scheduler.goal == ("loss", "min")
+        assert scheduler.set_search_properties("latency", "min")
+        assert scheduler.goal == ("loss", "min")
+        assert scheduler.reports.others == ("latency",)
+        with pytest.raises(ValueError, match="metric='auc'"):
+            scheduler.set_search_properties("auc", "max")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ _NAMED = 3
 _EDGE = 0.05
 """A value in this outer part of a range speaks for a wider one."""
 
-_FRONT_CHARS = 1_500
+_FRONT_CHARS = 800
 
 _SHOWN = 6
 """So many values of the next configuration are shown."""

@@ -16,6 +16,9 @@ from raymimic.advisor.belief.axes import Floats, gaps_between
 _LENGTH = (math.log(0.5), 1.0)
 """Prior of a length scale's logarithm, mean and standard deviation; the box has length 1."""
 
+_TRUSTED = 0.5
+"""The standard deviation where the caller says what is usual."""
+
 _NOISE = (math.log(0.2), 1.0)
 """The same of the noise variance; the values have variance 1."""
 
@@ -36,8 +39,9 @@ class GaussianProcess:
     (NaN): they lie on an arc of 60 degrees around the place of absence (Swersky et al. 2014,
     "Raiders of the lost architecture"), so that a value is 1 apart from absence, as the ends of
     the axis are from each other. ``eligible`` says which points may be improved on (all, if not
-    given; one at least). ``explained`` is the share of the values' variance that is not noise,
-    ``fitted`` the predicted means at these points, in standard deviations of the values.
+    given; one at least), ``usual`` the usual length scale of each axis, if it is known.
+    ``explained`` is the share of the values' variance that is not noise, ``fitted`` the predicted
+    means at these points, in standard deviations of the values.
     """
 
     def __init__(
@@ -47,24 +51,29 @@ class GaussianProcess:
         unordered: npt.NDArray[np.bool_],
         conditional: npt.NDArray[np.bool_] | None = None,
         eligible: npt.NDArray[np.bool_] | None = None,
+        usual: Floats | None = None,
     ) -> None:
         self._points, self._unordered, self._conditional = points, unordered, conditional
         self._open = eligible is None
         self._eligible = np.ones(len(points), dtype=bool) if eligible is None else eligible
         self._mean, self._sd = float(values.mean()), float(values.std()) or 1.0
         self._values = (values - self._mean) / self._sd
-        self._lengths, self._noise = self._fitted()
+        self._lengths, self._noise = self._fitted(usual)
         self.explained = 1.0 - self._noise
         self._condition()
 
-    def _fitted(self) -> tuple[Floats, float]:
+    def _fitted(self, usual: Floats | None) -> tuple[Floats, float]:
         squared = self._squared(self._points, self._points)
         axes = len(squared)
+        lengths = np.full(axes, _LENGTH[0]) if usual is None else np.log(usual)
+        spread = _LENGTH[1] if usual is None else _TRUSTED
+        centres = np.append(lengths, _NOISE[0])
+        spreads = np.append(np.full(axes, spread), _NOISE[1])
         start = np.append(np.full(axes, math.log(0.6)), math.log(0.1))
         found = minimize(
             _objective,
             start,
-            args=(squared.reshape(axes, -1), self._values),
+            args=(squared.reshape(axes, -1), self._values, centres, spreads),
             jac=True,
             method="L-BFGS-B",
             bounds=[_LENGTHS] * axes + [_NOISES],
@@ -149,8 +158,13 @@ def log_improvement(z: Floats) -> Floats:
     return np.where(z > -6.0, np.log(near), far)
 
 
-def _objective(logs: Floats, squared: Floats, values: Floats) -> tuple[float, Floats]:
-    """Give the negative log posterior of the length scales and the noise, and its gradient."""
+def _objective(
+    logs: Floats, squared: Floats, values: Floats, centres: Floats, spreads: Floats
+) -> tuple[float, Floats]:
+    """Give the negative log posterior of the length scales and the noise, and its gradient.
+
+    ``centres`` and ``spreads``: the normal prior of each logarithm.
+    """
     axes, count = len(squared), len(values)
     inverse = np.exp(-2.0 * logs[:axes])
     noise = math.exp(logs[axes])
@@ -168,7 +182,5 @@ def _objective(logs: Floats, squared: Floats, values: Floats) -> tuple[float, Fl
     slope = 0.5 * (precision - np.outer(weights, weights))  # of the loss by the kernel
     by_squared = (slope * (5.0 / 3.0) * (1.0 + scaled) * decay).ravel()
     gradient = np.append((squared @ by_squared) * inverse, np.trace(slope) * noise)
-    centres = np.append(np.full(axes, _LENGTH[0]), _NOISE[0])
-    spreads = np.append(np.full(axes, _LENGTH[1]), _NOISE[1])
     away = (logs - centres) / spreads
     return loss + 0.5 * float(away @ away), gradient + away / spreads

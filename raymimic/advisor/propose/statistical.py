@@ -16,6 +16,7 @@ import numpy.typing as npt
 from raymimic.advisor.base import SearchEvidence, TrialRecord
 from raymimic.advisor.belief.axes import Axis, Floats, axes_of, gaps_between, units_of
 from raymimic.advisor.belief.openings import openings, opinions
+from raymimic.advisor.belief.practice import LENGTHS, USUAL_LENGTH
 from raymimic.advisor.belief.prior import Priors
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.candidates import LISTED, candidates, every
@@ -51,6 +52,9 @@ _PENDING = 100
 _SPACING = 0.5
 """Of the mean spacing of the trials, were they spread evenly, a new one keeps this much away from
 each in one parameter at least: nearer ones would tell the same, for the price of a whole trial."""
+
+_EXPLAINED = 0.5
+"""While the model explains less of the scores' variance, trials keep their spacing."""
 
 _PARENTS = 3
 _SHOWN = 3
@@ -158,11 +162,15 @@ class _Search:
         return units_of(self._axes, configs)
 
     def _process(
-        self, points: Floats, values: Floats, eligible: npt.NDArray[np.bool_] | None = None
+        self,
+        points: Floats,
+        values: Floats,
+        eligible: npt.NDArray[np.bool_] | None = None,
+        usual: Floats | None = None,
     ) -> GaussianProcess:
         unordered = np.array([not axis.graded for axis in self._axes], dtype=bool)
         conditional = np.array([axis.parent is not None for axis in self._axes], dtype=bool)
-        return GaussianProcess(points, values, unordered, conditional, eligible)
+        return GaussianProcess(points, values, unordered, conditional, eligible, usual)
 
     def _fitted(self) -> GaussianProcess | TradeOff | None:
         """Give the model of the scores; None without two different ones."""
@@ -176,9 +184,19 @@ class _Search:
             columns = np.column_stack([warped(column.tolist()) for column in told.T])
             model = TradeOff(self._ended, columns, fit)
         else:
-            model = fit(self._ended, self._values)
+            model = fit(self._ended, self._values, usual=self._lengths)
         model.expect(self._pending)
         return model
+
+    @property
+    def _lengths(self) -> Floats | None:
+        """How far a change of each parameter usually goes on mattering, once it can be of use.
+
+        With no more results than parameters it is left open: the model must not extrapolate.
+        """
+        if len(self._trials) <= self._width:
+            return None
+        return np.array([LENGTHS.get(axis.role or "", USUAL_LENGTH) for axis in self._axes])
 
     def _believed(self) -> float:
         """Weigh the beliefs by the results; give the exponent of what is believed then.
@@ -250,11 +268,15 @@ class _Search:
 
     @property
     def _coarse(self) -> bool:
-        """Whether small steps teach nothing: too few results, or two of them are the very same.
+        """Whether small steps teach nothing: too few results, two of them the very same, or noise.
 
         With fewer results than parameters no model can tell which way is down. Equal scores of
-        different configurations say that what differs between them is not seen.
+        different configurations say that what differs between them is not seen, and so does a
+        model to which most differences are noise: as after trials in one place, that of a belief
+        which is sure and wrong.
         """
+        if self._model is not None and self._model.explained < _EXPLAINED:
+            return True
         scores = [
             tuple(told)
             for told, trial in zip(self._told.tolist(), self._trials, strict=True)
@@ -311,10 +333,10 @@ class _Search:
             parts.append(f"{why}, so distance from what is known counts")
         else:
             gain = math.exp(chosen.log_improvement)
-            text = "expected improvement {:.2g} sd over the best predicted so far"
-            if self._evidence.others:
-                text = "expected to add {:.2%} of the volume before the front"
-            parts.append(text.format(gain))
+            text = f"expected improvement {gain:.2g} sd over the best predicted so far"
+            if self._evidence.others:  # while one trial is all the front, the box is small
+                text = f"expected to add {min(gain, 1.0):.2g} of the volume before the front"
+            parts.append(text)
         if self._feasible.known:
             chance = math.exp(chosen.log_feasible)
             parts.append(f"{chance:.0%} likely to keep to the limits")

@@ -9,7 +9,7 @@ from raymimic.evolution.edits.base import calls, expression, last_name, layer_ca
 
 _MODULES = ("ReLU", "SiLU", "GELU", "Hardswish", "LeakyReLU", "ELU", "Mish")
 _FUNCTIONS = ("relu", "silu", "gelu", "hardswish", "leaky_relu", "elu", "mish")
-_NORMS = ("BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d")
+NORMS = ("BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d")
 _RATES = (0.1, 0.2, 0.3, 0.5)
 
 
@@ -37,7 +37,7 @@ def normalisation(tree: ast.Module, rng: random.Random) -> str | None:
         for statement, call in layer_calls(tree)
         if last_name(call) in ("Conv1d", "Conv2d") and len(call.args) > 1
     ]
-    there = calls(tree, *_NORMS)
+    there = calls(tree, *NORMS)
     if there and (not bare or rng.random() < 0.4):
         return _change_norm(tree, rng.choice(there), rng)
     if not bare:

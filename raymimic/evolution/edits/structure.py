@@ -1,4 +1,4 @@
-"""Edits of structure: residuals, the order of steps."""
+"""Edits of structure: residuals, the order of steps, a step less."""
 
 from __future__ import annotations
 
@@ -56,6 +56,15 @@ def order(tree: ast.Module, rng: random.Random) -> str | None:
     place = rng.choice(able)
     row[place : place + 2] = reversed(row[place : place + 2])
     return f"{ast.unparse(row[place])} now before {ast.unparse(row[place + 1])}"
+
+
+def remove(tree: ast.Module, rng: random.Random) -> str | None:
+    """Take a layer out of a Sequential: depth can often be cut (Huang et al. 2016)."""
+    rows = [call.args for call in calls(tree, "Sequential") if len(call.args) > 2]
+    if not rows:
+        return None
+    row = rng.choice(rows)
+    return f"without {ast.unparse(row.pop(rng.randrange(len(row))))}"
 
 
 def _forwards(tree: ast.AST) -> list[ast.FunctionDef]:

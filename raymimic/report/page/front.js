@@ -23,11 +23,11 @@ PANELS.front = () => {
   if (found.names.length === 2) {
     traces.push({
       x: line.map((trial) => at(trial, 1)), y: line.map((trial) => at(trial, 0)), mode: "lines", name: "front",
-      hoverinfo: "skip", line: { color: colour("ink"), width: 2, shape: found.modes[0] === "min" ? "vh" : "hv" },
+      hoverinfo: "skip", line: { color: colour("ink"), width: 2, shape: "vh" },
     });
   }
   traces.push(...highlight((trial) => (whole.includes(trial) ? [at(trial, 1), at(trial, 0)] : null)));
-  const view = [0, 1].map((objective) => viewOf(whole.map((trial) => at(trial, objective))));
+  const view = [0, 1].map((objective) => viewOf(whole.map((trial) => at(trial, objective)), found.modes[objective]));
   const axis = (objective) => scoreAxis(view[objective], direction(objective));
   draw("front", traces, { xaxis: axis(1), yaxis: axis(0) },
     `${count(found.trials.length, "trial")} on the front of ${found.names.join(", ")}: ${line.slice(0, 8).map(told).join("; ")}.`);

@@ -25,14 +25,15 @@ function take(data) {
 }
 
 function writeHead() {
-  const { head, trials, order } = S.data, best = head.best, live = document.body.dataset.live;
+  const { head, trials, order } = S.data, best = head.best, live = document.body.dataset.live, several = S.data.front;
   const ended = order.length, all = trials.id.length;
   $("headline").textContent = best === null ? (trials.broken.some(Boolean) ? "no trial has kept to the limits yet" : `no trial has ended with a finite ${head.metric} yet`)
-    : `best ${head.metric} ${num(trials.score[best])} after ${count(ended, "trial")}`;
+    : `${several ? `${count(several.trials.length, "trial")} on the front, ` : ""}best ${head.metric} ${num(trials.score[best])} after ${count(ended, "trial")}`;
   document.title = `${$("headline").textContent} · raymimic`;
   $("state").textContent = head.ended ? "ended" : live ? "live" : `no summary: running or killed, last event after ${head.took}`;
   $("state").classList.toggle("live", Boolean(live) && !head.ended);
-  $("sub").textContent = `${head.metric}, ${head.mode === "min" ? "lower" : "higher"} is better · advisor ${head.advisor} · began ` +
+  const goals = several ? several.names.map((name, at) => [name, several.modes[at]]) : [[head.metric, head.mode]];
+  $("sub").textContent = `${goals.map(([name, mode]) => `${name}, ${mode === "min" ? "lower" : "higher"} is better`).join("; ")} · advisor ${head.advisor} · began ` +
     `${new Date(head.began * 1000).toLocaleString()}${head.instruction ? ` · the user said: “${head.instruction}”` : ""}`;
   const tile = (name, value, ...small) => h("div", {}, h("dt", {}, name), h("dd", {}, value, h("small", {}, small)));
   const honest = S.data.honesty, said = honest.kept + honest.missed;

@@ -149,14 +149,14 @@ function applyFilters() {
 
 // The part of an axis worth looking at: wild values would press all others into one line. Scores
 // that span more than a decade are shown in the logarithm.
-function viewOf(values) {
+function viewOf(values, mode = S.data.head.mode) {
   const sorted = values.filter((v) => v !== null && Number.isFinite(v)).sort((a, b) => a - b);
   if (!sorted.length) return null;
   const log = sorted[0] > 0 && sorted[Math.floor(0.9 * (sorted.length - 1))] > 20 * sorted[0];
   const scale = log ? Math.log10 : (v) => v;
   const at = (q) => scale(sorted[Math.floor(q * (sorted.length - 1))]);
   let low = at(0), high = at(1);
-  if (S.data.head.mode === "min") high = Math.min(high, at(0.9) + 0.6 * (at(0.9) - low));
+  if (mode === "min") high = Math.min(high, at(0.9) + 0.6 * (at(0.9) - low));
   else low = Math.max(low, at(0.1) - 0.6 * (high - at(0.1)));
   if (high <= low) { low = at(0); high = at(1); }
   const pad = (high - low || Math.abs(high) || 1) * 0.05;

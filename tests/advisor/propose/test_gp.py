@@ -70,7 +70,8 @@ def test_what_is_expected_moves_no_mean_and_makes_sure() -> None:
 
 def test_the_gradient_is_that_of_the_objective() -> None:
     squared = np.array([(POINTS[:, None, i] - POINTS[None, :, i]) ** 2 for i in range(3)])
-    arguments = squared.reshape(3, -1), bowl(POINTS) - bowl(POINTS).mean()
+    prior = np.array([0.2, -0.4, 0.0, -1.0]), np.array([0.5, 0.5, 1.0, 2.0])
+    arguments = squared.reshape(3, -1), bowl(POINTS) - bowl(POINTS).mean(), *prior
     logs = np.array([-0.5, 0.3, 0.1, -2.0])
     _, gradient = _objective(logs, *arguments)
     for i in range(4):

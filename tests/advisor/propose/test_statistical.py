@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import random
 from typing import Any
@@ -154,6 +155,16 @@ def believing(belief: Belief | None, count: int, seed: int = 0) -> list[float]:
         done.append(ended(len(done), proposal.config, bowl(proposal.config), proposal.source))
         lowest.append(best(done))
     return lowest
+
+
+def test_what_two_parameters_explain_alike_is_put_down_to_the_learning_rate() -> None:
+    space = SearchSpace(dict.fromkeys(("lr", "other"), FloatRange(1e-6, 1.0, log=True)))
+    diagonal = [dict.fromkeys(("lr", "other"), 10.0 ** (i / 2 - 6)) for i in range(12)]
+    trials = [ended(i, config, abs(i - 7.0)) for i, config in enumerate(diagonal)]
+    nothing = Belief({"lr": (Place(1e-3, 100.0, "log", "you"),)})
+    tried = [ask(evidence(trials, space, belief=nothing), seed=seed)[0].config for seed in range(5)]
+    lr, other = (np.mean([abs(math.log10(c[n]) + 2.5) for c in tried]) for n in ("lr", "other"))
+    assert lr < 0.5 * other
 
 
 def test_a_right_belief_is_tried_at_once_and_a_wrong_one_costs_a_few_trials() -> None:
