@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch", reason="merging programs are torch programs")
 
+from experiments.self_developing.digits import LABELS
 from experiments.self_developing.run import replies
 from raymimic import ReplayLLM, ScriptedLLM, read_events
 from raymimic.invention import Invention, Settings
 from raymimic.invention.questions import reply_text
 from raymimic.invention.random_programs import random_program
+from raymimic.invention.state import State
 from raymimic.llm import LLM
 
+MIND = Path(__file__).parents[2] / "experiments/self_developing/results/minds/elites_0.jsonl"
 
-def invented(ledger: Path, llm: LLM, scores: dict[int, float], ahead: int) -> list[str]:
+
+def invented(
+    ledger: Path,
+    llm: LLM,
+    scores: dict[int, float],
+    ahead: int,
+    models: Sequence[str] = ("a", "b", "c"),
+    programs: int = 4,
+    iterations: int = 2,
+) -> list[str]:
     """Play Tune's part; the sources in their order."""
     made = Invention(
-        ["a", "b", "c"], llm=llm, trainer=None, better=1, ledger=ledger,
-        settings=Settings(iterations=2, programs=4, seed=0),
+        models, llm=llm, trainer=None, better=1, ledger=ledger,
+        settings=Settings(iterations=iterations, programs=programs, seed=0),
     )  # fmt: skip
     for trial in range(100):
         given = made.ask(f"t{trial}", ahead=ahead)
@@ -50,3 +63,17 @@ def test_a_replay_makes_the_same_programs_without_a_call(tmp_path: Path) -> None
     assert [json.loads(row["reply"])["rationale"] for row in rows if row["event"] == "call"][7] == (
         json.loads(texts[0])["rationale"]
     )
+
+
+def test_the_minds_programs_come_again_from_its_cassette(tmp_path: Path) -> None:
+    known = State()
+    for row in read_events(MIND).rows:
+        known.apply(row)
+    (tmp_path / "again.jsonl").write_text(replies(MIND))
+    again = invented(
+        tmp_path / "again.jsonl", ReplayLLM([]),
+        {number: one.score for number, one in known.programs.items()},
+        ahead=8, models=list(LABELS), programs=8, iterations=3,
+    )  # fmt: skip
+    assert again == [one.source for one in known.programs.values()]
+    assert sum(one.origin == "llm" for one in known.programs.values()) >= 20
