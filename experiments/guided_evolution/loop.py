@@ -41,17 +41,22 @@ def evolve(
         seed_program(program), OBJECTIVES, llm=llm, task=task, settings=settings, ledger=ledger
     )
     made.release_running()
-    runner, pending = Runner(task), False  # whether a batch of questions is under way
+    runner = Runner(task)
+    pending = waited = False  # is a batch of questions under way; was there time for it
     while len(made.state.of_status("done", "failed")) < evaluations and made.why_over is None:
         trial = f"t{len(made.state.individuals)}_{len(made.state.by_trial)}"
         waiting = len(made.state.of_status("waiting"))
         left = evaluations - len(made.state.of_status("done", "failed")) - waiting
-        ahead = min(at_once, left) if waiting <= 1 and not pending else 1
+        may_ask = waiting <= 1 and (not pending or at_once == 1)
+        ahead = min(at_once, left) if may_ask else 0
         found = made.ask(trial, ahead)
-        pending = not made.state.of_status("waiting") and (pending or ahead > 1)
         if found is None:
+            pending = ahead > 0 or (pending and not (waited and not made.state.plans))
             made.wait(5)
+            waited = True
             continue
+        waited = False
+        pending = not made.state.of_status("waiting") and (pending or ahead > 0)
         say(_told(_train(made, runner, found, trial)))
     runner.close()
     made.close()

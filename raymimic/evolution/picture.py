@@ -10,7 +10,7 @@ from raymimic.evolution.individuals import Individual
 from raymimic.evolution.state import State
 from raymimic.evolution.table import lineage
 
-_WIDTH, _HEIGHT, _MARGIN = 900, 560, 70
+_WIDTH, _HEIGHT, _MARGIN, _TOP = 900, 560, 70, 55
 _GREY, _BLUE, _RED = "#b8b8b8", "#1f5fa8", "#c0392b"
 _TICKS = 5
 
@@ -25,8 +25,8 @@ def front_picture(state: State) -> str:
     if not known:
         raise ValueError("a picture needs at least one evaluated program")
     up, across = state.objectives[0].name, state.objectives[-1].name
-    x = _Axis([one.values[across] for one in known], _MARGIN, _WIDTH - 20)
-    y = _Axis([one.values[up] for one in known], _HEIGHT - _MARGIN, 30)
+    x = _Axis([one.values[across] for one in known], _MARGIN, _WIDTH - 45)
+    y = _Axis([one.values[up] for one in known], _HEIGHT - _MARGIN, _TOP)
 
     def place(one: Individual) -> tuple[float, float]:
         return x.at(one.values[across]), y.at(one.values[up])
@@ -76,19 +76,24 @@ class _Axis:
 
 def _axes(x: _Axis, y: _Axis, across: str, up: str) -> list[str]:
     bottom = _HEIGHT - _MARGIN
+    edge = f'stroke="{_GREY}" stroke-width="1"'
     parts = [
+        f'<line x1="{_MARGIN - 8}" y1="{bottom + 8}" x2="{_WIDTH - 20}" y2="{bottom + 8}" {edge}/>',
+        f'<line x1="{_MARGIN - 8}" y1="{_TOP - 15}" x2="{_MARGIN - 8}" y2="{bottom + 8}" {edge}/>',
+    ]
+    parts += [
         f'<text x="{x.at(value):.1f}" y="{bottom + 30}" text-anchor="middle">{value:,.4g}</text>'
         for value in x.ticks()
     ]
     parts += [
-        f'<text x="{_MARGIN - 12}" y="{y.at(value) + 4:.1f}" text-anchor="end">{value:,.4g}</text>'
+        f'<text x="{_MARGIN - 14}" y="{y.at(value) + 4:.1f}" text-anchor="end">{value:,.4g}</text>'
         for value in y.ticks()
     ]
     middle = (_WIDTH + _MARGIN) / 2
     return [
         *parts,
         f'<text x="{middle}" y="{_HEIGHT - 15}" text-anchor="middle">{escape(across)}</text>',
-        f'<text x="{_MARGIN - 50}" y="18">{escape(up)}: front (blue), its ancestors (red lines), '
+        f'<text x="{_MARGIN - 50}" y="22">{escape(up)}: front (blue), its ancestors (red lines), '
         f"all others (grey)</text>",
     ]
 

@@ -17,6 +17,7 @@ from raymimic.advisor import HeuristicAdvisor, JudgeAdvice, JudgeEvidence, Judge
 from raymimic.curves import Diagnosis, Forecast, Signal, diagnose
 from raymimic.errors import AdvisorError
 from raymimic.inquiry import Inquiry
+from raymimic.records import Objective
 from raymimic.scheduling.cases import borderline, in_doubt
 from raymimic.scheduling.rank_rule import RankRule, Reading
 from raymimic.scheduling.running import RunningTrial
@@ -113,6 +114,23 @@ def test_a_judged_stop_has_the_numbers_and_the_judges_sentence():
     assert (judgement["asked_epoch"], judgement["epoch"], judgement["age"]) == (1, 3, 2)
     assert "slow judged: stop 1" in driver.decisions.text()
     assert "judged 1" in driver.decisions.text()
+
+
+@pytest.mark.parametrize(("latency", "stopped"), [(9.0, True), (1.0, False)])
+def test_with_several_objectives_no_judge_stops_what_may_be_on_the_front(latency, stopped):
+    judge = Slow()
+    driver = Driver(judge=judge)
+    driver.decisions.begin("loss", "min", others=(Objective("latency", "min"),))
+    for index, end in enumerate((0.5, 0.6, 0.7)):
+        warm = driver.add(f"warm{index}")
+        for loss in falling(end, LENGTH):
+            driver.report(warm, loss, latency=5.0)
+        driver.end(warm, end)
+    trial = driver.add("poor")
+    for epoch in (1, 2):
+        assert not driver.report(trial, doubtful(epoch), latency=latency)
+    settle(driver, judge)
+    assert driver.report(trial, doubtful(3), latency=latency) is stopped
 
 
 def test_while_a_question_is_under_way_others_collect_into_one_batch():

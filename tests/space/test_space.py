@@ -375,7 +375,8 @@ def test_layer_lists_stand_by_their_size():
         [256, 256],
     ]
     assert [layers.to_unit(value) for value in layers.values] == [1.0, 0.0, 2 / 3, 1 / 3]
-    for others in (([64], "none"), ([64], []), ([64], [0.5]), ([64], [True])):
+    orders = ([1, 2, 3], [3, 1, 2], [2, 3, 1])  # of three stages, say: none is larger
+    for others in (orders, ([64], "none"), ([64], []), ([64], [0.5]), ([64], [True])):
         assert not Choice(others).graded
 
 
@@ -385,9 +386,10 @@ def test_layer_lists_stand_by_their_size():
         range(10_000),
         [f"v{number}" for number in range(10_000)],
         [[number, number + 1] for number in range(1, 10_001)],
-        [Thing() for _ in range(1000)],  # all with one text, and each compared with each
+        [Thing() for _ in range(10_000)],  # all with one text
+        [{"a": number, "b": [number]} for number in range(10_000)],
     ],
-    ids=["numbers", "texts", "lists", "objects"],
+    ids=["numbers", "texts", "lists", "objects", "dicts"],
 )
 def test_many_values_are_no_burden(values):
     choice = Choice(tuple(values))

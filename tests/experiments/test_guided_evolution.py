@@ -1,0 +1,84 @@
+"""The study of Guided Evolution: a recording replays its whole evolution, asking nobody."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="candidate programs are torch programs")
+
+from experiments.guided_evolution import loop
+from experiments.guided_evolution.cassette import insert, record
+from experiments.guided_evolution.earned import told
+from raymimic import ReplayLLM, Reply, Request
+
+
+class Editing:
+    """Adds a new name to the block that it is shown; its third answer does not parse."""
+
+    model = "editing"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def complete(self, request: Request) -> Reply:
+        self.asked += 1
+        shown = re.findall(r"~~~python\n(.*?)\n~~~", request.user, re.DOTALL)[-1]
+        lines = [line for line in shown.splitlines() if line != "x = ("]
+        code = [*lines, "x = (" if self.asked == 3 else f"NAME_{self.asked} = 0"]
+        return Reply(json.dumps({"rationale": f"name {self.asked}", "code": code}), self.model)
+
+
+class Scores:
+    """Stands for the sandbox: a longer program is better, and none fails."""
+
+    mechanism = "none"
+
+    def __init__(self, task: object) -> None:
+        del task
+
+    def check(self, source: str) -> None:
+        del source
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def evolve(monkeypatch, tmp_path):
+    def train(made, runner, found, trial):
+        del runner
+        size = float(len(found.source))
+        return made.tell(trial, {"accuracy": 1 - 300 / size, "parameters": size}, [0.5])
+
+    monkeypatch.setattr("raymimic.evolution.engine.SmokeTest", Scores)
+    monkeypatch.setattr(loop, "Runner", Scores)
+    monkeypatch.setattr(loop, "_train", train)
+
+    def run(name: str, llm: object):
+        ledger = tmp_path / f"{name}.jsonl"
+        return loop.evolve("conv1d", None, ledger, 10, llm=llm, at_once=4, say=lambda _: None)
+
+    return run
+
+
+def lineage(made) -> list[tuple[object, ...]]:
+    found = made.state.individuals.values()
+    return [(one.id, one.source, one.parents, one.operator, one.status) for one in found]
+
+
+def test_a_recording_replays_its_evolution_and_says_what_it_earned(evolve, tmp_path: Path) -> None:
+    llm = Editing()
+    first = evolve("first", llm)
+    assert llm.asked == 10  # nine children and a repair: no question more than is trained
+    cassette = tmp_path / "kept" / "recording.jsonl.gz"
+    record(first.ledger.path, cassette)
+    insert(cassette, tmp_path / "again.jsonl")
+    again = evolve("again", ReplayLLM([]))
+    assert lineage(again) == lineage(first)
+    assert not again.state.keyless
+    text = told(cassette)
+    assert "10 calls, 10 replies, 9 valid children (90 of 100 replies; 1 after a repair)" in text
+    assert "## From the seed to program" in text
