@@ -140,9 +140,9 @@ def test_the_demo_searches_prints_and_leaves_its_results(tmp_path, capsys, caplo
 def test_a_terminal_that_cannot_show_a_word_ends_no_command(tmp_path):
     ledger, space = Ledger(tmp_path / "ledger.jsonl"), SearchSpace({"x·": FloatRange(0.0, 1.0)})
     events.search(
-        ledger.append, metric="perté", mode="min", advisor="a", space=space.to_json(),
-        trials_total=None, seconds_total=None, concurrency=None, batch=4, seed=0,
-        instruction="— 你好",
+        ledger.append, metric="perté", mode="min", others=(), advisor="a",
+        space=space.to_json(), trials_total=None, seconds_total=None, concurrency=None, batch=4,
+        seed=0, instruction="— 你好",
     )  # fmt: skip
     ledger.flush()
     shown = subprocess.run(

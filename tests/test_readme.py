@@ -11,7 +11,7 @@ README = Path(__file__).parent.parent / "README.md"
 TEXT = README.read_text() if README.exists() else ""
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 EXAMPLES = ["use-it", "branches", "one-call", "stop", "objectives", "watch-it", "limits"]
-EXAMPLES += ["start-from", "steer", "guide"]
+EXAMPLES += ["limits-of-results", "start-from", "steer", "guide"]
 
 
 def test_at_most_100_words_before_the_first_code():

@@ -83,6 +83,6 @@ class Problem:
         return Result(loss if math.isfinite(loss) else None, size)
 
     def regret(self, config: Mapping[str, Any]) -> float:
-        """True loss of a configuration: 0 the best within the limit, 1 the table's median."""
+        """True loss: 0 the best within the limit, 1 the table's median and whatever is worse."""
         loss = self._sign * self.task.value(dict(config))
-        return (loss - self.best) / (self.usual - self.best)
+        return min(1.0, (loss - self.best) / (self.usual - self.best))

@@ -11,6 +11,11 @@ from typing import Any, Literal
 import torch
 from torch import nn, optim
 
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "ranger21": {"num_iterations": 100},
+    "sara": {"lr": 1e-2, "threshold": 0.2},  # its defaults train no weight of this model
+}
+
 _NO_FIT = frozenset(
     # They need a model's layers, an outer loop or other arguments than parameters and a rate.
     ("lomo", "adalomo", "alig", "bsam", "distributedmuon", "demo", "emozeal", "spectralsphere")
@@ -115,7 +120,7 @@ def _of_pytorch_optimizer() -> Iterator[Make]:
         if kind.__module__.startswith("pytorch_optimizer"):
             graph = name in ("sophiah", "adahessian")
             closure: Literal["", "graph"] = "graph" if graph else ""
-            settings = {"num_iterations": 100} if name == "ranger21" else {}
+            settings = _SETTINGS.get(name, {})
             yield Make(
                 f"pytorch_optimizer {kind.__name__}", _one(kind, **settings), _dense, closure
             )

@@ -31,6 +31,8 @@ from experiments.modulation.library_loops import (
     Train,
     accelerated,
     by_hand,
+    bytes_held,
+    full,
     lora,
     quantised,
 )
@@ -172,6 +174,11 @@ def print_rows(only: str) -> None:
     for name, said in library_refusals.said():
         if only in name.lower():
             print(f"refused: {name}: {said}", flush=True)
+    if only in "memory" and not _missing(("transformers", "peft")):
+        for name, build in (("full", full), ("LoRA", lora)):
+            train = by_hand(lambda build=build: build(n_layer=4, n_embd=256))
+            trained, count, size = bytes_held(train(Plan(answers=(), last=1)))
+            print(f"memory: {name}: {size:.1f} bytes a trained parameter, {trained} of {count}")
 
 
 if __name__ == "__main__":

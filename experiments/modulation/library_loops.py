@@ -110,20 +110,21 @@ def bits(model: nn.Module, optimizer: Any) -> list[Tensor]:
         for group in state["param_groups"]
     ]
     kept = [state["state"], groups]
-    return [tensor.detach().clone() for tensor in _tensors([model.state_dict(), kept])]
+    return [tensor.detach().clone() for tensor in tensors([model.state_dict(), kept])]
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested dicts and lists, and numbers as such."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, float):
         yield torch.tensor(value, dtype=torch.float64)
     elif isinstance(value, dict):
         for entry in value.values():
-            yield from _tensors(entry)
+            yield from tensors(entry)
     elif isinstance(value, (list, tuple)):
         for entry in value:
-            yield from _tensors(entry)
+            yield from tensors(entry)
 
 
 def rows() -> TensorDataset:
@@ -209,13 +210,13 @@ def accelerated(plan: Plan) -> Course:
 
 
 def gpt2(**settings: Any) -> nn.Module:
-    """A GPT-2 of one layer with seeded weights."""
+    """A GPT-2 with seeded weights, of one layer if not said otherwise."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
     sizes = {"n_layer": 1, "n_head": 2, "n_embd": 32, "vocab_size": 100, "n_positions": 32}
     model: nn.Module = GPT2LMHeadModel(
-        GPT2Config(**sizes, bos_token_id=None, eos_token_id=None, **settings)
+        GPT2Config(**sizes | settings, bos_token_id=None, eos_token_id=None)
     )
     return model
 
@@ -242,10 +243,26 @@ def with_lora(base: nn.Module, **settings: Any) -> nn.Module:
     return adapted
 
 
-def lora() -> tuple[nn.Module, Any, Callable[[nn.Module], Tensor]]:
+def lora(**sizes: Any) -> tuple[nn.Module, Any, Callable[[nn.Module], Tensor]]:
     """LoRA on a GPT-2 under AdamW, which is given all parameters."""
-    model = with_lora(gpt2(), target_modules=["c_attn"], fan_in_fan_out=True)
+    model = with_lora(gpt2(**sizes), target_modules=["c_attn"], fan_in_fan_out=True)
     return model, torch.optim.AdamW(model.parameters(), lr=1e-2), language_loss
+
+
+def full(**sizes: Any) -> tuple[nn.Module, Any, Callable[[nn.Module], Tensor]]:
+    """A GPT-2, all of it trained."""
+    model = gpt2(**sizes)
+    return model, torch.optim.AdamW(model.parameters(), lr=1e-2), language_loss
+
+
+def bytes_held(course: Course) -> tuple[int, int, float]:
+    """Trained parameters, all parameters, and bytes a trained one in the modulator's tensors."""
+    every = list(course.parts[0].parameters())
+    trained = sum(p.numel() for p in every if p.requires_grad)
+    assert course.modulator is not None
+    held = {t.data_ptr(): t for t in tensors(course.modulator.state_dict())}
+    size = sum(t.numel() * t.element_size() for t in held.values())
+    return trained, sum(p.numel() for p in every), size / trained
 
 
 def quantised(kind: str) -> Callable[[], tuple[nn.Module, Any, Callable[[nn.Module], Tensor]]]:

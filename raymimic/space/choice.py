@@ -61,11 +61,16 @@ class Choice:
 
     @cached_property
     def _sizes(self) -> list[tuple[float, int]] | None:
-        """What the values are sorted by; None where they are no numbers and no layer lists."""
+        """What the values are sorted by; None where they are no numbers and no layer lists.
+
+        Orders of the same numbers ([1, 2, 3], [3, 1, 2]) have no sizes.
+        """
         if self.ordered:
             return [(float(value), 0) for value in self.values]
         sizes = [size for value in self.values if (size := _size_of(value)) is not None]
-        return sizes if len(sizes) == self.size else None
+        return (
+            sizes if len(sizes) == self.size and (len(set(sizes)) > 1 or self.size == 1) else None
+        )
 
     @property
     def graded(self) -> bool:

@@ -375,7 +375,8 @@ def test_layer_lists_stand_by_their_size():
         [256, 256],
     ]
     assert [layers.to_unit(value) for value in layers.values] == [1.0, 0.0, 2 / 3, 1 / 3]
-    for others in (([64], "none"), ([64], []), ([64], [0.5]), ([64], [True])):
+    orders = ([1, 2, 3], [3, 1, 2], [2, 3, 1])  # of three stages, say: none is larger
+    for others in (orders, ([64], "none"), ([64], []), ([64], [0.5]), ([64], [True])):
         assert not Choice(others).graded
 
 

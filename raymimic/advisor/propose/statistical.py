@@ -141,13 +141,11 @@ class _Search:
         self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])
         self._taken = {self._space.key(config) for config in evidence.known}
-        self._feasible = Feasibility(evidence, self._encoded, self._process)
-        ended = evidence.trials
-        rows = [
-            row
-            for row in kept(standings(evidence), _FITTED)
-            if not memory_failure(ended[row].error)  # what its score would have been is not known
-        ]
+        self._feasible = Feasibility(evidence, self._axes, self._encoded, self._process)
+        ended, rows = evidence.trials, kept(standings(evidence), _FITTED)
+        lost = {row for row in rows if memory_failure(ended[row].error)}
+        self._lost = self._encoded(ended[row].config for row in sorted(lost))
+        rows = [row for row in rows if row not in lost]  # what a lost score would be is not known
         self._trials = [ended[row] for row in rows]
         values = places(evidence)
         self._values = warped([values[row] for row in rows])
@@ -203,12 +201,20 @@ class _Search:
     def _believed(self) -> float:
         """Weigh the beliefs by the results; give the exponent of what is believed then.
 
-        Where all results are the same, nothing is: what was believed in leads nowhere.
+        Where all results are the same, nothing is: what was believed in leads nowhere. Nor before
+        any trial keeps to the limits: where the best scores lie is not asked yet.
         """
+        if self._searching:
+            return 0.0
         if self._model is None:
             return _BELIEF if len(self._values) < 2 else 0.0
         self._prior.learn(self._ended, self._values)
         return _BELIEF / max(1.0, self._model.explained * len(self._evidence.trials))
+
+    @property
+    def _searching(self) -> bool:
+        """Whether what is looked for is a first trial that keeps to the limits."""
+        return self._feasible.known and not self._eligible.any()
 
     def choose(self, n: int) -> list[Proposal]:
         """Choose ``n`` configurations one after the other, each as if those before it ran."""
@@ -228,6 +234,8 @@ class _Search:
         size = self._space.size
         listed = size is not None and size <= LISTED
         best = self._ended[self._parents()]
+        if self._searching:
+            best = np.vstack([best, self._lost[-_PARENTS:]])
         for _ in range(1 if listed else _ROUNDS):
             units = (
                 every(self._axes)
@@ -292,7 +300,7 @@ class _Search:
     @property
     def _known(self) -> Floats:
         """The coordinates of all configurations that ended, run or wait."""
-        return np.vstack([self._ended, self._pending])
+        return np.vstack([self._ended, self._lost, self._pending])
 
     def _config(self, units: Floats) -> Config:
         return {
@@ -303,7 +311,7 @@ class _Search:
 
     def _gains(self, units: Floats) -> Floats:
         """Give the log of what each candidate promises: without a model, how new it is."""
-        if not self._eligible.any() and self._feasible.known:
+        if self._searching:
             return np.zeros(len(units))  # there is nothing to improve on before a trial counts
         if self._model is not None:
             return self._model.log_improvement(units)
@@ -318,7 +326,7 @@ class _Search:
         """Say what is new against the best trial first, then what speaks for it."""
         best = next(iter(self._evidence.ranked()), None)
         parts = [self._values_of(chosen) if best is None else self._changes(best, chosen)]
-        if not self._eligible.any() and self._feasible.known:
+        if self._searching:
             parts.append("no trial kept to the limits yet, so what is likely to counts")
         elif chosen.log_improvement is None:
             why = "fewer than 2 results" if len(self._values) < 2 else "all results are alike"
