@@ -1,7 +1,7 @@
 """Searches under a limit that only results tell: one search a file, then the tables.
 
 ``python -m experiments.constrained.run --tables DIR --out OUT``; ``OUT/regrets.json`` holds the
-regret of the best trial within the limit after each trial of every search.
+regret of the best trial within the limit after 10, 20 and 50 trials of every search.
 
 Methods: ``raymimic`` is given the limit; ``raymimic:fails`` is not, and a trial beyond it fails, as
 people do without constraints; ``tpe+D`` is Optuna's TPE with ``constraints_func``, told our default
@@ -172,12 +172,14 @@ def table(jobs: list[Job], kind: str, methods: list[str]) -> str:
 
 
 def collect(jobs: list[Job]) -> None:
-    """Put all records into one file."""
+    """Put the regrets at 10, 20 and 50 trials of all records into one file."""
     found: dict[str, Any] = {}
     for job in jobs:
         if _path(job).exists():
             by = found.setdefault(job.kind, {}).setdefault(job.table, {})
-            by.setdefault(job.method, {})[str(job.seed)] = json.loads(_path(job).read_text())
+            whole_search = json.loads(_path(job).read_text())
+            found_at = [whole_search[at - 1] for at in AT if at <= len(whole_search)]
+            by.setdefault(job.method, {})[str(job.seed)] = found_at
     (Path(jobs[0].out) / "regrets.json").write_text(json.dumps(found) + "\n")
 
 

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -72,6 +73,7 @@ class Training:
         for step in range(first, last):
             torch.manual_seed(1000 * number + step)
             random.seed(1000 * number + step)
+            np.random.seed(1000 * number + step)  # Kron draws from it
             self._step(math.nan if bad and step == 1 else 1.0)
         self._mode("eval")
 

@@ -176,8 +176,9 @@ class Extrapolator:
             away = _distances(then, found[rows][:, None], paces[:, None])
             with np.errstate(over="ignore", invalid="ignore"):
                 found[rows] += _weighted_medians(then.change, away, _neighbours(then.level.size))
-            for row in rows[-_KEPT:]:
-                self._stop(*known[row], float(found[row]))
+            for row in rows[-_KEPT:].tolist():
+                epochs, values = known[row]
+                self._stop(epochs, values, float(found[row]))
         return list(map(float, found))
 
     def _stop(self, epochs: Epochs, values: Floats, end: float) -> None:

@@ -222,6 +222,9 @@ def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     others: list[Any] = []  # of no simple type: each is compared with each
     for value in values:
         handle = _handle(value)
+        equality: object = type(value).__eq__
+        if handle is None and equality is object.__eq__:  # equal to itself alone
+            handle = (type(value), id(value))
         if handle is None and not any(same(value, other) for other in others):
             others.append(value)
             kept.append(value)
@@ -254,6 +257,9 @@ def _handle(value: Any) -> tuple[type, Any] | None:
     if type(value) in (list, tuple):
         items = tuple(map(_handle, value))
         return None if None in items else (type(value), items)
+    if type(value) is dict and all(type(key) is str for key in value):
+        items = tuple(_handle(value[key]) for key in sorted(value))
+        return None if None in items else (dict, (*sorted(value), *items))
     simple = value is None or type(value) in (bool, int, float, str)
     return (type(value), value) if simple and value == value else None
 

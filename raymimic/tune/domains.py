@@ -49,9 +49,9 @@ class RaySpace:
                 'a value as branches, {"opt": tune.choice([{"name": "sgd", "momentum": '
                 'tune.uniform(0, 0.99)}, {"name": "adam"}])}'
             )
-        if not isinstance(param_space, dict):
+        if not isinstance(param_space, Mapping):
             raise SpaceError(f"param_space must be a dict, got {type(param_space).__name__}")
-        return cls(read_branch(param_space), param_space, whole)
+        return cls(read_branch(dict(param_space)), dict(param_space), whole)
 
     def nest(self, config: Config) -> dict[str, Any]:
         """What ``suggest`` returns: the searched part (or ``whole``) with values filled in.

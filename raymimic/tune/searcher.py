@@ -141,7 +141,7 @@ class LLMSearcher(Steered, Telling, Searcher):
             batch_size=batch_size,
             patience=patience,
         )
-        self._space = None if space is None else RaySpace.from_ray(dict(space), whole=True)
+        self._space = None if space is None else RaySpace.from_ray(space, whole=True)
         journal = Journal(Ledger.at(ledger, secrets.token_hex(4)))
         learnt = None if lessons is None else read_lessons(lessons)
         searched = None if self._space is None else self._space.space

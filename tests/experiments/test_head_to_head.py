@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
+from experiments.common import trial_rows
 from experiments.common.grids import Column, NearestRow
 from experiments.common.replay import Replay
 from experiments.common.tables import TableTask
-from experiments.head_to_head import ablations, catalog, methods, record, run
+from experiments.head_to_head import ablations, catalog, methods, run
+from experiments.head_to_head.believers import Believer
 from raymimic import Curve, HeuristicAdvisor, SearchEvidence, SearchSpace, TrialRecord
 from raymimic.space import FloatRange
+from raymimic.tune.domains import RaySpace
 
 LRS, WIDTHS = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0], [16, 64, 256]
 GRID = [{"lr": lr, "width": width} for lr in LRS for width in WIDTHS]
@@ -63,7 +67,7 @@ def settled(rows: list[dict[str, Any]]) -> list[str]:
 def test_a_search_is_complete_and_repeatable(method: str, tmp_path: Path) -> None:
     rows = search(method, tmp_path / "a")
     assert [row["trial"] for row in rows] == list(range(12))
-    assert set(rows[0]) == set(record.SCHEMA.names)
+    assert set(rows[0]) == set(trial_rows.SCHEMA.names)
     assert settled(rows) == settled(search(method, tmp_path / "b"))
     other = search(method, tmp_path / "c", seed=8)
     assert [row["config"] for row in rows] != [row["config"] for row in other]
@@ -180,6 +184,23 @@ def test_a_wrong_belief_begins_where_it_says_and_none_in_the_middle(tmp_path: Pa
     assert json.loads(wrong[0]["config"]) == {"lr": 10.0, "width": 16}
     none = search("raymimic:no-belief", tmp_path / "b", trials=1)
     assert json.loads(none[0]["config"])["lr"] == pytest.approx(10**-1.5)
+
+
+def test_a_believer_knows_about_the_optimum_and_says_it_anew_only_if_it_should() -> None:
+    task = make_task()
+    space = RaySpace.from_ray(task.param_space()).space
+    begun = SearchEvidence(space, "val_loss", "min")
+    trials = [
+        TrialRecord(f"t{k}", row, "done", "llm", score=float(k)) for k, row in enumerate(GRID[:4])
+    ]
+    for restates in (True, False):
+        adviser = Believer(task, 0, error=0.01, restates=restates)
+        first = adviser.propose(begun, 2)
+        lr = first.belief.places["lr"][0]
+        assert math.log10(lr.centre) == pytest.approx(-2, abs=0.7)
+        assert len(first.proposals) == 2
+        later = adviser.propose(replace(begun, trials=tuple(trials)), 2)
+        assert (later.belief != first.belief) is restates
 
 
 @pytest.fixture

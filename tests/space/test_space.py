@@ -386,9 +386,10 @@ def test_layer_lists_stand_by_their_size():
         range(10_000),
         [f"v{number}" for number in range(10_000)],
         [[number, number + 1] for number in range(1, 10_001)],
-        [Thing() for _ in range(1000)],  # all with one text, and each compared with each
+        [Thing() for _ in range(10_000)],  # all with one text
+        [{"a": number, "b": [number]} for number in range(10_000)],
     ],
-    ids=["numbers", "texts", "lists", "objects"],
+    ids=["numbers", "texts", "lists", "objects", "dicts"],
 )
 def test_many_values_are_no_burden(values):
     choice = Choice(tuple(values))

@@ -153,3 +153,8 @@ def test_report_and_lessons_hand_over_what_keeps_to_the_limits(make):
     assert '1 with a score within "memory_gb <= 16"' in lessons
     assert "2 of 3 trials (ran out of memory 1x)" in lessons
     assert '"x": 0.9' not in lessons
+
+
+def test_a_define_by_run_function_is_refused_with_the_cure(make):
+    with pytest.raises(SpaceError, match="write what depends on a value as branches"):
+        make(space=lambda trial: {"x": trial.suggest_float("x", 0, 1)})

@@ -192,7 +192,8 @@ class _Search:
     def _lengths(self) -> Floats | None:
         """How far a change of each parameter usually goes on mattering, once it can be of use.
 
-        With no more results than parameters it is left open: the model must not extrapolate.
+        With no more results than parameters it is left open: the model must not extrapolate. So it
+        is with several objectives: practice speaks of scores, not of what else is measured.
         """
         if len(self._trials) <= self._width:
             return None
