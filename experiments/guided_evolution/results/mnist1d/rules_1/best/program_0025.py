@@ -1,4 +1,4 @@
-# accuracy 0.706, parameters 3278; by rule. dropout: nn.Dropout(0.2) at self.conv3
+# accuracy 0.981, parameters 25810; by rule. width: width 50 -> 75; rate: 0.5 -> 0.15; order: nn.Linear(2 * channels, classes) now before nn.Dropout(0.15)
 """A plain 1-D convolution network of 5,210 parameters for signals of 40 samples in 10 classes."""
 
 import torch
@@ -9,7 +9,8 @@ from torch.nn import functional
 # EVOLVE-BLOCK-START optimizer
 def build_optimizer(model, steps):
     """The optimizer, and the schedule that is stepped after each batch (or None)."""
-    return (torch.optim.Adam(model.parameters(), lr=0.004), None)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.002)
+    return (optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps))
 # EVOLVE-BLOCK-END
 
 
@@ -19,15 +20,17 @@ class Features(nn.Module):
 
     def __init__(self, in_channels):
         super().__init__()
-        self.out_channels = 19
-        self.conv1 = nn.Conv1d(in_channels, 19, 5, stride=2, padding=1)
-        self.conv2 = nn.Conv1d(19, 19, 3, stride=2, padding=1)
-        self.conv3 = nn.Sequential(nn.Conv1d(19, 19, 3, stride=2, padding=1), nn.Dropout(0.2))
+        self.out_channels = 75
+        self.conv1 = nn.Sequential(nn.Sequential(nn.Conv1d(in_channels, 75, 5, padding=2), nn.MaxPool1d(2)), nn.GroupNorm(1, 75))
+        self.conv2 = nn.Sequential(nn.Sequential(nn.Conv1d(75, 75, 3, padding=1), nn.MaxPool1d(2)), nn.BatchNorm1d(75))
+        self.conv3 = nn.Sequential(nn.Conv1d(75, 75, 3, groups=25, padding=1), nn.Conv1d(75, 75, 1))
+        self.extra1 = nn.Sequential(nn.BatchNorm1d(75), nn.ReLU())
 
     def forward(self, x):
         x = functional.relu(self.conv1(x))
+        x = x + self.extra1(x)
         x = functional.relu(self.conv2(x))
-        x = functional.relu(self.conv3(x))
+        x = functional.leaky_relu(self.conv3(x))
         return x
 # EVOLVE-BLOCK-END
 
@@ -38,12 +41,10 @@ class Head(nn.Module):
 
     def __init__(self, channels, length, classes):
         super().__init__()
-        self.linear = nn.Linear(channels * length, classes)
+        self.linear = nn.Sequential(nn.Linear(2 * channels, classes), nn.Dropout(0.15))
 
     def forward(self, x):
-        return self.linear(x.flatten(1))
-
-
+        return self.linear(torch.cat([x.flatten(2).mean(2), x.flatten(2).amax(2)], 1))
 # EVOLVE-BLOCK-END
 
 

@@ -1,4 +1,4 @@
-# accuracy 0.938, parameters 10954; by rule. normalisation: BatchNorm1d after self.conv3
+# accuracy 0.952, parameters 5085; by rule. pool: means of the positions before the linear layer
 """A plain 1-D convolution network of 5,210 parameters for signals of 40 samples in 10 classes."""
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn import functional
 # EVOLVE-BLOCK-START optimizer
 def build_optimizer(model, steps):
     """The optimizer, and the schedule that is stepped after each batch (or None)."""
-    return (torch.optim.Adam(model.parameters(), lr=0.004), None)
+    return (torch.optim.AdamW(model.parameters(), lr=0.002, weight_decay=0.01), None)
 # EVOLVE-BLOCK-END
 
 
@@ -19,15 +19,17 @@ class Features(nn.Module):
 
     def __init__(self, in_channels):
         super().__init__()
-        self.out_channels = 38
-        self.conv1 = nn.Conv1d(in_channels, 38, 5, stride=2, padding=1)
-        self.conv2 = nn.Conv1d(38, 38, 3, stride=2, padding=1)
-        self.conv3 = nn.Sequential(nn.Conv1d(38, 38, 3, stride=2, padding=1), nn.BatchNorm1d(38))
+        self.out_channels = 25
+        self.conv1 = nn.Sequential(nn.Sequential(nn.Conv1d(in_channels, 25, 5, padding=2), nn.MaxPool1d(2)), nn.BatchNorm1d(25))
+        self.conv2 = nn.Sequential(nn.Sequential(nn.Conv1d(25, 25, 3, padding=1), nn.MaxPool1d(2)), nn.BatchNorm1d(25))
+        self.conv3 = nn.Sequential(nn.Conv1d(25, 25, 3, groups=25, padding=1), nn.Conv1d(25, 25, 1))
+        self.extra1 = nn.Sequential(nn.Conv1d(25, 25, 3, padding=1, bias=False), nn.BatchNorm1d(25), nn.ReLU())
 
     def forward(self, x):
         x = functional.relu(self.conv1(x))
+        x = x + self.extra1(x)
         x = functional.relu(self.conv2(x))
-        x = functional.relu(self.conv3(x))
+        x = functional.leaky_relu(self.conv3(x))
         return x
 # EVOLVE-BLOCK-END
 
@@ -38,12 +40,10 @@ class Head(nn.Module):
 
     def __init__(self, channels, length, classes):
         super().__init__()
-        self.linear = nn.Linear(channels * length, classes)
+        self.linear = nn.Sequential(nn.Linear(channels, classes), nn.Dropout(0.3))
 
     def forward(self, x):
-        return self.linear(x.flatten(1))
-
-
+        return self.linear(x.flatten(2).mean(2))
 # EVOLVE-BLOCK-END
 
 
