@@ -21,12 +21,11 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.common import tables
+from experiments.common import tables, trial_rows
 from experiments.common.distinct import Distinct
 from experiments.common.quiet import silence
 from experiments.common.replay import Replay
-from experiments.head_to_head import record
-from experiments.head_to_head.runs import read_raw
+from experiments.common.trial_rows import read_raw
 from raymimic import LLM, LLMScheduler, LLMSearcher, OpenAILLM
 
 TASKS = ("ts_lstm_avg_p128", "digits_noisy")
@@ -68,13 +67,13 @@ def search(task: Any, llm: str | LLM, pair: str, seed: int, ledger: Path) -> lis
 def run(pair: str, seed: int, tasks: list[str], folder: Path, out: Path) -> None:
     """One pair on each of the tasks in turn."""
     for number, name in enumerate(tasks, start=1):
-        path = record.path_of(out, name, pair, seed)
+        path = trial_rows.path_of(out, name, pair, seed)
         if not path.exists():
             ledger = out / "ledgers" / name / f"{pair}_{seed}.jsonl"
             ledger.parent.mkdir(parents=True, exist_ok=True)
             ledger.unlink(missing_ok=True)
             task = Distinct(tables.load(name, folder))
-            record.write(path, search(task, PAIRS[pair](), pair, seed, ledger), TRAININGS)
+            trial_rows.write(path, search(task, PAIRS[pair](), pair, seed, ledger), TRAININGS)
         print(f"task {number} of {len(tasks)}: done", flush=True)
 
 

@@ -4,7 +4,8 @@
 
 "driver": kill -9 in the middle of a published generation, then the same command again. "node": two
 nodes with one CPU each, one of which is killed while both train. Checked in both: every program is
-evaluated once, no reply is paid twice. "throughput": programs a minute, one and two trials at once.
+evaluated once, no reply is paid twice. "throughput": programs a minute, one and two trials at once,
+and, since a busy machine says little by the clock, processor seconds of trials and of all else.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from raymimic import GuidedEvolutionSearch, Reply, Request, program_trainable, r
 from raymimic.evolve.data import make_task, read_data
 
 _PROGRAMS, _EPOCHS = 10, 12
+_TIMED_PROGRAMS, _TIMED_EPOCHS = 8, 40
 _KILL_AFTER = 4  # programs that have ended
 _MEMORY = 10**8  # bytes of each node's object store
 
@@ -56,11 +58,12 @@ def evolve(
     *,
     llm: Any = "none",
     paper: bool = False,
+    epochs: int = _EPOCHS,
     callbacks: list[Any] | None = None,
 ) -> None:
     """Train what is left of ``programs`` programs under Tune; the ledger lies in ``out``."""
     arrays = read_data("digits")
-    task = make_task(arrays, epochs=_EPOCHS)
+    task = make_task(arrays, epochs=epochs)
     search = GuidedEvolutionSearch(
         "conv1d", llm=llm, task=task, paper=paper, seed=0, ledger=out / "ledger.jsonl"
     )
@@ -141,18 +144,52 @@ class NodeKiller(tune.Callback):
 
 
 def throughput(out: Path) -> None:
-    """Programs a minute with one and with two trials at once, in turns, twice."""
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, address="local")
-    for turn, concurrent in enumerate((1, 2, 1, 2)):
-        folder = out / f"{turn}_{concurrent}"
-        evolve(folder, _PROGRAMS, concurrent)
-        times = [row["t"] for row in read_events(folder / "ledger.jsonl").of("individual_end")]
-        # From the first end to the last one: Ray's start and torch's import are not a trial's.
-        minutes = (times[-1] - times[concurrent - 1]) / 60
-        rate = (len(times) - concurrent) / minutes
-        load = os.getloadavg()[0]
-        print(f"{concurrent} at once: {rate:.1f} programs a minute; load {load:.1f}", flush=True)
-    ray.shutdown()
+    """Programs a minute with one and with two trials at once, and who takes the processor."""
+    for concurrent in (1, 2):
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, address="local")
+        clock = Clock()
+        evolve(
+            out / str(concurrent), _TIMED_PROGRAMS, concurrent,
+            epochs=_TIMED_EPOCHS, callbacks=[clock],
+        )  # fmt: skip
+        ray.shutdown()
+        # From the first end on: Ray's start and torch's import are not a program's.
+        first, last = clock.seen[concurrent - 1], clock.seen[-1]
+        programs = len(clock.seen) - concurrent
+        wall, trials, others = (after - before for after, before in zip(last, first, strict=True))
+        print(
+            f"{concurrent} at once: {60 * programs / wall:.1f} programs a minute, load "
+            f"{os.getloadavg()[0]:.1f}; processor seconds a program: {trials / programs:.2f} in "
+            f"trials, {others / programs:.2f} in the driver and its smoke tests",
+            flush=True,
+        )
+
+
+class Clock(tune.Callback):
+    """At each program's end: seconds, processor seconds of trials, and of driver and smoke tests.
+
+    A sandbox of a trial is a child of one of Ray's workers, that of the smoke tests is ours.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float, float]] = []
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """One program was evaluated."""
+        del iteration, trials, trial
+        import psutil  # Ray brings it
+
+        own = psutil.Process()
+        trained, others = 0.0, sum(own.cpu_times()[:2])
+        for child in own.children(recursive=True):
+            try:
+                used, smokes = sum(child.cpu_times()[:4]), child.ppid() == own.pid
+                sandbox = "sandbox" in " ".join(child.cmdline())
+            except psutil.NoSuchProcess:
+                continue
+            trained += used if sandbox and not smokes else 0.0
+            others += used if sandbox and smokes else 0.0
+        self.seen.append((time.monotonic(), trained, others))
 
 
 def checked(out: Path) -> dict[str, Any]:

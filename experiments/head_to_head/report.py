@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.common.trial_rows import read_raw
 from experiments.head_to_head import pairwise, real, spending, summary, tried
-from experiments.head_to_head.runs import RESOURCES, Study, read_raw
+from experiments.head_to_head.runs import RESOURCES, Study
 
 CODE = ("task", "method", "source", "config", "mode")  # columns with few distinct strings
 LISTED = 12  # at most so many cases are named one by one

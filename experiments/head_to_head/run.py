@@ -16,11 +16,12 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.common import trial_rows
 from experiments.common.jobs import Outcome, run_all
 from experiments.common.quiet import silence
 from experiments.common.record import file_name
 from experiments.common.task import NotApplicable
-from experiments.head_to_head import catalog, methods, record
+from experiments.head_to_head import catalog, methods
 from raymimic.errors import LLMSetupError
 
 
@@ -39,7 +40,7 @@ class Job:
 
     @property
     def path(self) -> Path:
-        return record.path_of(self.out, self.task, self.method, self.seed)
+        return trial_rows.path_of(self.out, self.task, self.method, self.seed)
 
     @property
     def ledger(self) -> Path | None:
@@ -63,7 +64,7 @@ def search(job: Job) -> Outcome:
             ledger = job.ledger or Path(folder, "ledger.jsonl")
             ledger.unlink(missing_ok=True)  # of a search that was cut off
             rows = method.run(job.method, task, job.seed, job.trials, ledger)
-        record.write(job.path, rows, job.trials)
+        trial_rows.write(job.path, rows, job.trials)
     except (NotApplicable, LLMSetupError) as reason:
         return Outcome(job, 0.0, str(reason), skipped=job.method)
     except Exception:  # noqa: BLE001  one search that breaks must not end the others
@@ -89,13 +90,13 @@ def missing(options: argparse.Namespace) -> list[Job]:
         for method in options.methods
     ]
     for job in jobs:
-        budget = record.budget_of(job.path)
+        budget = trial_rows.budget_of(job.path)
         if budget not in (None, job.trials):
             raise SystemExit(
                 f"{job.path} was searched with {budget} trials, not {job.trials}: "
                 "searchers know their budget, so use another --out"
             )
-    return [job for job in jobs if record.budget_of(job.path) is None]
+    return [job for job in jobs if trial_rows.budget_of(job.path) is None]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

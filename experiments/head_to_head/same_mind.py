@@ -22,13 +22,13 @@ from pathlib import Path
 import pandas as pd
 from ray.tune.search import Searcher
 
-from experiments.common import tables
+from experiments.common import tables, trial_rows
 from experiments.common.distinct import Distinct
 from experiments.common.quiet import silence
 from experiments.common.replay import Replay
-from experiments.head_to_head import record
+from experiments.common.trial_rows import read_raw
 from experiments.head_to_head.neuropt import NeuroptSearcher
-from experiments.head_to_head.runs import Study, read_raw
+from experiments.head_to_head.runs import Study
 from raymimic import LLM, Advisor, LLMAdvisor, LLMSearcher, OpenAILLM
 from raymimic.records import Config
 
@@ -74,7 +74,7 @@ def run(arm: str, seed: int, tasks: list[str], folder: Path, out: Path) -> None:
     """One search on each of the tasks in turn; what has a record is not run again."""
     for number, task in enumerate(tasks, start=1):
         place = f"task {number} of {len(tasks)}"
-        path = record.path_of(out, task, arm, seed)
+        path = trial_rows.path_of(out, task, arm, seed)
         if path.exists():
             print(f"{place}: done before", flush=True)
             continue
@@ -84,7 +84,7 @@ def run(arm: str, seed: int, tasks: list[str], folder: Path, out: Path) -> None:
         given = _Told(tables.load(task, folder), place)
         searcher = ARMS[arm](seed, ledger)
         rows = Replay(given, searcher, method=arm, seed=seed, trials=TRIALS).run()
-        record.write(path, rows, TRIALS)
+        trial_rows.write(path, rows, TRIALS)
         print(f"{place}: done", flush=True)
 
 

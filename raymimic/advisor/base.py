@@ -225,9 +225,7 @@ class SearchEvidence:
             if trial.trial_id not in cut and curve.final(self.metric) is not None:
                 values = curve.column(self.metric)
                 field.add(values.tobytes(), curve.epochs, values)  # the same training counts once
-        ends = field.add_stopped(
-            [(curve.epochs, curve.column(self.metric)) for curve in cut.values()]
-        )
+        ends = field.ends([(curve.epochs, curve.column(self.metric)) for curve in cut.values()])
         return dict(zip(cut, ends, strict=True))
 
     def value(self, trial: TrialRecord) -> float | None:

@@ -14,8 +14,7 @@ from raymimic.curves.curve import Floats, Ints
 Epochs = Floats | Ints
 
 _KEPT = 200
-"""Only the latest so many finished trainings, and as many stopped ones, are compared: it bounds the
-cost of a forecast."""
+"""Only the latest so many finished trainings are compared: it bounds the cost of a forecast."""
 
 _LEAST_ERRORS = 4
 """From fewer past errors no width is estimated; the movement still to come bounds it instead."""
@@ -36,7 +35,7 @@ class Forecast:
 
     Student's t with four degrees of freedom around ``median``, with a scale of its own on either
     side (``low`` below, ``high`` above, in the metric's unit): losses fall and explode unevenly.
-    ``support`` is the number of trainings behind it, ``epoch`` the last one seen.
+    ``support`` is the number of finished trainings behind it, ``epoch`` the last one seen.
     """
 
     median: float
@@ -67,7 +66,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class _Then:
-    """All trainings that went further as they stood at one epoch, and what came after it."""
+    """All finished trainings as they stood at one epoch, and what came after it."""
 
     level: Floats
     pace: Floats
@@ -87,15 +86,13 @@ class _Then:
 
 
 class Extrapolator:
-    """Forecasts from the trainings of one search; one metric, either direction.
+    """Forecasts from the finished trainings of one search; one metric, either direction.
 
-    A running curve is moved by the median change that the curves most like it (level and recent
-    pace at the same epoch, in units of the field's spread there) went through from there to their
-    end. Stopped trainings count with the end that was forecast for them: the finished ones alone
-    are those that did well, and of curves that stood as badly only the few that recovered.
-    The widths are quantiles of the errors that this very rule made on the curves most like it, each
-    forecast without itself, raised for small fields as conformal prediction asks. With fewer than
-    four others the movement still to come bounds the width.
+    A running curve is moved by the median change that the finished curves most like it (level and
+    recent pace at the same epoch, in units of the field's spread there) went through from there to
+    their end. The widths are quantiles of the errors that this very rule made on the finished
+    curves most like it, each forecast without itself, raised for small fields as conformal
+    prediction asks. With fewer than four others the movement still to come bounds the width.
 
     Scaling, shifting or negating all values does the same to every forecast. Non-finite values
     are gaps. A forecast is O(finished trainings): what is computed for an epoch is kept until the
@@ -104,7 +101,6 @@ class Extrapolator:
 
     def __init__(self) -> None:
         self._curves: dict[Hashable, tuple[Epochs, Floats]] = {}
-        self._stopped: dict[Hashable, tuple[Epochs, Floats, float]] = {}  # with the end forecast
         self._columns: dict[int, tuple[int, _Then | None]] = {}
         self._added = 0
         self._length = 0
@@ -155,19 +151,18 @@ class Extrapolator:
         low, high = (max(width / _T_SURE, noise) for width in (below, above))
         return Forecast(level + shift, low, high, epoch, then.level.size)
 
-    def add_stopped(self, curves: Sequence[tuple[Epochs, Floats]]) -> list[float]:
-        """Take in stopped trainings (epochs, values); give the end that is forecast for each.
+    def ends(self, curves: Sequence[tuple[Epochs, Floats]]) -> list[float]:
+        """The median of the `forecast` of each (epochs, values), at once: thousands cost little.
 
-        That is the median of its `forecast`, the longest being taken in first; the last value where
-        fewer than three trainings went further. At once thousands cost little. Raises ValueError
-        for a curve without a finite value.
+        The last value where fewer than three finished trainings went further. Raises ValueError for
+        a curve without a finite value.
         """
         known = [_finite(epochs, values) for epochs, values in curves]
         if not all(values.size for _, values in known):
             raise ValueError("a forecast needs a finite value, a curve has none")
         found = np.array([values[-1] for _, values in known])
         at = np.array([epochs[-1] for epochs, _ in known], dtype=np.int64)
-        for epoch in np.unique(at)[::-1].tolist():
+        for epoch in np.unique(at).tolist():
             then = self._then(epoch)
             if then is None or then.level.size < _FEW:
                 continue
@@ -176,26 +171,15 @@ class Extrapolator:
             away = _distances(then, found[rows][:, None], paces[:, None])
             with np.errstate(over="ignore", invalid="ignore"):
                 found[rows] += _weighted_medians(then.change, away, _neighbours(then.level.size))
-            for row in rows[-_KEPT:]:
-                self._stop(*known[row], float(found[row]))
         return list(map(float, found))
-
-    def _stop(self, epochs: Epochs, values: Floats, end: float) -> None:
-        key = values.tobytes()  # a training run again tells nothing new
-        self._stopped.pop(key, None)
-        self._stopped[key] = epochs, values, end
-        if len(self._stopped) > _KEPT:
-            del self._stopped[next(iter(self._stopped))]
-        self._added += 1
 
     def _then(self, epoch: int) -> _Then | None:
         """The field at an epoch; None if no training went further."""
         kept, column = self._columns.get(epoch, (-_KEPT, None))
-        if self._added - kept >= max(1, (len(self._curves) + len(self._stopped)) // 16):
-            finished = ((*curve, curve[1][-1]) for curve in self._curves.values())
+        if self._added - kept >= max(1, len(self._curves) // 16):
             rows = [
-                (values[at - 1], _pace(epochs[:at], values[:at], epoch), end)
-                for epochs, values, end in (*finished, *self._stopped.values())
+                (values[at - 1], _pace(epochs[:at], values[:at], epoch), values[-1])
+                for epochs, values in self._curves.values()
                 if epochs[-1] > epoch and (at := int(np.searchsorted(epochs, epoch, "right")))
             ]
             column = _field(np.array(rows)) if rows else None

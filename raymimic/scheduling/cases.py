@@ -17,8 +17,8 @@ _TROUBLES = ("overfitting", "oscillating", "plateau", "diverged")
 def borderline(reading: Reading) -> bool:
     """Whether it goes on although its place, or its forecast, speaks against it.
 
-    Its place alone would have ended it, or six trainings and more that went further give it a
-    chance below 3% to beat the best finished one.
+    Its place alone would have ended it, or six finished trainings and more give it a chance below
+    3% to beat the best of them.
     """
     if reading.hopeless:
         return False

@@ -26,11 +26,6 @@ ENOUGH = 3
 """With so many finished trainings, trials are weighed by their chances; before, none of the best so
 many at an epoch is stopped."""
 
-MIDDLE = 0.5
-"""Then only the better half at its epoch goes on where time is the limit: so early a place tells
-more than a forecast from few trainings, and of those that became the best hardly any was ever in
-the worse half (`experiments/README.md`)."""
-
 TRUSTED = 6
 """With so many finished trainings a forecast counts ..."""
 
@@ -69,10 +64,7 @@ class Reading:
     """The forecast chance of ending below ``bar``, one of the best finished trainings."""
 
     worth: Worth | None = None
-    """Where epochs have a price: what decides, beside its place."""
-
-    better: int | None = None
-    """Beside ``worth``: so many of the rivals go on."""
+    """Where epochs have a price: what decides."""
 
     hopeless: bool = False
 
@@ -103,9 +95,8 @@ class RankRule:
 
     *Worth.* Where time has a ``price``, a trial goes on while its chance to become the best, for
     what its remaining epochs cost, is at least that of a fresh trial of this search, times the
-    price (`Worth`, `Prospects`), and while it is in the better half at its epoch (at a price of 1;
-    of all at a half). That takes three finished trainings: until then its rank decides, and the
-    best three at an epoch go on. With None, rank and forecast decide.
+    price (`Worth`, `Prospects`). That takes three finished trainings: until then its rank decides,
+    and the best three at an epoch go on. With None, rank and forecast decide.
 
     *Rank.* At epoch e a trial goes on if it is among the best ``patience * n * grace / e`` of the n
     trials that came as far or were stopped before (those count as worse), and never are fewer than
@@ -225,8 +216,6 @@ class RankRule:
             if trial.behind is None:
                 trial.behind = trial.epochs[-1]
                 insort(self._behind, trial.behind)
-            if not trial.start and math.isfinite(final):
-                self._field.add_stopped([(np.array(trial.epochs), np.array(trial.values))])
             return
         insort(self._finals, final)
         if trial.start:
@@ -262,10 +251,8 @@ class RankRule:
                 price=self.price,
                 seconds_left=self.seconds_left,
             )
-            better = max(ENOUGH, math.ceil(MIDDLE / self.price * reading.rivals))
-            behind = reading.place > better and worth.fresh > 0
             return replace(reading, forecast=forecast, bar=bar, beats=beats, worth=worth,
-                           better=better, hopeless=worth.lost or behind)  # fmt: skip
+                           hopeless=worth.lost)  # fmt: skip
         sparing = self.patience >= _SPARING and len(self._finals) >= TRUSTED
         hopeless = reading.hopeless and not (sparing and beats >= ABLE)
         return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)

@@ -222,7 +222,8 @@ def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     others: list[Any] = []  # of no simple type: each is compared with each
     for value in values:
         handle = _handle(value)
-        if handle is None and type(value).__eq__ is object.__eq__:  # equal to itself alone
+        equality: object = type(value).__eq__
+        if handle is None and equality is object.__eq__:  # equal to itself alone
             handle = (type(value), id(value))
         if handle is None and not any(same(value, other) for other in others):
             others.append(value)

@@ -171,28 +171,14 @@ def test_a_forecast_takes_under_a_millisecond_with_200_curves_of_100_epochs():
 
 
 def ends(known: np.ndarray, *parts: np.ndarray) -> list[float]:
-    return field(known).add_stopped([(EPOCHS[: part.size], part) for part in parts])
+    return field(known).ends([(EPOCHS[: part.size], part) for part in parts])
 
 
 def test_many_ends_at_once_are_the_medians_of_their_forecasts():
     curves = family(30, 8)
     parts = [curves[20 + index, : 3 + 2 * index] for index in range(10)]
     made = [forecast(curves[:20], part).median for part in parts]
-    assert [ends(curves[:20], part)[0] for part in parts] == pytest.approx(made)
-    at_once = ends(curves[:20], *parts)
-    assert at_once[-1] == pytest.approx(made[-1])  # the longest knows the finished ones alone
-    assert at_once == pytest.approx(made, abs=0.5)
-
-
-def test_those_that_were_stopped_count_beside_the_one_that_recovered():
-    flat, late = np.ones(50), np.where(EPOCHS > 25, 0.1, 1.0)
-    found = field(np.array([late, late + 0.01, late + 0.02, late + 0.03]))
-    before = found.forecast(EPOCHS[:10], flat[:10])
-    for epoch in range(40, 28, -1):  # none of them recovered
-        found.add_stopped([(EPOCHS[:epoch], flat[:epoch] + epoch / 1e4)])
-    after = found.forecast(EPOCHS[:10], flat[:10])
-    assert before.median < 0.2 < 0.8 < after.median
-    assert after.probability_below(0.1) < before.probability_below(0.1) / 2
+    assert ends(curves[:20], *parts) == pytest.approx(made)
 
 
 def test_where_fewer_than_three_went_further_a_curve_ends_as_it_stands():
@@ -200,8 +186,8 @@ def test_where_fewer_than_three_went_further_a_curve_ends_as_it_stands():
     assert ends(curves[:2], curves[4, :10]) == [curves[4, 9]]
     assert ends(curves[:3], curves[4, :10]) != [curves[4, 9]]
     assert ends(curves[:3], curves[4]) == [curves[4, -1]]
-    assert Extrapolator().add_stopped([(EPOCHS[:3], curves[4, :3])]) == [curves[4, 2]]
-    assert Extrapolator().add_stopped([]) == []
+    assert Extrapolator().ends([(EPOCHS[:3], curves[4, :3])]) == [curves[4, 2]]
+    assert Extrapolator().ends([]) == []
 
 
 def test_one_odd_training_does_not_decide_and_none_is_needed_without_a_value():

@@ -13,10 +13,11 @@ import pytest
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import Searcher
 
+from experiments.common import trial_rows
 from experiments.common.grids import Column, NearestRow
 from experiments.common.replay import Replay
 from experiments.common.tables import TableTask
-from experiments.head_to_head import ablations, catalog, methods, record, run
+from experiments.head_to_head import ablations, catalog, methods, run
 from experiments.head_to_head.believers import Believer
 from raymimic import Curve, HeuristicAdvisor, SearchEvidence, SearchSpace, TrialRecord
 from raymimic.space import FloatRange
@@ -66,7 +67,7 @@ def settled(rows: list[dict[str, Any]]) -> list[str]:
 def test_a_search_is_complete_and_repeatable(method: str, tmp_path: Path) -> None:
     rows = search(method, tmp_path / "a")
     assert [row["trial"] for row in rows] == list(range(12))
-    assert set(rows[0]) == set(record.SCHEMA.names)
+    assert set(rows[0]) == set(trial_rows.SCHEMA.names)
     assert settled(rows) == settled(search(method, tmp_path / "b"))
     other = search(method, tmp_path / "c", seed=8)
     assert [row["config"] for row in rows] != [row["config"] for row in other]

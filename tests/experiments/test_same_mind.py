@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from experiments.common import tables
-from experiments.head_to_head import record, same_mind
+from experiments.common import tables, trial_rows
+from experiments.head_to_head import same_mind
 
 
 def small_table(folder: Path) -> None:
@@ -54,7 +54,7 @@ def test_what_is_shown_are_means_over_what_all_searches_have(tmp_path: Path) -> 
             | {"score": regret, "value": regret, "regret": regret}
             for n in range(20)
         ]
-        record.write(record.path_of(tmp_path, task, arm, seed), rows, 20)
+        trial_rows.write(trial_rows.path_of(tmp_path, task, arm, seed), rows, 20)
     shown = same_mind.show(tmp_path)
     assert "2 of 3 pairs" in shown
     assert "| mean | .400 / .400 / .400 | .200 / .200 / .200 |" in shown

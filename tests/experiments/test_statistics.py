@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="the study's tests need SciPy")
 
-from experiments.common import estimates
+from experiments.common import estimates, trial_rows
 from experiments.head_to_head import pairwise, real, report, runs, spending, summary
 
 
@@ -30,7 +30,7 @@ def rows(
 
 
 def make(*parts: pd.DataFrame) -> Any:
-    return runs.Study(runs.tidy(pd.concat(parts, ignore_index=True)))
+    return runs.Study(trial_rows.tidy(pd.concat(parts, ignore_index=True)))
 
 
 def seeds(method: str, finals: list[float], task: str = "t") -> pd.DataFrame:

@@ -7,7 +7,6 @@ import re
 import pytest
 from driver import Driver, falling
 
-from raymimic.scheduling.rank_rule import RankRule
 from raymimic.scheduling.worth import COUNTED, TIMED, Prospects
 
 LENGTH = 30
@@ -51,25 +50,6 @@ def test_the_reason_compares_both_chances_in_words_and_in_the_ledger() -> None:
 def test_time_that_buys_nothing_is_spent_on_more_trials() -> None:
     ends = [0.5, 0.8, 1.0, 0.6, 0.9, 0.7]
     assert given(TIMED, ends, 0.65) < given(COUNTED, ends, 0.65)
-
-
-def test_the_worse_half_is_stopped_for_time_alone_and_not_where_none_is_left_for_a_fresh_one() -> (
-    None
-):
-    rule = RankRule(length=LENGTH)
-    for height in range(8):  # who begins worst ends best: the forecast speaks for the worst
-        for epoch in range(1, LENGTH + 1):
-            rule.add(f"{height}", epoch, (1 - epoch / LENGTH) * height - height / 10, 1.0)
-        rule.end(f"{height}", whole=True)
-    for epoch in (1, 2):
-        rule.add("next", epoch, (1 - epoch / LENGTH) * 7.5 - 0.75, 1.0)
-    verdicts = []
-    for rule.price, rule.seconds_left in ((TIMED, None), (COUNTED, None), (TIMED, 1.0)):
-        reading = rule.read("next")
-        assert reading.place == reading.rivals == 9
-        assert not reading.worth.lost
-        verdicts.append((reading.better, reading.hopeless))
-    assert verdicts == [(5, True), (45, False), (5, False)]
 
 
 def test_many_at_once_without_a_finished_one_are_judged_by_rank() -> None:

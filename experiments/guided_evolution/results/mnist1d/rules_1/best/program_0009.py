@@ -1,4 +1,4 @@
-# accuracy 0.889, parameters 5260; by rule. rate: 0.002 -> 0.006
+# accuracy 0.941, parameters 4185; by rule. pool: means and maxima of the positions before the linear layer; separate: nn.Conv1d(25, 25, 3, padding=1, bias=False) depthwise separable; normalisation: BatchNorm1d -> nn.GroupNorm(1, 25)
 """A plain 1-D convolution network of 5,210 parameters for signals of 40 samples in 10 classes."""
 
 import torch
@@ -9,7 +9,9 @@ from torch.nn import functional
 # EVOLVE-BLOCK-START optimizer
 def build_optimizer(model, steps):
     """The optimizer, and the schedule that is stepped after each batch (or None)."""
-    return (torch.optim.Adam(model.parameters(), lr=0.006), None)
+    return torch.optim.Adam(model.parameters(), lr=0.002), None
+
+
 # EVOLVE-BLOCK-END
 
 
@@ -20,14 +22,16 @@ class Features(nn.Module):
     def __init__(self, in_channels):
         super().__init__()
         self.out_channels = 25
-        self.conv1 = nn.Conv1d(in_channels, 25, 5, stride=2, padding=1)
-        self.conv2 = nn.Sequential(nn.Conv1d(25, 25, 3, stride=2, padding=1), nn.BatchNorm1d(25))
-        self.conv3 = nn.Conv1d(25, 25, 3, stride=2, padding=1)
+        self.conv1 = nn.Sequential(nn.Sequential(nn.Conv1d(in_channels, 25, 5, padding=2), nn.MaxPool1d(2)), nn.BatchNorm1d(25))
+        self.conv2 = nn.Sequential(nn.Sequential(nn.Conv1d(25, 25, 3, padding=1), nn.MaxPool1d(2)), nn.GroupNorm(1, 25))
+        self.conv3 = nn.Sequential(nn.Conv1d(25, 25, 3, groups=25, padding=1), nn.Conv1d(25, 25, 1))
+        self.extra1 = nn.Sequential(nn.Sequential(nn.Conv1d(25, 25, 3, padding=1, bias=False, groups=25), nn.Conv1d(25, 25, 1)), nn.BatchNorm1d(25), nn.ReLU())
 
     def forward(self, x):
         x = functional.relu(self.conv1(x))
+        x = x + self.extra1(x)
         x = functional.relu(self.conv2(x))
-        x = functional.relu(self.conv3(x))
+        x = functional.leaky_relu(self.conv3(x))
         return x
 # EVOLVE-BLOCK-END
 
@@ -38,12 +42,10 @@ class Head(nn.Module):
 
     def __init__(self, channels, length, classes):
         super().__init__()
-        self.linear = nn.Linear(channels * length, classes)
+        self.linear = nn.Sequential(nn.Dropout(0.5), nn.Linear(2 * channels, classes))
 
     def forward(self, x):
-        return self.linear(x.flatten(1))
-
-
+        return self.linear(torch.cat([x.flatten(2).mean(2), x.flatten(2).amax(2)], 1))
 # EVOLVE-BLOCK-END
 
 
