@@ -18,7 +18,7 @@ _CHOICES_CHARS = 1_500
 _JUMPS_NEEDED = 4  # fewer trials say little about luck
 
 _UNBEATEN = 5
-"""So many trials that did not beat the first one make it likely that it is near the optimum."""
+"""With so few trials it says nothing that the first one is still the best."""
 
 
 class Field:
@@ -77,14 +77,14 @@ def best_lines(field: Field) -> list[str]:
     lines = [f"{metric} {score_text(evidence, best)} in trial {trial}: {settings}"]
     if best is evidence.trials[0] and len(evidence.trials) > _UNBEATEN:
         lines.append(
-            f"It was the first of {len(evidence.trials)}; that none beats it says that it is near "
-            "the optimum, not that the others taught nothing."
+            f"It was the first of {len(evidence.trials)}, and none has beaten it yet: the optimum "
+            "lies near it, or where nobody has looked."
         )
     jumps = [found for t in field.ranked if (found := jitter(t, evidence.metric)) is not None]
     if len(jumps) >= _JUMPS_NEEDED:
         lines.append(
             f"A last epoch lies {number(median(jumps))} from the mean of its last three (median "
-            "over trials): smaller differences between scores are luck."
+            "over trials): smaller differences are luck; another training differs by more."
         )
     return [*lines, *_repeats(evidence)]
 
