@@ -21,11 +21,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from experiments.common import tables
+from experiments.common import other_spaces, tables
 from experiments.common.quiet import silence
 from experiments.common.task import TrainingFailed
 from experiments.forecast.together import DEVELOPED_ON, report, timed
-from experiments.head_to_head import outside
 from raymimic.records import Config
 from raymimic.space import SearchSpace
 from raymimic.tune.domains import RaySpace
@@ -52,9 +51,9 @@ class PriorBand:
         from neps.space.parameters import HPOInteger
 
         torch.manual_seed(seed)
-        guess = outside._texts(space, outside.first_guess(space))
+        guess = other_spaces.labelled(space, other_spaces.first_guess(space))
         parameters: dict[str, Any] = {
-            name: outside._neps(dimension, guess[name])
+            name: other_spaces.neps_of(dimension, guess[name])
             for name, dimension in space.dimensions.items()
         }
         parameters["epochs"] = HPOInteger(1, epochs, is_fidelity=True)
@@ -65,7 +64,7 @@ class PriorBand:
         trial = self._optimizer.ask()
         config = dict(trial.config)
         epochs = int(config.pop("epochs"))
-        return trial, outside._values(self._space, config), epochs
+        return trial, other_spaces.from_labels(self._space, config), epochs
 
     def tell(self, asked: Any, loss: float, failed: bool) -> None:
         del failed  # it learns from the worst loss only
@@ -79,9 +78,9 @@ class Smac:
         import ConfigSpace
         from smac import MultiFidelityFacade, Scenario
 
-        names = [outside._configspace(name, d) for name, d in space.dimensions.items()]
+        names = [other_spaces.configspace_of(name, d) for name, d in space.dimensions.items()]
         configs = ConfigSpace.ConfigurationSpace(space=names, seed=seed)
-        guess = outside._texts(space, outside.first_guess(space))
+        guess = other_spaces.labelled(space, other_spaces.first_guess(space))
         self._folder = tempfile.TemporaryDirectory()
         scenario = Scenario(configs, deterministic=True, n_trials=_MOST, min_budget=1,
                             max_budget=epochs, seed=seed,
@@ -97,7 +96,7 @@ class Smac:
 
     def ask(self) -> tuple[Any, Config, int]:
         asked = self._smac.ask()
-        return asked, outside._values(self._space, dict(asked.config)), round(asked.budget)
+        return asked, other_spaces.from_labels(self._space, dict(asked.config)), round(asked.budget)
 
     def tell(self, asked: Any, loss: float, failed: bool) -> None:
         from smac.runhistory import StatusType, TrialValue

@@ -16,12 +16,16 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from experiments.common.other_spaces import (
+    configspace_of,
+    first_guess,
+    from_labels,
+    labelled,
+    neps_of,
+)
 from experiments.common.task import NotApplicable, Task
-from raymimic.advisor.belief.axes import axes_of
-from raymimic.advisor.belief.belief import belief_from_practice
-from raymimic.advisor.belief.prior import Prior
 from raymimic.records import Config
-from raymimic.space import Choice, Dimension, FloatRange, IntRange, SearchSpace
+from raymimic.space import SearchSpace
 from raymimic.tune.domains import RaySpace
 
 _CURE = 'pip install smac neural-pipeline-search "botorch<0.13"'
@@ -71,11 +75,6 @@ class Told(Searcher):
         self._tell(self._asked.pop(trial_id), loss, failed)
 
 
-def first_guess(space: SearchSpace) -> Config:
-    """Give the centre of what published practice believes: our keyless searcher's first trial."""
-    return Prior(axes_of(space), belief_from_practice(space)).likeliest()
-
-
 class Smac(Told):
     """SMAC3's facade for hyperparameters as it comes, our first guess added to its first design."""
 
@@ -85,7 +84,7 @@ class Smac(Told):
             from smac import HyperparameterOptimizationFacade, Scenario
         except ImportError as error:
             raise NotApplicable(f"SMAC3 is not installed ({error}): {_CURE}") from None
-        names = {name: _configspace(name, d) for name, d in space.dimensions.items()}
+        names = {name: configspace_of(name, d) for name, d in space.dimensions.items()}
         configs = ConfigSpace.ConfigurationSpace(space=list(names.values()), seed=seed)
         self._folder = tempfile.TemporaryDirectory()
         scenario = Scenario(
@@ -95,7 +94,7 @@ class Smac(Told):
             seed=seed,
             output_directory=Path(self._folder.name),
         )
-        first = ConfigSpace.Configuration(configs, values=_texts(space, guess))
+        first = ConfigSpace.Configuration(configs, values=labelled(space, guess))
         facade = HyperparameterOptimizationFacade
         self._smac = facade(
             scenario,
@@ -115,7 +114,7 @@ class Smac(Told):
             asked, self._first = TrialInfo(self._first, seed=0), None
         else:
             asked = self._smac.ask()
-        return asked, _values(self._space, dict(asked.config))
+        return asked, from_labels(self._space, dict(asked.config))
 
     def _tell(self, asked: Any, loss: float, failed: bool) -> None:
         from smac.runhistory import StatusType, TrialValue
@@ -138,16 +137,16 @@ class NepsPibo(Told):
             raise NotApplicable(f"NePS is not installed ({error}): {_CURE}") from None
         del neps
         torch.manual_seed(seed)
-        texts = _texts(space, guess)
+        texts = labelled(space, guess)
         parameters = {
-            name: _neps(dimension, texts[name]) for name, dimension in space.dimensions.items()
+            name: neps_of(dimension, texts[name]) for name, dimension in space.dimensions.items()
         }
         self._optimizer = AskAndTell(pibo(NepsSpace(parameters), sample_prior_first=True))
         self._space = space
 
     def _ask(self) -> tuple[Any, Config]:
         trial = self._optimizer.ask()
-        return trial, _values(self._space, dict(trial.config))
+        return trial, from_labels(self._space, dict(trial.config))
 
     def _tell(self, asked: Any, loss: float, failed: bool) -> None:
         del failed  # it learns from the worst loss only
@@ -156,45 +155,3 @@ class NepsPibo(Told):
 
 def _never_called(config: Any, seed: int = 0) -> float:
     raise AssertionError(f"SMAC trains nothing itself, but asked for {config} with seed {seed}")
-
-
-def _texts(space: SearchSpace, config: Config) -> dict[str, Any]:
-    """Give a configuration with categories as texts."""
-    return {
-        name: d.labels[d.index(config[name])] if _nominal(d) else config[name]
-        for name, d in space.dimensions.items()
-    }
-
-
-def _values(space: SearchSpace, texts: dict[str, Any]) -> Config:
-    return {
-        name: d.values[d.labels.index(str(texts[name]))] if _nominal(d) else texts[name]
-        for name, d in space.dimensions.items()
-    }
-
-
-def _nominal(dimension: Dimension) -> bool:
-    return isinstance(dimension, Choice)
-
-
-def _configspace(name: str, dimension: Dimension) -> Any:
-    import ConfigSpace
-
-    if isinstance(dimension, FloatRange | IntRange):
-        number = ConfigSpace.Float if isinstance(dimension, FloatRange) else ConfigSpace.Integer
-        return number(name, (dimension.low, dimension.high), log=dimension.log)
-    if isinstance(dimension, Choice):
-        return ConfigSpace.Categorical(name, list(dimension.labels), ordered=dimension.ordered)
-    raise NotApplicable(f"no such dimension for SMAC3: {dimension}")
-
-
-def _neps(dimension: Dimension, guess: Any) -> Any:
-    from neps.space.parameters import HPOCategorical, HPOFloat, HPOInteger
-
-    told = {"prior": guess, "prior_confidence": "medium"}
-    if isinstance(dimension, FloatRange | IntRange):
-        number = HPOFloat if isinstance(dimension, FloatRange) else HPOInteger
-        return number(dimension.low, dimension.high, log=dimension.log, **told)
-    if isinstance(dimension, Choice):
-        return HPOCategorical(list(dimension.labels), **told)
-    raise NotApplicable(f"no such dimension for NePS: {dimension}")
