@@ -1,0 +1,72 @@
+# accuracy 0.89, parameters 658; by plain. One shared separable convolution over dilations with private norms and global pooling: about 400 parameters, deep and shift-invariant, and a tiny classifier input.
+"""A plain 1-D convolution network of 5,210 parameters for signals of 40 samples in 10 classes."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+# EVOLVE-BLOCK-START optimizer
+def build_optimizer(model, steps):
+    """The optimizer, and the schedule that is stepped after each batch (or None)."""
+    return torch.optim.Adam(model.parameters(), lr=0.01, betas=(0.9, 0.98), weight_decay=0.0), None
+# EVOLVE-BLOCK-END
+
+
+# EVOLVE-BLOCK-START features
+class Features(nn.Module):
+    """(N, channels, length) -> (N, out_channels, a shorter length).
+
+    One separable convolution serves every layer at another dilation; only the norms differ.
+    """
+
+    def __init__(self, in_channels, width=12, dilations=(1, 2, 1, 3, 1)):
+        super().__init__()
+        self.out_channels = 2 * width
+        self.dilations = dilations
+        self.stem = nn.Conv1d(in_channels, width, 5, bias=False)
+        self.depth = nn.Parameter(torch.randn(width, 1, 5) * 0.45)
+        self.point = nn.Parameter(torch.randn(width, width, 1) * width ** -0.5)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(len(dilations) + 1))
+
+    def forward(self, x):
+        x = functional.pad(x, (2, 2), mode="circular")
+        x = functional.relu(self.norms[0](self.stem(x)))
+        for dilation, norm in zip(self.dilations, self.norms[1:]):
+            y = functional.pad(x, (2 * dilation, 2 * dilation), mode="circular")
+            y = functional.conv1d(y, self.depth, dilation=dilation, groups=y.shape[1])
+            x = functional.relu(x + norm(functional.conv1d(y, self.point)))
+        return torch.cat([x.amax(2, keepdim=True), x.mean(2, keepdim=True)], 1)
+# EVOLVE-BLOCK-END
+
+
+# EVOLVE-BLOCK-START head
+class Head(nn.Module):
+    """(N, channels, length) -> (N, classes)."""
+
+    def __init__(self, channels, length, classes):
+        super().__init__()
+        self.linear = nn.Linear(channels * length, classes)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))
+
+
+# EVOLVE-BLOCK-END
+
+
+class Network(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.features = Features(input_shape[0])
+        with torch.no_grad():
+            shape = self.features(torch.zeros(2, *input_shape)).shape
+        self.head = Head(shape[1], shape[2], classes)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+def build_model(input_shape, classes):
+    """The network for inputs of (channels, length)."""
+    return Network(input_shape, classes)
