@@ -14,16 +14,14 @@ table: only parameters, ranges and curves.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.common import tables, trial_rows
+from experiments.common import one_mind, tables, trial_rows
 from experiments.common.distinct import Distinct
-from experiments.common.quiet import silence
 from experiments.common.replay import Replay
 from experiments.common.trial_rows import read_raw
 from raymimic import LLM, LLMScheduler, LLMSearcher, OpenAILLM
@@ -104,26 +102,5 @@ def show(out: Path) -> str:
     return f"{found.round(3).to_string(index=False)}\n\n{means.round(3).to_string()}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    runs = commands.add_parser("run")
-    runs.add_argument("--pair", required=True, choices=list(PAIRS))
-    runs.add_argument("--seed", type=int, required=True)
-    runs.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(tables.SOURCES))
-    runs.add_argument("--tables", type=Path, required=True)
-    runs.add_argument("--out", type=Path, required=True)
-    shows = commands.add_parser("show")
-    shows.add_argument("out", type=Path)
-    options = parser.parse_args()
-    if options.command == "show":
-        print(show(options.out))
-        return
-    silence()
-    run(options.pair, options.seed, options.tasks, options.tables, options.out)
-
-
 if __name__ == "__main__":
-    main()
+    one_mind.main(__doc__, "--pair", PAIRS, TASKS, run, show)

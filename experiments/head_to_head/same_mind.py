@@ -14,7 +14,6 @@ used. ``--search keyless`` needs no mind.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,9 +21,8 @@ from pathlib import Path
 import pandas as pd
 from ray.tune.search import Searcher
 
-from experiments.common import tables, trial_rows
+from experiments.common import one_mind, tables, trial_rows
 from experiments.common.distinct import Distinct
-from experiments.common.quiet import silence
 from experiments.common.replay import Replay
 from experiments.common.trial_rows import read_raw
 from experiments.head_to_head.neuropt import NeuroptSearcher
@@ -129,26 +127,5 @@ def _table(cells: pd.DataFrame, arms: list[str], title: str, form: str = "{:.3f}
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    runs = commands.add_parser("run")
-    runs.add_argument("--search", required=True, choices=list(ARMS))
-    runs.add_argument("--seed", type=int, required=True)
-    runs.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(tables.SOURCES))
-    runs.add_argument("--tables", type=Path, required=True)
-    runs.add_argument("--out", type=Path, required=True)
-    shows = commands.add_parser("show")
-    shows.add_argument("out", type=Path)
-    options = parser.parse_args()
-    if options.command == "show":
-        print(show(options.out))
-        return
-    silence()
-    run(options.search, options.seed, options.tasks, options.tables, options.out)
-
-
 if __name__ == "__main__":
-    main()
+    one_mind.main(__doc__, "--search", ARMS, TASKS, run, show)
