@@ -117,6 +117,17 @@ def test_comparisons_a_reader_would_make_by_eye_are_made():
     assert "at the end: val_acc 0.9" in shown
 
 
+def test_a_first_trial_that_stays_the_best_is_not_called_the_optimum():
+    first = trial(0, score=0.1)
+    others = [trial(number, score=0.5 + number / 100) for number in range(1, 6)]
+    told = "It was the first of 6, and none has beaten it yet"
+    shown = user([first, *others])
+    assert told in shown
+    assert "where nobody has looked" in shown
+    assert told not in user([*others, first])
+    assert "none has beaten it yet" not in user([first, *others[:4]])
+
+
 def test_a_single_report_is_the_score_and_not_a_curve():
     alone = trial(1, curve=Curve([1], {"val_loss": [0.25], "val_acc": [0.9]}), score=0.25)
     shown = user([alone])
