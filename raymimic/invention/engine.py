@@ -54,7 +54,7 @@ class Invention(Journal):
         trainer: Trainer | None,
         settings: Settings,
         better: int | None,
-        ledger: str | os.PathLike[str],
+        ledger: str | os.PathLike[str] | None,
     ) -> None:
         if settings.learn == "dpo" and not isinstance(llm, TransformersLLM):
             raise LLMSetupError(
@@ -64,7 +64,8 @@ class Invention(Journal):
         if llm is not None:
             settings.budget.check_price(llm)
         self.models, self.llm, self.settings = tuple(models), llm, settings
-        self.ledger = Ledger(ledger)
+        self.ledger = Ledger.at(ledger)
+        self._generators = self.ledger.path  # beside it; they stay there when the ledger moves
         self.state = State(better=better or 1)
         self._better = better
         self._trainer = trainer
@@ -186,7 +187,7 @@ class Invention(Journal):
             job = partial(sampler.sample, self.state.copy(), numbers, iteration)
             self._inquiry.submit(job)
         elif self._must_learn(iteration) and not self.state.of_status("waiting", "running"):
-            out = self.ledger.path.with_name(f"{self.ledger.path.stem}_generator_{iteration}")
+            out = self._generators.with_name(f"{self._generators.stem}_generator_{iteration}")
             generator = self._generator(iteration)
             state, settings = self.state.copy(), self.settings
             job = partial(learn, state, settings, self._trainer, generator, iteration, out)
