@@ -158,9 +158,7 @@ class SelfDevelopingSearch(ProgramSearch):
         invention = self._engine
         if not self._said:
             self._said = True
-            logger.info(
-                "raymimic: %s. Ledger: %s", describe(invention.llm), invention.ledger.where
-            )
+            logger.info("raymimic: %s. Ledger: %s", describe(invention.llm), invention.ledger.where)
         try:
             running = len(invention.state.of_status("running"))
             given = invention.ask(trial_id, ahead=max(self._concurrency, running, 1))
