@@ -59,7 +59,7 @@ class Invention(Journal):
         if settings.learn == "dpo" and not isinstance(llm, TransformersLLM):
             raise LLMSetupError(
                 'learn="dpo" trains the generator, which must be a model in this process: '
-                f'llm="transformers:FOLDER", got {describe(llm)}; or learn="elites"'
+                f'llm="transformers:FOLDER", got {_who(llm)}; or learn="elites"'
             )
         if llm is not None:
             settings.budget.check_price(llm)
@@ -244,7 +244,7 @@ class Invention(Journal):
         settings = self.settings
         self.note(
             {
-                "event": "invention", "models": list(self.models), "model": describe(self.llm),
+                "event": "invention", "models": list(self.models), "model": _who(self.llm),
                 "iterations": settings.iterations, "programs": settings.programs,
                 "learn": settings.learn, "seed": settings.seed, "better": self.state.better,
             }
@@ -299,3 +299,7 @@ class Invention(Journal):
                 f'the ledger {self.ledger.path} holds an invention with mode="{wanted}": give a '
                 "new ledger, or that mode"
             )
+
+
+def _who(llm: LLM | None) -> str:
+    return "no language model" if llm is None else describe(llm)

@@ -126,7 +126,7 @@ class Modulator:
         self._harmless = Harmless(self._note)
         self._stepping = Stepping(self._steering, self._harmless, self._begin, self._stepped)
         if ranks.leads():
-            logger.info("raymimic: %s", describe_adjuster(adjuster))
+            logger.info("raymimic: %s", describe_adjuster(adjuster, llm))
         of_training.run(
             self._note, advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
             epochs=epochs, knobs=dict(self.knobs), seed=seed,

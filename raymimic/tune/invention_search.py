@@ -158,7 +158,8 @@ class SelfDevelopingSearch(ProgramSearch):
         invention = self._engine
         if not self._said:
             self._said = True
-            logger.info("raymimic: %s. Ledger: %s", describe(invention.llm), invention.ledger.where)
+            who = "programs at random" if invention.llm is None else describe(invention.llm)
+            logger.info("raymimic: %s. Ledger: %s", who, invention.ledger.where)
         try:
             running = len(invention.state.of_status("running"))
             given = invention.ask(trial_id, ahead=max(self._concurrency, running, 1))

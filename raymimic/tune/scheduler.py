@@ -150,7 +150,7 @@ class LLMScheduler(FIFOScheduler):
             instruction=instruction,
         )
         if judge is not None:
-            logger.info("raymimic: %s.", describe_judge(judge))
+            logger.info("raymimic: %s.", describe_judge(judge, llm))
         if searcher is not None:
             searcher.steering.stops = True
         self.faults = Faults("scheduler")
