@@ -1,4 +1,4 @@
-"""What programs are worth on fresh seeds: ``python -m experiments.guided_evolution.confirm --help``.
+"""What programs are worth on fresh seeds: ``python -m experiments.guided_evolution.confirm -h``.
 
 An evolution trains each program once, so the best of forty was lucky. Here the seed program and the
 given ones are trained on several seeds of initial weights and batch order that no evolution used.
@@ -71,7 +71,9 @@ def report(rows: Sequence[Row], y_test: np.ndarray) -> str:
         found = by_program[name]
         accuracies = [row["accuracy"] for row in found]
         read = name == SEED or name in bars.values()
-        tested = [float((unseal(row["test_predictions"]) == y_test).mean()) for row in found if read]
+        tested = [
+            float((unseal(row["test_predictions"]) == y_test).mean()) for row in found if read
+        ]
         cells.append(
             [
                 name, f"{found[0].get('parameters', math.nan):,}", len(found), _spread(accuracies),
@@ -93,6 +95,10 @@ def _mean(rows: Sequence[Row]) -> float:
     """The mean accuracy; of a program that failed once, -inf."""
     mean = float(np.mean([row["accuracy"] for row in rows]))
     return -math.inf if math.isnan(mean) else mean
+
+
+def _tested(row: Row, y_test: np.ndarray) -> float:
+    return float((unseal(row["test_predictions"]) == y_test).mean())
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -4,8 +4,8 @@ Arms: "rules" (keyless edits, NSGA-II), "random" (random edits of the seed, no s
 (a model, all operators), "plain" (the same model without Evolution of Thought and role play).
 
 A ledger in ``--work`` goes on where it ended. Ctrl-C or SIGTERM ends a run with the results that it
-has; the same command goes on with what is missing. With ``--cassette`` the replies of a recording are
-given again, plan by plan; what it lacks is the keyless mutator's.
+has; the same command goes on with what is missing. With ``--cassette`` the replies of a recording
+are given again, plan by plan; what it lacks is the keyless mutator's.
 """
 
 from __future__ import annotations
