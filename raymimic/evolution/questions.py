@@ -43,23 +43,24 @@ class Edit:
 
 
 def system_text(task: Task) -> str:
-    """The constant part: what the program is, what a reply must be."""
+    """The constant part: what the seed and its task are, what a reply must be."""
+    seed = task.known.seed
     lines = [
-        "You improve a PyTorch program by editing one of its blocks at a time. The program is",
-        "trained on a fixed task; it is judged by "
+        "You improve a PyTorch program by editing one of its blocks at a time. It is judged by "
         + " and ".join(
             f"{one.name} ({'more' if one.mode == 'max' else 'less'} is better)"
             for one in task.known.objectives
         )
         + ".",
+        *([task.known.setting] if task.known.setting else []),
+        "The seed, the program that all others descend from:",
+        code(seed.source),
         "Its blocks and what each defines:",
     ]
-    for name, text in task.known.seed.blocks.items():
+    for name, text in seed.blocks.items():
         offered = ", ".join(f"{key}[{value}]" for key, value in top_names(text).items())
         lines.append(f"- {name}: {offered}")
     lines += [
-        "Fixed code around them:",
-        code("\n".join(part.text for part in task.known.seed.parts if part.name is None)),
         "Rules for the block that you write:",
         "- It replaces the whole block: write all of it, no placeholders, no demonstration code.",
         "- Keep the names it defines and their required parameters; it must work with those alone.",
@@ -77,6 +78,7 @@ def request(task: Task, wish: str, deadline: float) -> Request:
     parent = task.known.individuals[task.parents[0]]
     lines = [
         wish,
+        *_surroundings(task),
         f'The block "{task.block}" to edit:',
         code(task.program.blocks[task.block]),
         f"Its program so far: {measured(parent, task.known.objectives)}. "
@@ -84,6 +86,15 @@ def request(task: Task, wish: str, deadline: float) -> Request:
         *_failures(task),
     ]
     return Request(system_text(task), "\n".join(lines), _SCHEMA, _TOKENS, deadline)
+
+
+def _surroundings(task: Task) -> list[str]:
+    """The other blocks of the program in which it is no longer the seed."""
+    changed = [name for name in task.known.seed.changed(task.program) if name != task.block]
+    if not changed:
+        return []
+    texts = [code(task.program.blocks[name]) for name in changed]
+    return ["The program is the seed but for the block to edit and these blocks:", *texts]
 
 
 def _failures(task: Task) -> list[str]:

@@ -65,11 +65,19 @@ def test_the_system_part_is_constant_and_says_what_must_hold():
         "accuracy (more is better)",
         "parameters (less is better)",
         "def build_model",
+        BODY.strip(),
         "Body[__init__(self, classes); forward(self, x)]",
         "Import only collections",
     ):
         assert said in first.system
     assert first.schema["required"] == ["rationale", "code"]
+
+
+def test_the_other_blocks_are_shown_where_they_are_no_longer_the_seeds():
+    assert "SGD" not in asked(PLAIN, "body", intent="complexity").user
+    question = asked(PLAIN, "body", (2,), SLOW, intent="complexity").user
+    assert SLOW.blocks["optimizer"].strip() in question
+    assert question.index("lr=0.001") < question.index('The block "body" to edit')
 
 
 @pytest.mark.parametrize("intent", INTENTS)

@@ -21,7 +21,8 @@ from raymimic.records import Objective
 class Known:
     """A snapshot of the evolution, for operators: they work while the search goes on.
 
-    ``elites`` are the best individuals, ``individuals`` all by number.
+    ``elites`` are the best individuals, ``individuals`` all by number; ``setting`` says in words
+    what they are trained on, and how long.
     """
 
     seed: Program
@@ -30,6 +31,7 @@ class Known:
     elites: tuple[int, ...]
     rejections: tuple[tuple[str, Rejection], ...] = ()
     identities: frozenset[str] = frozenset()
+    setting: str = ""
 
 
 @dataclass(frozen=True)
