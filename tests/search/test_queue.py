@@ -143,7 +143,7 @@ def test_a_slot_that_was_left_and_cannot_be_filled_is_left_no_longer(make, answe
         engine.suggest(f"t{number}")
         engine.end(f"t{number}", 1.0)
     assert engine.tally.started["llm"] > 1  # the model was asked again
-    assert engine.tally.fallbacks == {"no_proposal": engine.tally.started["random"]}
+    assert sum(engine.tally.fallbacks.values()) == engine.tally.started["random"]
 
 
 def test_many_slots_that_were_left_are_filled_at_once(make, answers):
