@@ -107,6 +107,11 @@ class Decisions:
         """Whether anybody beside the rules has a say."""
         return self._judging is not None
 
+    def wait(self, seconds: float) -> None:
+        """Wait at most ``seconds`` for the judge's answer that is on its way."""
+        if self._judging is not None:
+            self._judging.wait(seconds)
+
     # -- reports ---------------------------------------------------------------------------------
 
     def by_rule(self, report: EpochReport, seconds_left: float | None = None) -> Verdict | None:
