@@ -1,12 +1,14 @@
 """Search and stopping by time: real trainings on real Ray Tune, two at once.
 
     python -m experiments.forecast.by_clock --data-dir DIR --out rows.csv [--clock processor]
+        [--task mnist_cnn] [--seconds 60] [--arms pair alone optuna+default+asha]
 
-The demo's CNN on 2,000 MNIST images, 20 epochs, ``num_samples=-1``. The arms of a seed run one
-after the other, each seed beginning with another one. Rows that are in the file already are not
-made again, so a run that was cut off goes on with the same command; the table comes at the end, or
-at once with ``--seeds 0``. Of each run: the best validation loss of the trials that ended whole,
-and of all that exist at the end ("any"), epochs trained, seconds of the clock that an epoch took.
+The demo's CNN on 2,000 MNIST images, 20 epochs, or the 14-parameter CNN, 5 epochs, on MNIST or
+CIFAR-10; ``num_samples=-1``. The arms of a seed run one after the other, each seed beginning with
+another one. Rows that are in the file already are not made again, so a run that was cut off goes on
+with the same command; the table comes at the end, or at once with ``--seeds 0``. Of each run: the
+best validation loss of the trials that ended whole, and of all that exist at the end ("any"),
+epochs trained, seconds of the clock that an epoch took.
 
 Two clocks. *wall*: Tune's time budget of ``--seconds``, which a busy machine shortens for whoever
 runs then. *processor*: the run ends when its trainings and its driver (so every proposal, too) have
@@ -22,40 +24,42 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import ray
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
-from experiments.common.idx import mnist
 from experiments.common.quiet import silence
+from experiments.common.real.cnn_training import settings_of
+from experiments.forecast.clock_tasks import NAMES, Task, task_of
 from raymimic import LLMScheduler, LLMSearcher
-from raymimic.demo import SPACE, Split
-from raymimic.demo.training import Training
 
 SLOTS = 2
-ARMS = ("pair", "alone", "raymimic+asha", "optuna+asha")
+ARMS = ("pair", "alone", "raymimic+asha", "optuna+asha", "optuna+default+asha")
 
 
 class Setting(NamedTuple):
     """What a run is given: which clock, so many seconds of it, images and epochs of a training."""
 
+    task: str
     clock: str
     seconds: float
     images: int
     epochs_full: int
 
 
-def parts_of(arm: str, seed: int, epochs: int, folder: str) -> tuple[Any, Any]:
+def parts_of(arm: str, seed: int, task: Task, folder: str) -> tuple[Any, Any]:
     """Searcher and scheduler as a user would write them."""
+    epochs = task.epochs
     asha = ASHAScheduler(max_t=epochs, reduction_factor=4)
-    if arm == "optuna+asha":
-        return OptunaSearch(seed=seed), asha
+    if arm.startswith("optuna"):
+        first = [task.default] if "default" in arm else None
+        return OptunaSearch(seed=seed, points_to_evaluate=first), asha
     searcher = LLMSearcher(llm="none", seed=seed, ledger=f"{folder}/ledger.jsonl")
     if arm == "raymimic+asha":
         return searcher, asha
@@ -98,40 +102,26 @@ class ProcessorTime(tune.Stopper):
         return sum(self._used.values()) + time.process_time() >= self._end
 
 
-def train(config: dict[str, Any], *, split: Split, epochs: int, seed: int) -> None:
+def train(config: dict[str, Any], *, task: Task, seed: int) -> None:
     """Train one configuration; reports hold the processor time that the process has used."""
-    run = Training(config, split, seed)
-    for _ in range(epochs):
-        metrics = run.epoch()
+    for metrics in task.train(config, seed):
         tune.report({**metrics, "processor_s": time.process_time()})
         if not math.isfinite(metrics["val_loss"]):
             return
 
 
-def images(data_dir: Path, seed: int, count: int) -> Split:
-    """``count`` training and as many validation images of the training set; no test images."""
-    pixels, labels = mnist(data_dir, "train")
-    rows = np.random.default_rng(seed).permutation(len(labels))[: 2 * count]
-    scaled = (pixels[rows].astype(np.float32) / 255 - 0.1307) / 0.3081  # MNIST's mean and sd
-    some, other = slice(count), slice(count, 2 * count)
-    told = labels[rows]
-    return Split(
-        "mnist", scaled[some], told[some], scaled[other], told[other], scaled[:0], told[:0]
-    )
-
-
 def run(arm: str, seed: int, setting: Setting, data_dir: Path) -> dict[str, Any]:
     """One search."""
     epochs, wall = setting.epochs_full, setting.clock == "wall"
-    split = images(data_dir, seed, setting.images)
+    task = task_of(setting.task, seed, data_dir=data_dir, count=setting.images, epochs=epochs)
     seen = Seen()
     with tempfile.TemporaryDirectory() as folder:
-        searcher, scheduler = parts_of(arm, seed, epochs, folder)
-        training = tune.with_parameters(train, split=split, epochs=epochs, seed=seed)
+        searcher, scheduler = parts_of(arm, seed, task, folder)
+        training = tune.with_parameters(train, task=task, seed=seed)
         begun, used = time.monotonic(), time.process_time()
         tuner = tune.Tuner(
             tune.with_resources(training, {"cpu": 1}),
-            param_space=SPACE,
+            param_space=task.space,
             tune_config=tune.TuneConfig(
                 metric="val_loss", mode="min", num_samples=-1, search_alg=searcher,
                 scheduler=scheduler, max_concurrent_trials=SLOTS, reuse_actors=True,
@@ -186,7 +176,9 @@ def table(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def missing(rows: pd.DataFrame, setting: Setting, seeds: int) -> list[tuple[str, int]]:
+def missing(
+    rows: pd.DataFrame, setting: Setting, seeds: int, arms: Sequence[str] = ARMS
+) -> list[tuple[str, int]]:
     """Arm and seed of the runs still to be made, in their order."""
     same = rows
     for name, value in setting._asdict().items():
@@ -195,9 +187,17 @@ def missing(rows: pd.DataFrame, setting: Setting, seeds: int) -> list[tuple[str,
     turns = [
         (arm, seed)
         for seed in range(seeds)
-        for arm in (*ARMS[seed % len(ARMS) :], *ARMS[: seed % len(ARMS)])
+        for arm in (*arms[seed % len(arms) :], *arms[: seed % len(arms)])
     ]
     return [turn for turn in turns if turn not in done]
+
+
+def _setting(arguments: argparse.Namespace) -> Setting:
+    count, epochs = arguments.images, arguments.epochs
+    if arguments.task != "demo":
+        preset = settings_of("cpu")
+        count, epochs = preset.train_images, preset.epochs
+    return Setting(arguments.task, arguments.clock, arguments.seconds, count, epochs)
 
 
 def main() -> None:
@@ -205,17 +205,19 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the raw rows; goes on from them")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--task", choices=NAMES, default="demo")
     parser.add_argument("--clock", choices=("wall", "processor"), default="wall")
     parser.add_argument("--seconds", type=float, default=110.0)
-    parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--images", type=int, default=2000, help="the demo's")
+    parser.add_argument("--epochs", type=int, default=20, help="the demo's")
     arguments = parser.parse_args()
-    setting = Setting(arguments.clock, arguments.seconds, arguments.images, arguments.epochs)
+    setting = _setting(arguments)
     names = [*Setting._fields, "arm", "seed"]
     rows = pd.read_csv(arguments.out) if arguments.out.exists() else pd.DataFrame(columns=names)
     silence()
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    turns = missing(rows, setting, arguments.seeds)
+    turns = missing(rows, setting, arguments.seeds, arguments.arms)
     if turns:
         ray.init(
             num_cpus=SLOTS, include_dashboard=False, log_to_driver=False, logging_level="error"
@@ -227,7 +229,7 @@ def main() -> None:
         print(made, flush=True)
     for name, value in setting._asdict().items():
         rows = rows[rows[name] == value]
-    print(table(rows))
+    print(table(rows[rows["arm"].isin(arguments.arms)]))
 
 
 if __name__ == "__main__":

@@ -47,9 +47,7 @@ class Waiting(LLMScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide as `LLMScheduler` does, and wait for what it asked."""
         action = super().on_trial_result(tune_controller, trial, result)
-        judging = self._decisions._judging
-        if judging is not None:
-            judging.wait(_WAIT_S)
+        self.wait(_WAIT_S)
         return str(action)
 
 

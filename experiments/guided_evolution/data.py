@@ -12,6 +12,18 @@ from raymimic.evolve.data import read_data
 
 Labels = np.ndarray
 
+SEEDS = {"mnist1d": "conv1d", "cifar10": "exquisite-net-v2"}
+"""The program that each set's evolutions begin with."""
+
+
+def task_of(data: str, seed: int, folder: Path | None) -> tuple[TrainingTask, Labels]:
+    """The task on one of the sets; ``folder`` is for CIFAR-10."""
+    if data == "mnist1d":
+        return mnist1d(seed)
+    if folder is None:
+        raise SystemExit("CIFAR-10 needs --folder, where its parquet files lie")
+    return cifar10(seed, folder)
+
 
 def mnist1d(seed: int) -> tuple[TrainingTask, Labels]:
     """3,000 / 1,000 / 1,000 signals of 40 samples, 15 epochs; and the test labels."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raymimic.errors import CandidateError
@@ -34,6 +36,8 @@ def evolve(
 ) -> Evolution:
     """Evaluate until ``evaluations`` programs have ended; a ledger that is there goes on.
 
+    An interrupt or SIGTERM ends it before: what was trained by then is kept.
+
     ``at_once`` children are asked for side by side, the next ones only when the last of them is
     being trained: for a model that is slow to answer, and to answer one after the other.
     """
@@ -43,21 +47,22 @@ def evolve(
     made.release_running()
     runner = Runner(task)
     pending = waited = False  # is a batch of questions under way; was there time for it
-    while len(made.state.of_status("done", "failed")) < evaluations and made.why_over is None:
-        trial = f"t{len(made.state.individuals)}_{len(made.state.by_trial)}"
-        waiting = len(made.state.of_status("waiting"))
-        left = evaluations - len(made.state.of_status("done", "failed")) - waiting
-        may_ask = waiting <= 1 and (not pending or at_once == 1)
-        ahead = min(at_once, left) if may_ask else 0
-        found = made.ask(trial, ahead)
-        if found is None:
-            pending = ahead > 0 or (pending and not (waited and not made.state.plans))
-            made.wait(5)
-            waited = True
-            continue
-        waited = False
-        pending = not made.state.of_status("waiting") and (pending or ahead > 0)
-        say(_told(_train(made, runner, found, trial)))
+    with until_stopped(say):
+        while len(made.state.of_status("done", "failed")) < evaluations and made.why_over is None:
+            trial = f"t{len(made.state.individuals)}_{len(made.state.by_trial)}"
+            waiting = len(made.state.of_status("waiting"))
+            left = evaluations - len(made.state.of_status("done", "failed")) - waiting
+            may_ask = waiting <= 1 and (not pending or at_once == 1)
+            ahead = min(at_once, left) if may_ask else 0
+            found = made.ask(trial, ahead)
+            if found is None:
+                pending = ahead > 0 or (pending and not (waited and not made.state.plans))
+                made.wait(5)
+                waited = True
+                continue
+            waited = False
+            pending = not made.state.of_status("waiting") and (pending or ahead > 0)
+            say(_told(_train(made, runner, found, trial)))
     runner.close()
     made.close()
     return made
@@ -78,19 +83,32 @@ def random_search(
     made.release_running()
     smoke, runner = SmokeTest(task), Runner(task)
     number = sum(one.children + one.rejected.total() for one in made.state.tally.values())
-    while len(made.state.of_status("done", "failed")) < evaluations:
-        if not made.state.of_status("waiting"):
-            _add_random(made, smoke, random.Random(f"{seed}/{number}"), number)
-            number += 1
-            continue
-        found = made.state.of_status("waiting")[0]
-        trial = f"t{found.id}"
-        made.note(events.individual_start(found.id, trial))
-        say(_told(_train(made, runner, found, trial)))
+    with until_stopped(say):
+        while len(made.state.of_status("done", "failed")) < evaluations:
+            if not made.state.of_status("waiting"):
+                _add_random(made, smoke, random.Random(f"{seed}/{number}"), number)
+                number += 1
+                continue
+            found = made.state.of_status("waiting")[0]
+            trial = f"t{found.id}"
+            made.note(events.individual_start(found.id, trial))
+            say(_told(_train(made, runner, found, trial)))
     smoke.close()
     runner.close()
     made.close()
     return made
+
+
+@contextlib.contextmanager
+def until_stopped(say: Callable[[str], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what is done here, and nothing else."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped before the end; the same command goes on with what is missing")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _add_random(made: Evolution, smoke: SmokeTest, rng: random.Random, number: int) -> None:

@@ -3,18 +3,20 @@
 Arms: "rules" (keyless edits, NSGA-II), "random" (random edits of the seed, no selection), "full"
 (a model, all operators), "plain" (the same model without Evolution of Thought and role play).
 
-A ledger in ``--work`` goes on where it ended. With ``--cassette`` the replies of a recording are
-given again, plan by plan; what it lacks is the keyless mutator's.
+A ledger in ``--work`` goes on where it ended. Ctrl-C or SIGTERM ends a run with the results that it
+has; the same command goes on with what is missing. With ``--cassette`` the replies of a recording
+are given again, plan by plan; what it lacks is the keyless mutator's.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 
 from experiments.guided_evolution.cassette import insert, record
-from experiments.guided_evolution.data import cifar10, mnist1d
+from experiments.guided_evolution.data import SEEDS, task_of
 from experiments.guided_evolution.loop import evolve, random_search
 from experiments.guided_evolution.report import row_of, table
 from raymimic.evolution import Evolution, Settings, Shares, TrainingTask, test_front, write_results
@@ -27,29 +29,34 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     options = _options()
-    rows = []
-    for repeat in range(options.first, options.first + options.repeats):
-        task, labels = (
-            mnist1d(repeat) if options.data == "mnist1d" else cifar10(repeat, options.folder)
-        )
-        for arm in options.arms:
-            print(f"--- {arm}, repeat {repeat}", flush=True)
-            made = _run(options, arm, repeat, task)
+    repeats = range(options.first, options.first + options.repeats)
+    for repeat, arm in itertools.product(repeats, options.arms):
+        print(f"--- {arm}, repeat {repeat}", flush=True)
+        task, labels = task_of(options.data, repeat, options.folder)
+        made = _run(options, arm, repeat, task)
+        if made.state.front():
             test_front(made, labels)
-            if made.llm is not None and not options.cassette:
-                made.ledger.flush()
-                name = f"{options.data}_{arm}_{repeat}.jsonl.gz"
-                record(made.ledger.path, options.out / "minds" / name)
-            out = options.out / options.data / f"{arm}_{repeat}"
-            write_results(made.state, out)
-            rows.append(row_of(made.state, arm, repeat, options.data))
-            (out / "row.json").write_text(json.dumps(rows[-1], indent=1) + "\n")
-            print(rows[-1], flush=True)
+            _keep(options, made, arm, repeat)
+        if len(made.state.of_status("done", "failed")) < options.evaluations:
+            break
     _report(options.out / options.data)
 
 
+def _keep(options: argparse.Namespace, made: Evolution, arm: str, repeat: int) -> None:
+    """Write an evolution's results and, of a model's, the recording."""
+    if made.llm is not None and not options.cassette:
+        made.ledger.flush()
+        name = f"{options.data}_{arm}_{repeat}.jsonl.gz"
+        record(made.ledger.path, options.out / "minds" / name)
+    out = options.out / options.data / f"{arm}_{repeat}"
+    write_results(made.state, out)
+    row = row_of(made.state, arm, repeat, options.data)
+    (out / "row.json").write_text(json.dumps(row, indent=1) + "\n")
+    print(row, flush=True)
+
+
 def _run(options: argparse.Namespace, arm: str, repeat: int, task: TrainingTask) -> Evolution:
-    program = "conv1d" if options.data == "mnist1d" else "exquisite-net-v2"
+    program = SEEDS[options.data]
     ledger = options.work / options.data / f"{arm}_{repeat}.jsonl"
 
     def say(text: str) -> None:
@@ -73,13 +80,14 @@ def _run(options: argparse.Namespace, arm: str, repeat: int, task: TrainingTask)
 def _report(folder: Path) -> None:
     """The table over all evolutions whose rows lie in the folder."""
     rows = [json.loads(path.read_text()) for path in sorted(folder.glob("*/row.json"))]
-    (folder / "report.md").write_text(table(rows))
-    print(table(rows))
+    if rows:
+        (folder / "report.md").write_text(table(rows))
+        print(table(rows))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", choices=["mnist1d", "cifar10"], default="mnist1d")
+    parser.add_argument("--data", choices=SEEDS, default="mnist1d")
     parser.add_argument("--folder", type=Path, help="where CIFAR-10's parquet files lie")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=["rules", "random"])
     parser.add_argument("--repeats", type=int, default=5)

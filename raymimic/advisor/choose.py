@@ -49,30 +49,32 @@ def _without_partner(llm: str | LLM, *, seed: int, timeout: float) -> HeuristicA
     return LLMAdvisor(found, timeout)
 
 
-def describe_adjuster(adjuster: Adjuster) -> str:
-    """Say in one line who steers."""
+def describe_adjuster(adjuster: Adjuster, llm: object) -> str:
+    """Say in one line who steers, as ``llm`` was set."""
     if isinstance(adjuster, LLMAdvisor):
         return f"{describe(adjuster.llm)} reads the curve and steers the training"
     if isinstance(adjuster, HeuristicAdvisor):
-        return f"{describe(None)} steers the training"
+        return f"{describe(None, llm)} steers the training"
     return f"advisor {adjuster.name} steers the training"
 
 
-def describe_judge(judge: Judge) -> str:
-    """Say in one line who judges running trials."""
+def describe_judge(judge: Judge, llm: object) -> str:
+    """Say in one line who judges running trials, as ``llm`` was set."""
     if isinstance(judge, LLMAdvisor):
         return f"{describe(judge.llm)} judges running trials in doubt"
     if isinstance(judge, HeuristicAdvisor):
-        return f"{describe(None)} turns the knobs of running trials"
+        return f"{describe(None, llm)} turns the knobs of running trials"
     return f"advisor {judge.name} judges running trials in doubt"
 
 
-def describe_advisor(advisor: Advisor) -> str:
-    """Say in one line who proposes."""
+def describe_advisor(advisor: Advisor, llm: object) -> str:
+    """Say in one line who proposes, as ``llm`` was set."""
     if isinstance(advisor, MixtureAdvisor):
-        return f"{describe_advisor(advisor.guide)}, and shares the trials with a Gaussian process"
+        return (
+            f"{describe_advisor(advisor.guide, llm)}, and shares the trials with a Gaussian process"
+        )
     if isinstance(advisor, LLMAdvisor):
         return f"{describe(advisor.llm)} reads the curves and proposes"
     if isinstance(advisor, HeuristicAdvisor):
-        return describe(None)
+        return describe(None, llm)
     return f"advisor {advisor.name}"

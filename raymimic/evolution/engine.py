@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,7 @@ class Evolution(Journal):
         self.ledger = Ledger.at(ledger)
         self.state = State(program, objectives)
         self._smoke = None if task is None else SmokeTest(task)
+        self._setting = "" if task is None else task.said()
         self._begun = False
         self.take_up(self.ledger.path)
         self._open()
@@ -167,7 +168,8 @@ class Evolution(Journal):
             for row in self._planner.plan(view, missing, keyless=self._keyless()):
                 view.apply(self._record(row))
         plans = list(view.plans.values())[:wanted]
-        return breeder.breed(plans, snapshot(view), view.replies) if plans else []
+        known = replace(snapshot(view), setting=self._setting)
+        return breeder.breed(plans, known, view.replies) if plans else []
 
     def _keyless(self) -> bool:
         """Whether plans are for the keyless mutator: without a model, or with one that is out."""

@@ -8,13 +8,15 @@ from typing import Any
 
 from raymimic.errors import BadReply
 from raymimic.evolution.gates import ALLOWED_IMPORTS
+from raymimic.evolution.objectives import scored
 from raymimic.evolution.operators import Task
-from raymimic.evolution.operators.text import code, measured
+from raymimic.evolution.operators.text import changes, code, measured
 from raymimic.evolution.program import top_names
 from raymimic.foreign import quote
 from raymimic.llm import Request, read_object
 
 _REASON_CHARS = 300
+_TOLD = 3  # earlier edits that helped most, and as many that helped least
 _TOKENS = 6000  # a block of 24,000 characters; most are a tenth of it
 
 _SCHEMA: dict[str, Any] = {
@@ -43,23 +45,24 @@ class Edit:
 
 
 def system_text(task: Task) -> str:
-    """The constant part: what the program is, what a reply must be."""
+    """The constant part: what the seed and its task are, what a reply must be."""
+    seed = task.known.seed
     lines = [
-        "You improve a PyTorch program by editing one of its blocks at a time. The program is",
-        "trained on a fixed task; it is judged by "
+        "You improve a PyTorch program by editing one of its blocks at a time. It is judged by "
         + " and ".join(
             f"{one.name} ({'more' if one.mode == 'max' else 'less'} is better)"
             for one in task.known.objectives
         )
         + ".",
+        *([task.known.setting] if task.known.setting else []),
+        "The seed, the program that all others descend from:",
+        code(seed.source),
         "Its blocks and what each defines:",
     ]
-    for name, text in task.known.seed.blocks.items():
+    for name, text in seed.blocks.items():
         offered = ", ".join(f"{key}[{value}]" for key, value in top_names(text).items())
         lines.append(f"- {name}: {offered}")
     lines += [
-        "Fixed code around them:",
-        code("\n".join(part.text for part in task.known.seed.parts if part.name is None)),
         "Rules for the block that you write:",
         "- It replaces the whole block: write all of it, no placeholders, no demonstration code.",
         "- Keep the names it defines and their required parameters; it must work with those alone.",
@@ -77,13 +80,44 @@ def request(task: Task, wish: str, deadline: float) -> Request:
     parent = task.known.individuals[task.parents[0]]
     lines = [
         wish,
+        *_surroundings(task),
         f'The block "{task.block}" to edit:',
         code(task.program.blocks[task.block]),
         f"Its program so far: {measured(parent, task.known.objectives)}. "
         f"The seed: {measured(task.known.individuals[0], task.known.objectives)}.",
+        *_tried(task),
         *_failures(task),
     ]
     return Request(system_text(task), "\n".join(lines), _SCHEMA, _TOKENS, deadline)
+
+
+def _surroundings(task: Task) -> list[str]:
+    """The other blocks of the program in which it is no longer the seed."""
+    changed = [name for name in task.known.seed.changed(task.program) if name != task.block]
+    if not changed:
+        return []
+    texts = [code(task.program.blocks[name]) for name in changed]
+    return ["The program is the seed but for the block to edit and these blocks:", *texts]
+
+
+def _tried(task: Task) -> list[str]:
+    """What edits of this block alone did to their own programs: the most and the least helpful."""
+    known, gains = task.known, {}
+    for one in scored(known.individuals.values(), known.objectives):
+        edit = known.edit(one.id)
+        if edit is not None and edit[1] == task.block:
+            goal = known.objectives[0]
+            gains[one.id] = goal.loss(edit[0].values) - goal.loss(one.values)
+    ranked = sorted(gains, key=lambda number: gains[number], reverse=True)
+    shown = ranked if len(ranked) <= 2 * _TOLD else ranked[:_TOLD] + ranked[-_TOLD:]
+    lines = []
+    for number in shown:
+        one = known.individuals[number]
+        before = known.individuals[one.parents[0]]
+        effect = changes(before, one, known.objectives)
+        lines.append(f"- {effect}: {quote(one.rationale[:_REASON_CHARS])}")
+    told = "Earlier edits of this block, in this or another program, and what each did alone:"
+    return [told, *lines] if lines else []
 
 
 def _failures(task: Task) -> list[str]:

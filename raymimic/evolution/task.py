@@ -90,6 +90,17 @@ class TrainingTask:
         """Labels of the first training samples, whose accuracy is reported beside validation's."""
         return self.y_train[:_TRAIN_SCORED]
 
+    def said(self) -> str:
+        """The training in words, for a model that writes programs for it."""
+        shape = tuple(self.x_train.shape[1:])
+        steps = self.epochs * -(-len(self.y_train) // self.batch_size)
+        return (
+            f"Training: {len(self.y_train):,} samples of shape {shape} in {self.classes} classes, "
+            f"cross-entropy, {self.epochs} epochs in batches of {self.batch_size}, so {steps:,} "
+            f"steps; at most {self.limits.seconds:g} s in all. The learning rate and its schedule "
+            "are the program's own."
+        )
+
     def smoke(self) -> TrainingTask:
         """Two batches of it, for one epoch: does a program run at all?"""
         few = self.batch_size * _SMOKE_BATCHES

@@ -54,17 +54,18 @@ class Invention(Journal):
         trainer: Trainer | None,
         settings: Settings,
         better: int | None,
-        ledger: str | os.PathLike[str],
+        ledger: str | os.PathLike[str] | None,
     ) -> None:
         if settings.learn == "dpo" and not isinstance(llm, TransformersLLM):
             raise LLMSetupError(
                 'learn="dpo" trains the generator, which must be a model in this process: '
-                f'llm="transformers:FOLDER", got {describe(llm)}; or learn="elites"'
+                f'llm="transformers:FOLDER", got {_who(llm)}; or learn="elites"'
             )
         if llm is not None:
             settings.budget.check_price(llm)
         self.models, self.llm, self.settings = tuple(models), llm, settings
-        self.ledger = Ledger(ledger)
+        self.ledger = Ledger.at(ledger)
+        self._generators = self.ledger.path  # beside it; they stay there when the ledger moves
         self.state = State(better=better or 1)
         self._better = better
         self._trainer = trainer
@@ -186,7 +187,7 @@ class Invention(Journal):
             job = partial(sampler.sample, self.state.copy(), numbers, iteration)
             self._inquiry.submit(job)
         elif self._must_learn(iteration) and not self.state.of_status("waiting", "running"):
-            out = self.ledger.path.with_name(f"{self.ledger.path.stem}_generator_{iteration}")
+            out = self._generators.with_name(f"{self._generators.stem}_generator_{iteration}")
             generator = self._generator(iteration)
             state, settings = self.state.copy(), self.settings
             job = partial(learn, state, settings, self._trainer, generator, iteration, out)
@@ -243,7 +244,7 @@ class Invention(Journal):
         settings = self.settings
         self.note(
             {
-                "event": "invention", "models": list(self.models), "model": describe(self.llm),
+                "event": "invention", "models": list(self.models), "model": _who(self.llm),
                 "iterations": settings.iterations, "programs": settings.programs,
                 "learn": settings.learn, "seed": settings.seed, "better": self.state.better,
             }
@@ -298,3 +299,7 @@ class Invention(Journal):
                 f'the ledger {self.ledger.path} holds an invention with mode="{wanted}": give a '
                 "new ledger, or that mode"
             )
+
+
+def _who(llm: LLM | None) -> str:
+    return "no language model" if llm is None else describe(llm)

@@ -63,10 +63,10 @@ def require_key(llm: LLM) -> None:
         llm.require_key()
 
 
-def describe(llm: LLM | None) -> str:
-    """Say in one line which model reads the curves, or why none does."""
+def describe(llm: LLM | None, setting: object = "auto") -> str:
+    """Say in one line which model reads the curves, or why ``setting`` gave none."""
     if llm is None:
-        return _why_none()
+        return _why_none(setting)
     if isinstance(llm, Relay):
         return llm.describe()
     if isinstance(llm, LocalLLM):
@@ -98,16 +98,15 @@ def _offered() -> Iterator[tuple[str, type[SdkLLM]]]:
                 yield variable, made
 
 
-def _why_none() -> str:
-    offered = list(_offered())
-    for variable, made in offered:
+def _why_none(setting: object) -> str:
+    if setting != "auto":
+        return "no language model wanted: keyless heuristic advisor"
+    for variable, made in _offered():
         if not _installed(made):
             return (
                 f"{variable} is set but its SDK is missing: keyless heuristic advisor "
                 f'(pip install "raymimic[{made.provider.name}]" to let a model read the curves)'
             )
-    if offered:
-        return "no language model wanted: keyless heuristic advisor"
     keys = " or ".join(made.provider.key for made in PROVIDERS.values())
     return f"no key found: keyless heuristic advisor (set {keys} to let a model read the curves)"
 

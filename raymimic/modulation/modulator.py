@@ -12,20 +12,18 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from raymimic import events
 from raymimic.advisor import (
     Adjuster,
     PastAdjustment,
-    RunEvidence,
     choose_adjuster,
     describe_adjuster,
 )
-from raymimic.errors import AdvisorError
 from raymimic.ledger import Ledger
 from raymimic.llm import LLM
 from raymimic.modulation import events as of_training
 from raymimic.modulation import ranks
-from raymimic.modulation.asking import AdjusterInquiry, Outcome
+from raymimic.modulation.asking import AdjusterInquiry
+from raymimic.modulation.deciding import Deciding
 from raymimic.modulation.decision import Decision
 from raymimic.modulation.guard import Limits, judge
 from raymimic.modulation.harmless import Harmless
@@ -33,7 +31,6 @@ from raymimic.modulation.knobs import Knobs
 from raymimic.modulation.optimizers import Optimizers
 from raymimic.modulation.readings import Readings, read
 from raymimic.modulation.record import Record
-from raymimic.modulation.seeing import evidence_of
 from raymimic.modulation.steering import Steering
 from raymimic.modulation.stepping import Stepping
 from raymimic.records import Knob, Mode
@@ -118,15 +115,18 @@ class Modulator:
         optimizers = Optimizers(optimizer)
         self._steering = Steering(model, optimizers, knobs or {}, limits or Limits(), ema)
         self._record = Record(metric, mode, steps_per_epoch=steps_per_epoch)
-        self._instruction, self._epochs, self._seed = instruction, epochs, seed
-        self._run_id = run_id
+        self._seed, self._run_id = seed, run_id
         adjuster = choose_adjuster(llm, seed=seed, timeout=timeout)
-        self._inquiry = AdjusterInquiry(adjuster, waits=wait, timeout=timeout)
         self._ledger = Ledger(ledger) if ledger is not None and ranks.leads() else None
         self._harmless = Harmless(self._note)
+        inquiry = AdjusterInquiry(adjuster, waits=wait, timeout=timeout)
+        self._deciding = Deciding(
+            inquiry, self._record, self._steering, self._harmless, self._note,
+            epochs_total=epochs, run_id=run_id, instruction=instruction, seed=seed,
+        )  # fmt: skip
         self._stepping = Stepping(self._steering, self._harmless, self._begin, self._stepped)
         if ranks.leads():
-            logger.info("raymimic: %s", describe_adjuster(adjuster))
+            logger.info("raymimic: %s", describe_adjuster(adjuster, llm))
         of_training.run(
             self._note, advisor=adjuster.name, instruction=instruction, metric=metric, mode=mode,
             epochs=epochs, knobs=dict(self.knobs), seed=seed,
@@ -167,10 +167,7 @@ class Modulator:
         if record.asked_at_start or record.epoch or record.steps or not record.steps_per_epoch:
             return
         record.asked_at_start = True
-        answer = None
-        if ranks.leads() and (self._inquiry.waits or not self._inquiry.adjuster.remote):
-            answer = self._inquiry.ask(self._evidence())
-        decided = self._read(answer)
+        decided = self._deciding.at_start() if ranks.leads() else Decision()
         decision, record.failures = ranks.shared((decided, record.failures))
         self._go_on(decision)
 
@@ -207,7 +204,9 @@ class Modulator:
         if record.end_epoch(readings, broken=bool(broken)):
             self._steering.anchors.keep_best()
         harmful = self._judge(bool(broken))
-        decided = self._decide(broken, harmful) if ranks.leads() else Decision()  # rank 0's counts
+        decided = Decision()
+        if ranks.leads():  # rank 0's decision counts
+            decided = self._deciding.at_epoch_end(broken, harmful)
         decision, record.failures = ranks.shared((decided, record.failures))
         if not readings.loss:
             record.losses_undone = 0
@@ -316,51 +315,6 @@ class Modulator:
         )  # fmt: skip
         return found.harmful
 
-    def _decide(self, broken: str, harmful: bool) -> Decision:
-        record = self._record
-        if record.awaited:
-            return Decision(wait=True)
-        answer = self._inquiry.outcome()
-        if (broken or harmful) and self._steering.snapshot.finite:
-            if answer is not None:
-                self._read(answer)  # its calls were paid and its failure counts all the same
-                events.drop(self._note, reason="stale", text="the run was put back")
-            why = broken or f"{record.metric} got worse beyond its noise under an adjustment"
-            return Decision(undo=why, calm=bool(broken) and not harmful)
-        if broken:
-            self._harmless.say(
-                "no way back",
-                "raymimic: %s, and they were not finite at the start either: nothing to go back to",
-                broken,
-            )
-        over = self._epochs is not None and record.epoch >= self._epochs
-        may_ask = record.reported and record.epoch >= record.quiet_until and not over
-        if answer is None and may_ask:
-            answer = self._inquiry.ask(self._evidence())
-        return self._read(answer)
-
-    def _evidence(self) -> RunEvidence:
-        return evidence_of(
-            self._record, self._steering, epochs_total=self._epochs, run_id=self._run_id,
-            instruction=self._instruction, seed=self._seed,
-        )  # fmt: skip
-
-    def _read(self, answer: Outcome | None) -> Decision:
-        if answer is None:
-            return Decision()
-        advice = answer.advice
-        for call in advice.calls:
-            events.call(self._note, call)
-        if isinstance(advice, AdvisorError):
-            self._failed(advice)
-            return Decision()
-        if answer.epoch < self._record.undone_at or self._record.epoch < self._record.quiet_until:
-            events.drop(self._note, reason="stale", text="asked before the run was put back")
-            return Decision()
-        return Decision(
-            adjustment=advice.adjustment, asked_epoch=answer.epoch, dropped=tuple(advice.drops)
-        )
-
     def _undo(self, decision: Decision) -> None:
         record, steering = self._record, self._steering
         refused = steering.roll_back()
@@ -382,13 +336,6 @@ class Modulator:
         if refused:
             text = "raymimic: all is put back but one thing: %s. It is said once"
             self._harmless.say("refused", text, refused)
-
-    def _failed(self, failure: AdvisorError) -> None:
-        self._record.failures += 1
-        events.fallback(self._note, reason=failure.reason, text=str(failure), source="none")
-        if self._record.failures == 1 or failure.permanent:
-            end = "Asking no more; training" if failure.permanent else "Training"
-            logger.warning("raymimic: the advisor failed (%s). %s goes on unchanged.", failure, end)
 
     def _note(self, event: str, /, **fields: Any) -> None:
         if self._ledger is not None:

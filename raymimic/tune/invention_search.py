@@ -31,7 +31,6 @@ from raymimic.invention import (
     write_results,
 )
 from raymimic.invention.dpo import DpoSettings, train
-from raymimic.ledger import default_ledger_path
 from raymimic.llm import LLM, TransformersLLM, describe, resolve_llm
 from raymimic.tune.evolution_search import FAILED, PROGRAM
 from raymimic.tune.guarded import guarded
@@ -76,8 +75,9 @@ class SelfDevelopingSearch(ProgramSearch):
         calls, tokens, usd: Budget of calls to the model; spent, random programs go on.
         timeout: Longest a call may take, in seconds.
         seed: Makes random programs repeatable.
-        ledger: File for the record of everything. One that holds an invention with these models is
-            taken up; the generators that were trained lie beside it.
+        ledger: File for the record of everything, by default in the experiment's folder. One that
+            holds an invention with these models is taken up. Trained generators lie beside a file
+            named here, else in ``~/ray_results/raymimic``: Tune would upload them again and again.
 
     Give Tune ``num_samples`` of at least two (the references) plus iterations times programs; the
     search ends by itself.
@@ -137,7 +137,7 @@ class SelfDevelopingSearch(ProgramSearch):
                 seed=random.SystemRandom().randrange(2**31) if seed is None else seed,
             ),
             better=None if mode is None else _better(mode),
-            ledger=ledger or default_ledger_path(),
+            ledger=ledger,
         )
         self._engine.release_running()
 
@@ -158,7 +158,8 @@ class SelfDevelopingSearch(ProgramSearch):
         invention = self._engine
         if not self._said:
             self._said = True
-            logger.info("raymimic: %s. Ledger: %s", describe(invention.llm), self.ledger_path)
+            who = "programs at random" if invention.llm is None else describe(invention.llm)
+            logger.info("raymimic: %s. Ledger: %s", who, invention.ledger.where)
         try:
             running = len(invention.state.of_status("running"))
             given = invention.ask(trial_id, ahead=max(self._concurrency, running, 1))
@@ -231,7 +232,7 @@ class SelfDevelopingSearch(ProgramSearch):
 
     def summary(self) -> str:
         """The invention so far in plain words."""
-        return f"{summary(self._engine.state)}\nLedger: {self.ledger_path}"
+        return f"{summary(self._engine.state)}\nLedger: {self._engine.ledger.where}"
 
 
 def _better(mode: str | None) -> int:

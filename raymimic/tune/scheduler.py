@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from raymimic.scheduling.worth import COUNTED, TIMED
 from raymimic.tune import restored_trials
 from raymimic.tune.arguments import budget_seconds
 from raymimic.tune.blind import FirstScore
+from raymimic.tune.clock import Clock
 from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
@@ -151,15 +151,13 @@ class LLMScheduler(FIFOScheduler):
             instruction=instruction,
         )
         if judge is not None:
-            logger.info("raymimic: %s.", describe_judge(judge))
+            logger.info("raymimic: %s.", describe_judge(judge, llm))
         if searcher is not None:
             searcher.steering.stops = True
         self.faults = Faults("scheduler")
         self._first_score = FirstScore()
         self._begun = False
-        self._seconds_total: float | None = None
-        self._opened: float | None = None  # of time.monotonic()
-        self._started_at: dict[str, float] = {}
+        self._clock = Clock()
 
     # -- what Tune calls -----------------------------------------------------------------------
 
@@ -180,7 +178,7 @@ class LLMScheduler(FIFOScheduler):
         self.reports.others = tuple(other.name for other in self._others)
         limits = self._searcher.limits if self._searcher is not None else ()
         self._decisions.begin(*self.goal, *self._rule(spec), self._others, limits)
-        self._seconds_total = budget_seconds(spec)
+        self._clock.limit = budget_seconds(spec)
         return True
 
     def _rule(self, spec: Mapping[str, Any]) -> tuple[float, float | None]:
@@ -203,10 +201,9 @@ class LLMScheduler(FIFOScheduler):
             settle(ledger, trial)
         self._open()
         self._remember(trial)
-        now = time.monotonic()
-        self._opened = now if self._opened is None else self._opened
+        self._clock.open()
         if not self._decisions.knows(trial.trial_id):
-            self._started_at[trial.trial_id] = now
+            self._clock.begin(trial.trial_id)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Keep the epoch and say whether the trial goes on."""
@@ -219,9 +216,7 @@ class LLMScheduler(FIFOScheduler):
         del tune_controller
         trial_id = trial.trial_id
         report = self.reports.last("scheduler", trial_id, result or {})
-        begun = self._started_at.pop(trial_id, None)
-        seconds = 0.0 if begun is None else time.monotonic() - begun
-        self._decisions.complete(trial_id, report, seconds)
+        self._decisions.complete(trial_id, report, self._clock.end(trial_id))
         if self._searcher is None:
             self._first_score.look([str(self._metric)], self.curve(trial_id), result or {})
             self.reports.forget(trial_id)
@@ -237,6 +232,10 @@ class LLMScheduler(FIFOScheduler):
         """A waiting trial was taken away."""
         del tune_controller
         self._decisions.fail(trial.trial_id)
+
+    def wait(self, seconds: float) -> None:
+        """Wait at most ``seconds`` for the judge's answer that is on its way; Tune never does."""
+        self._decisions.wait(seconds)
 
     def debug_string(self) -> str:
         """One line for Tune's status."""
@@ -309,12 +308,7 @@ class LLMScheduler(FIFOScheduler):
         report = self.reports.hear("scheduler", trial.trial_id, result)
         if report is None:
             return None
-        return report, self._decisions.by_rule(report, self._seconds_left())
-
-    def _seconds_left(self) -> float | None:
-        if self._seconds_total is None or self._opened is None:
-            return None
-        return max(0.0, self._seconds_total - (time.monotonic() - self._opened))
+        return report, self._decisions.by_rule(report, self._clock.left)
 
     @guarded
     def _by_judge(

@@ -19,15 +19,11 @@ from ray.tune.search import Searcher
 from raymimic import events
 from raymimic.advisor import (
     Advisor,
-    SearchEvidence,
     StatisticalAdvisor,
-    TrialRecord,
     choose_advisor,
     describe_advisor,
-    question_to_guide,
     read_lessons,
 )
-from raymimic.curves import CurveHistory
 from raymimic.errors import ConfigError
 from raymimic.foreign import trace_text
 from raymimic.ledger import UPLOADED, Ledger
@@ -134,7 +130,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         self._mode: str | None = its_mode
         seed = random.SystemRandom().randrange(2**31) if seed is None else seed
         proposer = choose_advisor(llm, seed=seed, timeout=timeout)
-        self._advised_by = describe_advisor(proposer)
+        self._advised_by = describe_advisor(proposer, llm)
         self._queue = ProposalQueue(
             ProposalInquiry(proposer, timeout),
             ProposalInquiry(StatisticalAdvisor(seed), timeout),
@@ -184,9 +180,16 @@ class LLMSearcher(Steered, Telling, Searcher):
         self._session.concurrency = max_concurrent
         return False
 
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is optimised; ``metric`` and ``mode`` are those of the first."""
+        mode: Mode = "max" if self._mode == "max" else "min"
+        return (Objective(self._metric or ANONYMOUS_METRIC, mode), *self._others)
+
     def _ready(self) -> Session:
         """Return the session; it begins once space, metric and mode are known."""
-        session, self.reports.metric = self._session, self._metric or ANONYMOUS_METRIC
+        session, first = self._session, self.objectives[0]
+        self.reports.metric = first.name
         limited = (limit.metric for limit in self.limits)
         self.reports.others = (*(other.name for other in self._others), *limited)
         session.steering.listens = self._queue.advisor.remote
@@ -195,12 +198,11 @@ class LLMSearcher(Steered, Telling, Searcher):
             return session
         check_told(type(self).__name__, self._space, self._metric, self._mode)
         assert self._space is not None
-        self._metric = self._metric or ANONYMOUS_METRIC
-        mode: Mode = "min" if self._mode == "min" else "max"
+        self._metric = first.name
         logger.info("raymimic: %s. Ledger: %s", self._advised_by, self.ledger.where)
         self._given.check(session, self._space)
         advisor, batch = self._queue.advisor.name, self._queue.batch(session)
-        session.begin(self._metric, mode, advisor, batch, self._others)
+        session.begin(first.name, first.mode, advisor, batch, self._others)
         self._given.hand_over(session, self._space)
         session.listen()
         return session
@@ -343,33 +345,6 @@ class LLMSearcher(Steered, Telling, Searcher):
             self._given.trials.append((dict(parameters), outcome))  # the space comes with the run
         else:
             add_evaluated(self._ready(), self._flat(parameters), **outcome)
-
-    # -- what others may read ------------------------------------------------------------------
-
-    def trial(self, trial_id: str) -> TrialRecord | None:
-        """What is known of a trial: source, rationale, and once ended score and diagnosis."""
-        return self._ready().state.trial(trial_id)
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """What is optimised; ``metric`` and ``mode`` are those of the first."""
-        mode: Mode = "max" if self._mode == "max" else "min"
-        return (Objective(self._metric or ANONYMOUS_METRIC, mode), *self._others)
-
-    @property
-    def history(self) -> CurveHistory:
-        """Every epoch reported since the search began, and of what a restore runs on."""
-        return self._ready().state.history
-
-    def evidence(self) -> SearchEvidence:
-        """All that the advisor would be shown now."""
-        return self._ready().evidence()
-
-    def next_question(self) -> tuple[SearchEvidence, int]:
-        """The evidence of the next question and how many configurations it would ask for."""
-        evidence = self.evidence()
-        wanted = evidence.budget.cap(self._queue.batch(self._session))
-        return question_to_guide(evidence, wanted, self._session.seed)
 
     # -- save and restore ----------------------------------------------------------------------
 

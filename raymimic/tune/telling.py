@@ -1,13 +1,21 @@
-"""What an `LLMSearcher` says of its search: its record, its summary, its lessons."""
+"""What an `LLMSearcher` says of its search: trials, evidence, record, summary, lessons."""
 
 from __future__ import annotations
 
 import os
 
-from raymimic.advisor import SearchEvidence, TrialRecord, lessons_text, write_lessons_file
+from raymimic.advisor import (
+    SearchEvidence,
+    TrialRecord,
+    lessons_text,
+    question_to_guide,
+    write_lessons_file,
+)
+from raymimic.curves import CurveHistory
 from raymimic.feasibility import Limit
 from raymimic.ledger import Ledger
 from raymimic.search.closing import as_html, finish, summary_of
+from raymimic.search.queue import ProposalQueue
 from raymimic.search.session import Session
 from raymimic.summary import Tally
 from raymimic.tune.given import Given
@@ -17,13 +25,33 @@ class Telling:
     """The part of a searcher that tells; what it tells of is its session."""
 
     _session: Session
+    _queue: ProposalQueue
     _given: Given
     _summarised: bool
     attended: bool
 
+    def _ready(self) -> Session:
+        """The session, begun."""
+        raise NotImplementedError
+
+    def trial(self, trial_id: str) -> TrialRecord | None:
+        """What is known of a trial: source, rationale, and once ended score and diagnosis."""
+        return self._ready().state.trial(trial_id)
+
+    @property
+    def history(self) -> CurveHistory:
+        """Every epoch reported since the search began, and of what a restore runs on."""
+        return self._ready().state.history
+
     def evidence(self) -> SearchEvidence:
         """All that the advisor would be shown now."""
-        raise NotImplementedError
+        return self._ready().evidence()
+
+    def next_question(self) -> tuple[SearchEvidence, int]:
+        """The evidence of the next question and how many configurations it would ask for."""
+        evidence = self.evidence()
+        wanted = evidence.budget.cap(self._queue.batch(self._session))
+        return question_to_guide(evidence, wanted, self._session.seed)
 
     @property
     def ledger(self) -> Ledger:

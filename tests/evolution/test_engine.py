@@ -127,6 +127,7 @@ def test_a_child_that_fails_the_smoke_test_is_repaired_once_and_counted(tmp_path
     made.close()
     assert ended[-1].repaired
     assert "MENDED" in ended[-1].source
+    assert "samples of shape (8,) in" in llm.requests[0].system
     assert sum(tally.repaired for tally in made.state.tally.values()) == 1
 
 

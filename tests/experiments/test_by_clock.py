@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.forecast import by_clock
 
-SETTING = by_clock.Setting("processor", 20.0, 500, 10)
+SETTING = by_clock.Setting("demo", "processor", 20.0, 500, 10)
 
 
 def row(arm: str, seed: int, whole: float, **others: object) -> dict[str, object]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="candidate programs are torch programs")
 
 from experiments.guided_evolution import loop
 from experiments.guided_evolution.cassette import insert, record
+from experiments.guided_evolution.confirm import chosen, report
 from experiments.guided_evolution.earned import told
 from raymimic import ReplayLLM, Reply, Request
+from raymimic.evolution.sealed import seal
 
 
 class Editing:
@@ -47,9 +53,17 @@ class Scores:
 
 
 @pytest.fixture
-def evolve(monkeypatch, tmp_path):
+def stops() -> list[int]:
+    """Signals that come while the fifth program is trained."""
+    return []
+
+
+@pytest.fixture
+def evolve(monkeypatch, tmp_path, stops):
     def train(made, runner, found, trial):
         del runner
+        if stops and found.id == 4:
+            os.kill(os.getpid(), stops.pop())
         size = float(len(found.source))
         return made.tell(trial, {"accuracy": 1 - 300 / size, "parameters": size}, [0.5])
 
@@ -82,3 +96,37 @@ def test_a_recording_replays_its_evolution_and_says_what_it_earned(evolve, tmp_p
     text = told(cassette)
     assert "10 calls, 10 replies, 9 valid children (90 of 100 replies; 1 after a repair)" in text
     assert "## From the seed to program" in text
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_and_goes_on(evolve, stops) -> None:
+    stops.append(signal.SIGTERM)
+    stopped = evolve("stopped", None)
+    assert [one.status for one in stopped.state.individuals.values()] == ["done"] * 4 + ["running"]
+    again = evolve("stopped", None)
+    assert lineage(again)[:4] == lineage(stopped)[:4]
+    assert len(again.state.of_status("done")) == 10
+
+
+def trained(name: str, parameters: int, *accuracies: float) -> list[dict[str, object]]:
+    sealed = seal(np.array([0, 1, 0, 1]))
+    return [
+        {"program": name, "seed": seed, "accuracy": accuracy, "parameters": parameters,
+         "test_predictions": sealed}
+        for seed, accuracy in enumerate(accuracies)
+    ]  # fmt: skip
+
+
+def test_validation_means_choose_and_test_is_read_for_the_chosen_alone() -> None:
+    rows = [
+        *trained("seed", 100, 0.5, 0.6),
+        *trained("lucky", 100, 0.9, 0.5),
+        *trained("steady", 90, 0.7, 0.8),
+        *trained("large", 101, 0.9, 0.9),
+        *trained("small", 60, 0.5, 0.5),
+        *trained("failed", 50, math.nan, 0.9),
+    ]
+    assert chosen(rows) == {"accuracy": "steady", "size": "small"}
+    lines = report(rows, np.array([0, 1, 1, 1])).splitlines()
+    read = [line.split("|")[1].strip() for line in lines if "0.7500 +- 0.0000" in line]
+    assert read == ["steady", "seed", "small"]
+    assert sum("not read" in line for line in lines) == 3

@@ -219,7 +219,10 @@ class Generator(TransformersLLM):
         return Reply(reply(SUM % (0.01 * len(self.asked))), self.model)
 
 
-def test_between_iterations_the_generator_learns_from_better_and_worse(tmp_path: Path) -> None:
+def test_between_iterations_the_generator_learns_from_better_and_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     asked: list[tuple[str, float]] = []
     lessons: list[tuple[str, list[dict[str, str]], Path]] = []
 
@@ -229,9 +232,9 @@ def test_between_iterations_the_generator_learns_from_better_and_worse(tmp_path:
 
     invention = Invention(
         ["a", "b"], llm=Generator("start", asked), trainer=train, better=1,
-        settings=Settings(iterations=3, programs=9, learn="dpo", seed=0),
-        ledger=tmp_path / "l.jsonl",
+        settings=Settings(iterations=3, programs=9, learn="dpo", seed=0), ledger=None,
     )  # fmt: skip
+    invention.ledger.settle(tmp_path / "run")
 
     def score(code: str) -> float:
         return float(code.split("* ")[1].split(" ")[0]) if "* " in code else 0.0
@@ -245,9 +248,12 @@ def test_between_iterations_the_generator_learns_from_better_and_worse(tmp_path:
     pair = lessons[0][1][0]
     assert "0.09" in json.loads(pair["chosen"])["code"][1]
     assert "score 0" not in pair["user"]  # the published fixed prompt shows no scores
+    home = tmp_path / "home" / "ray_results" / "raymimic"
+    assert {out.parent for _, _, out in lessons} == {home}  # Tune uploads the run's folder
     invention.ledger.flush()
+    assert invention.ledger.path.parent == tmp_path / "run"
     again = State(better=1)
-    for row in read_events(tmp_path / "l.jsonl").rows:
+    for row in read_events(invention.ledger.path).rows:
         again.apply(row)
     assert again.learnt[2]["generator"] == "trained 2"
 

@@ -56,6 +56,26 @@ def test_a_fault_of_ours_is_said_without_keys_and_ends_nothing(
     assert "abcdefghijklmnop" not in caplog.text
 
 
+def test_a_ledger_without_a_named_place_lies_with_the_experiment_and_moves_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    search = SelfDevelopingSearch(tiny_merge(), llm="none", seed=0)
+    assert search.suggest("a") is not None
+    (tmp_path / "run").mkdir()
+    search.save_to_dir(str(tmp_path / "run"))
+    search.on_trial_complete("a", {"score": 0.5, "training_iteration": 1})
+    search.invention.ledger.flush()
+    assert search.ledger_path.parent == tmp_path / "run"
+    assert "program_end" in search.ledger_path.read_text()
+    assert not list((tmp_path / "home").rglob("*.jsonl"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    again = SelfDevelopingSearch(tiny_merge(), llm="none", seed=0)
+    again.restore_from_dir(str(tmp_path / "moved"))
+    assert again.ledger_path.parent == tmp_path / "moved"
+    assert len(again.invention.state.of_status("done")) == 1
+
+
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_here", "quiet_ray")
 def test_random_programs_beat_the_average_and_the_best_is_tested_once(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_an_answer_that_does_not_come_is_given_up_and_counted(monkeypatch):
     clock.now += 7.0 + 6.0
     epochs(modulator, 1)
     assert failed(modulator) == 1.0
-    assert "give it longer: Modulator(timeout=...)" in str(modulator._inquiry.last_failure)
+    assert "give it longer: Modulator(timeout=...)" in str(modulator._deciding.inquiry.last_failure)
     never.set()
 
 
@@ -136,5 +136,5 @@ def test_one_question_is_asked_at_a_time():
     modulator = steered(slow)
     epochs(modulator, 3)
     may_answer.set()
-    modulator._inquiry.wait(60)
+    modulator._deciding.inquiry.wait(60)
     assert len(slow.seen) == 1

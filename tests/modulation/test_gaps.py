@@ -86,7 +86,7 @@ def test_what_is_no_mapping_holds_no_metrics_and_the_next_epoch_is_judged_as_eve
     training[2].epoch_end(metrics)
     epochs(training, [0.9])
     assert training[2].metrics()["raymimic/failed_answers"] == 0.0
-    assert len(training[2]._inquiry.adjuster.seen) == 1
+    assert len(training[2]._deciding.inquiry.adjuster.seen) == 1
 
 
 def test_names_that_are_no_text_are_read_as_text():

@@ -228,7 +228,7 @@ def test_training_never_waits_and_the_age_of_advice_is_kept():
     run(modulator, model, optimizer, [1.0, 0.9])
     assert modulator.knobs["dropout"] == pytest.approx(0.1)
     slow.may_answer.set()
-    modulator._inquiry.wait(10)
+    modulator._deciding.inquiry.wait(10)
     run(modulator, model, optimizer, [0.8], first=2)
     assert modulator.knobs["dropout"] == pytest.approx(0.4)
     assert (modulator.history[0].asked_epoch, modulator.history[0].epoch) == (1, 3)
@@ -340,7 +340,7 @@ def test_an_answer_that_comes_with_the_breakdown_is_counted_all_the_same():
     modulator = Modulator(model, optimizer, llm=slow)
     run(modulator, model, optimizer, [1.0])
     slow.may_answer.set()
-    modulator._inquiry.wait(10)
+    modulator._deciding.inquiry.wait(10)
     modulator.epoch_end({"val_loss": 1.0, "train_loss": float("nan")})
     assert modulator.metrics()["raymimic/rollbacks"] == 1.0
     assert modulator.metrics()["raymimic/failed_answers"] == 1.0

@@ -160,7 +160,7 @@ class Driver:
 
     def settled(self) -> None:
         """Wait until the question under way is answered."""
-        self.decisions._judging.wait(20)
+        self.decisions.wait(20)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [row for row in self.kept.rows if row["event"] == kind]

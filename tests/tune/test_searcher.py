@@ -47,6 +47,13 @@ def test_a_model_that_fails_is_counted_call_by_call(make, events):
     assert searcher.tally.calls == {"503": 1}
 
 
+@pytest.mark.parametrize(("llm", "why"), [("none", "no language model wanted"), ("auto", "no key")])
+def test_the_first_line_says_why_no_model_reads(make, caplog, llm, why):
+    with caplog.at_level("INFO", logger="raymimic"):
+        make(llm=llm).suggest("a")
+    assert any(line.startswith(f"raymimic: {why}") for line in caplog.messages)
+
+
 def test_one_bad_configuration_costs_only_itself(make, events):
     reply = (
         '{"proposals": ['

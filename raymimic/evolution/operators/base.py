@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from raymimic.evolution.gates import Rejection
 from raymimic.evolution.individuals import Individual
+from raymimic.evolution.objectives import scored
 from raymimic.evolution.program import Program
 from raymimic.records import Objective
 
@@ -21,7 +22,8 @@ from raymimic.records import Objective
 class Known:
     """A snapshot of the evolution, for operators: they work while the search goes on.
 
-    ``elites`` are the best individuals, ``individuals`` all by number.
+    ``elites`` are the best individuals, ``individuals`` all by number; ``setting`` says in words
+    what they are trained on, and how long.
     """
 
     seed: Program
@@ -30,6 +32,19 @@ class Known:
     elites: tuple[int, ...]
     rejections: tuple[tuple[str, Rejection], ...] = ()
     identities: frozenset[str] = frozenset()
+    setting: str = ""
+
+    def edit(self, number: int) -> tuple[Individual, str] | None:
+        """The measured parent of an individual and the one block in which they differ.
+
+        None for the seed, for an individual of several edits, and where no parent was measured.
+        """
+        one = self.individuals[number]
+        before = self.individuals.get(one.parents[0]) if one.parents else None
+        if before is None or not scored([before], self.objectives):
+            return None
+        changed = before.program.changed(one.program)
+        return (before, changed[0]) if len(changed) == 1 else None
 
 
 @dataclass(frozen=True)
