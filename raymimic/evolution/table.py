@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from raymimic.evolution.individuals import Individual
 from raymimic.evolution.objectives import losses
-from raymimic.evolution.operators.text import number
+from raymimic.evolution.operators.text import measured, number
 from raymimic.evolution.state import State
 from raymimic.pareto.dominance import dominance
 from raymimic.records import Objective
@@ -83,14 +83,25 @@ def lineage(state: State, individual: Individual) -> list[int]:
 def summary(state: State) -> str:
     """The evolution in a few lines."""
     count = {status: len(state.of_status(status)) for status in ("done", "stopped", "failed")}
-    spent = state.spent
     refused = sum(sum(tally.rejected.values()) for tally in state.tally.values())
-    money = "of unknown price" if spent.usd is None else f"${spent.usd:.4f}"
+    seed = state.individuals[0]
     lines = [
         f"{count['done']} programs evaluated, {count['stopped']} stopped early, {count['failed']} "
-        f"failed; {refused} children refused before a trial.",
-        f"{spent.calls} calls to a model, {spent.tokens:,} tokens, {money}; "
-        f"{sum(state.keyless.values())} times the keyless mutator stood in.",
+        f"failed; {refused} children refused before a trial. {_asked(state)}",
+        f"The seed: {measured(seed, state.objectives)}. The front, which no program dominates:",
+        "",
         front_table(state),
     ]
     return "\n".join(lines)
+
+
+def _asked(state: State) -> str:
+    """What was asked of a model, and what it took."""
+    spent, keyless = state.spent, sum(state.keyless.values())
+    if not spent.calls and not keyless:
+        return "No model was asked."
+    money = "of unknown price" if spent.usd is None else f"${spent.usd:.4f}"
+    return (
+        f"{spent.calls} calls to a model, {spent.tokens:,} tokens, {money}; {keyless} times the "
+        "keyless mutator stood in."
+    )
