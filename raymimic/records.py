@@ -195,6 +195,8 @@ class Advice:
     ``proposals`` hold raw configurations that the asker still has to check against the space.
     ``belief`` is what a model says of the optimum's place, None if it said nothing; ``outside``
     says of proposals that were dropped for breaking a restriction of the space which one it was.
+    ``left``: so many of the slots asked for are left to the statistical proposer, who fills each
+    when it is due, with all results there are by then.
 
     >>> from raymimic import Advice, Proposal
     >>> len(Advice((Proposal({"lr": 1e-3}, "Adam's default", "user"),)).proposals)
@@ -206,6 +208,7 @@ class Advice:
     calls: tuple[Call, ...] = ()
     belief: Belief | None = None
     outside: tuple[str, ...] = ()
+    left: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from raymimic.advisor.base import TrialRecord
 from raymimic.curves import Curve, find_pair
 from raymimic.foreign import name_text
 
-_POINTS = 12
+POINTS = 12
 _LAST = 4  # epochs at the end that are never thinned: late noise decides scores
 _OTHERS = 6
 
@@ -20,7 +20,7 @@ def number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
 
 
-def curve_lines(trial: TrialRecord, metric: str, points: int = _POINTS) -> list[str]:
+def curve_lines(trial: TrialRecord, metric: str, points: int = POINTS) -> list[str]:
     """``metric`` and its training or held-out twin as "val_loss 1:2.301 2:1.52 5:0.71".
 
     Of the other columns only the last values, in one line: whole curves of them would cost as

@@ -8,13 +8,15 @@ from typing import Any
 
 from raymimic.errors import BadReply
 from raymimic.evolution.gates import ALLOWED_IMPORTS
+from raymimic.evolution.objectives import scored
 from raymimic.evolution.operators import Task
-from raymimic.evolution.operators.text import code, measured
+from raymimic.evolution.operators.text import changes, code, measured
 from raymimic.evolution.program import top_names
 from raymimic.foreign import quote
 from raymimic.llm import Request, read_object
 
 _REASON_CHARS = 300
+_TOLD = 3  # earlier edits that helped most, and as many that helped least
 _TOKENS = 6000  # a block of 24,000 characters; most are a tenth of it
 
 _SCHEMA: dict[str, Any] = {
@@ -83,6 +85,7 @@ def request(task: Task, wish: str, deadline: float) -> Request:
         code(task.program.blocks[task.block]),
         f"Its program so far: {measured(parent, task.known.objectives)}. "
         f"The seed: {measured(task.known.individuals[0], task.known.objectives)}.",
+        *_tried(task),
         *_failures(task),
     ]
     return Request(system_text(task), "\n".join(lines), _SCHEMA, _TOKENS, deadline)
@@ -95,6 +98,26 @@ def _surroundings(task: Task) -> list[str]:
         return []
     texts = [code(task.program.blocks[name]) for name in changed]
     return ["The program is the seed but for the block to edit and these blocks:", *texts]
+
+
+def _tried(task: Task) -> list[str]:
+    """What edits of this block alone did to their own programs: the most and the least helpful."""
+    known, gains = task.known, {}
+    for one in scored(known.individuals.values(), known.objectives):
+        edit = known.edit(one.id)
+        if edit is not None and edit[1] == task.block:
+            goal = known.objectives[0]
+            gains[one.id] = goal.loss(edit[0].values) - goal.loss(one.values)
+    ranked = sorted(gains, key=lambda number: gains[number], reverse=True)
+    shown = ranked if len(ranked) <= 2 * _TOLD else ranked[:_TOLD] + ranked[-_TOLD:]
+    lines = []
+    for number in shown:
+        one = known.individuals[number]
+        before = known.individuals[one.parents[0]]
+        effect = changes(before, one, known.objectives)
+        lines.append(f"- {effect}: {quote(one.rationale[:_REASON_CHARS])}")
+    told = "Earlier edits of this block, in this or another program, and what each did alone:"
+    return [told, *lines] if lines else []
 
 
 def _failures(task: Task) -> list[str]:

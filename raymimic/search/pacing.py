@@ -93,7 +93,7 @@ def wanted_now(session: Session, batch: int, demand: Demand, *, due: bool) -> in
     ``batch`` at a time, with many slots more, but no more than the budget can still start. ``due``
     says that a slot is free now: an empty queue is then filled by at least one.
     """
-    waiting = len(session.state.queue)
+    waiting = len(session.state.queue) + session.state.left
     low, most = batch // 2, batch
     if many_slots(session):
         least = (session.concurrency or 0) // _RESERVE  # many may end at once

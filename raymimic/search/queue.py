@@ -40,9 +40,9 @@ class ProposalQueue:
 
     A model is asked for a batch and ahead of need; a local advisor for one configuration when one
     is due. A free slot waits ``patience`` seconds at most for an answer (None: `patience_for`).
-    What the advisor leaves empty is filled by the ``stand_in``, and where that cannot answer
-    either, at random. With many slots only a few wait, the stand-in fills the others at once.
-    Picklable: a call in flight stays behind.
+    What the advisor leaves to the statistical proposer, or leaves empty, is filled by the
+    ``stand_in``, and where that cannot answer either, at random. With many slots only a few wait,
+    the stand-in fills the others at once. Picklable: a call in flight stays behind.
     """
 
     def __init__(
@@ -67,7 +67,8 @@ class ProposalQueue:
         state = session.state
         self.collect(session)
         self.ask_if_low(session, due=True)
-        idle = not state.queue and not state.running and free_slots(session) <= FEW_SLOTS
+        lacking = not state.queue and not state.left
+        idle = lacking and not state.running and free_slots(session) <= FEW_SLOTS
         if idle and not self.advisor.failures:
             wait = _MODEL_WAIT_S - self.advisor.age if self.advisor.remote else _IDLE_WAIT_S
             self.advisor.wait(wait)
@@ -125,6 +126,7 @@ class ProposalQueue:
             else:
                 if answer.belief is not None:
                     session.believe(MODEL, answer.belief)
+                session.state.left += answer.left
                 self._arrived.append(Admission(answer, advisor.asked_for, advisor.known))
         if many_slots(session):
             self._collect_stand_in(session)
@@ -152,7 +154,8 @@ class ProposalQueue:
             return False  # asked ahead, and not needed then
         if isinstance(answer, Advice) and answer.proposals:
             reason, text = self._why_empty(session)
-            for source, slots in Counter(found.source for found in answer.proposals).items():
+            found = answer.proposals[self._leave(session, len(answer.proposals)) :]
+            for source, slots in Counter(one.source for one in found).items():
                 events.fallback(
                     session.journal.append, reason=reason, text=text, source=source, slots=slots
                 )
@@ -201,7 +204,15 @@ class ProposalQueue:
 
     def _should_wait(self, session: Session) -> bool:
         """Whether a free slot waits for the advisor: with many slots only a few do."""
+        if session.state.left:
+            return False  # it left this one to the statistical proposer
         return free_slots(session) <= FEW_SLOTS and self._thinking(session)
+
+    def _leave(self, session: Session, slots: int) -> int:
+        """Take slots that were left to the statistical proposer, at most so many; how many."""
+        taken = min(session.state.left, slots)
+        session.state.left -= taken
+        return taken
 
     def _from_stand_in(self, session: Session) -> Queued | None:
         """Give the stand-in's proposal, None while it computes, a random one where it failed."""
@@ -212,6 +223,7 @@ class ProposalQueue:
         self._admit(session)
         queued = self._pop(session)
         if queued is None and not self._stand_in.busy:  # it answers soon, or its time is up
+            self._leave(session, 1)
             return self._fallback(session)
         return queued
 

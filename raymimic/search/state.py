@@ -48,7 +48,8 @@ def _fitting(queued: Queued, space: SearchSpace) -> Queued | None:
 class SearchState:
     """Everything a search knows. ``started`` counts the trials given to Tune.
 
-    ``others`` are objectives beside ``metric`` and ``mode``.
+    ``others`` are objectives beside ``metric`` and ``mode``. ``left`` slots after those of the
+    queue are the statistical proposer's (`Advice.left`).
     """
 
     space: SearchSpace
@@ -65,6 +66,7 @@ class SearchState:
     drops: deque[str] = field(default_factory=lambda: deque(maxlen=DROPS_KEPT))
     started: int = 0
     next_id: int = 0
+    left: int = 0
     others: tuple[Objective, ...] = ()
     _ended_at: dict[str, int] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], int] = field(default_factory=dict)

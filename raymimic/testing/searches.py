@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from raymimic.advisor import Advisor, SearchEvidence, TrialRecord
+from raymimic.advisor import Advisor, SearchEvidence, StatisticalAdvisor, TrialRecord
 from raymimic.records import Advice, Config, Proposal, Source, TrialStatus
 from raymimic.space import FloatRange, IntRange, SearchSpace
 
@@ -71,10 +71,11 @@ def known(
 
 
 def search(advisor: Advisor, count: int, trials: Iterable[TrialRecord] = ()) -> list[TrialRecord]:
-    """Try ``count`` proposals on the bowl, one after the other."""
-    done = list(trials)
+    """Try ``count`` proposals on the bowl, one after the other; what is left is filled."""
+    done, partner = list(trials), StatisticalAdvisor()
     for _ in range(count):
-        (proposal,) = advisor.propose(evidence(done), 1).proposals
+        advice = advisor.propose(evidence(done), 1)
+        (proposal,) = advice.proposals or partner.propose(evidence(done), advice.left).proposals
         done.append(ended(len(done), proposal.config, bowl(proposal.config), proposal.source))
     return done
 

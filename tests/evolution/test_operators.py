@@ -73,6 +73,19 @@ def test_the_system_part_is_constant_and_says_what_must_hold():
     assert first.schema["required"] == ["rationale", "code"]
 
 
+def test_a_question_tells_what_earlier_edits_of_the_block_did():
+    question = asked(PLAIN, "body", (2,), SLOW, intent="complexity").user
+    assert "accuracy 0.5 -> 0.75 (better); parameters 18 -> 16,000 (worse)" in question
+    assert "0.5 -> 0.25" not in question  # that was the optimizer's
+
+
+def test_nobody_is_asked_to_save_weights_where_there_are_none():
+    rng = random.Random(0)
+    choices = (OPERATORS[PLAIN].choose(KNOWN, (0,), rng) for _ in range(200))
+    blocks = {block for block, detail in choices if detail["intent"] == "fewer parameters"}
+    assert blocks == {"body"}
+
+
 def test_the_other_blocks_are_shown_where_they_are_no_longer_the_seeds():
     assert "SGD" not in asked(PLAIN, "body", intent="complexity").user
     question = asked(PLAIN, "body", (2,), SLOW, intent="complexity").user

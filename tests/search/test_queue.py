@@ -92,6 +92,70 @@ def test_what_was_proposed_from_too_old_a_view_is_dropped_unless_a_user_did(make
     assert not engine.session.state.seen({"x": 0.02})  # it may be proposed again
 
 
+# -- what is left to the statistical proposer ----------------------------------------------------
+
+
+class Leaving(CountingAdvisor):
+    """Proposes one configuration and leaves the rest."""
+
+    def propose(self, evidence, n):
+        self.asked.append((evidence, n))
+        self.made += 1
+        return Advice((Proposal({"x": self.made / 100}, "mine", "llm"),), left=n - 1)
+
+
+def test_what_is_left_is_filled_when_it_is_due_with_all_results_known(make, answers):
+    partner = CountingAdvisor(remote=False)
+    engine = make(Leaving(), stand_in=partner, batch_size=4, trials=4)
+    engine.suggest("t0")
+    assert not partner.asked
+    for number in range(3):
+        engine.end(f"t{number}", 1.0)
+        engine.suggest(f"t{number + 1}")
+    assert [(len(seen.trials), n) for seen, n in partner.asked] == [(1, 1), (2, 1), (3, 1)]
+    assert not engine.tally.fallbacks
+    assert engine.session.state.left == 0
+
+
+def test_a_slot_that_was_left_waits_for_no_model_and_is_kept_in_a_copy(make, answers, monkeypatch):
+    engine = make(Leaving(), batch_size=4, patience=60.0)
+    engine.suggest("t0")
+    copy = engine.copy()
+    held = copy.queue.advisor.advisor = HeldAdvisor()
+    monkeypatch.setattr(copy.queue.advisor, "wait", lambda seconds: pytest.fail("it waited"))
+    for number in range(3):
+        copy.end(f"t{number}", 1.0)
+        copy.queue._stand_in.wait(10)
+        assert copy.ask(f"t{number + 1}")  # it is there before Tune asks
+    assert copy.queue.advisor.busy
+    assert copy.tally.started == {"llm": 1, "random": 3}
+    assert not copy.tally.fallbacks
+    held.gate.set()
+
+
+def test_a_slot_that_was_left_and_cannot_be_filled_is_left_no_longer(make, answers):
+    class Silent(CountingAdvisor):
+        def propose(self, evidence, n):
+            return Advice(())
+
+    engine = make(Leaving(), stand_in=Silent(remote=False), batch_size=4)
+    for number in range(5):
+        engine.suggest(f"t{number}")
+        engine.end(f"t{number}", 1.0)
+    assert engine.tally.started["llm"] > 1  # the model was asked again
+    assert sum(engine.tally.fallbacks.values()) == engine.tally.started["random"]
+
+
+def test_many_slots_that_were_left_are_filled_at_once(make, answers):
+    partner = CountingAdvisor(remote=False)
+    engine = make(Leaving(), stand_in=partner, slots=SLOTS)
+    engine.queue.ask_if_low(engine.session, due=True)
+    engine.queue.advisor.wait(10)
+    assert engine.fill(SLOTS) == SLOTS
+    assert max(n for _, n in partner.asked) > 10
+    assert not engine.tally.fallbacks
+
+
 # -- an empty queue ------------------------------------------------------------------------------
 
 

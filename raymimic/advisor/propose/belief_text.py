@@ -58,12 +58,12 @@ def _by_category(space: SearchSpace) -> str:
 
 
 def belief_lines(evidence: SearchEvidence) -> list[str]:
-    """Whose belief says what, in words."""
+    """Whose belief says what, in words: once there are results, what the user said alone."""
     practice = belief_from_practice(evidence.space)
+    usual = bool(practice.places or practice.leanings) and not evidence.trials
     opinions = {
-        "Published practice": practice if practice.places or practice.leanings else None,
+        "Published practice": practice if usual else None,
         "The user": evidence.belief,
-        "You, before the first result": evidence.model_belief,
     }
     lines = (
         f"{who}: {describe_belief(belief, _SHOWN, evidence.space)}."

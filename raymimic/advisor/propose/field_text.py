@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import pairwise
-from statistics import fmean, median
+from statistics import median
+
+import numpy as np
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
+from raymimic.advisor.belief.axes import axes_of, gaps_between, units_of
 from raymimic.advisor.curve_text import number
 from raymimic.advisor.propose.trial_text import config_text, jitter, score_text
 from raymimic.advisor.text import fit
@@ -16,6 +18,11 @@ from raymimic.space import Choice
 
 _CHOICES_CHARS = 1_500
 _JUMPS_NEEDED = 4  # fewer trials say little about luck
+
+_NEAR = 0.02
+"""Of each range: settings no farther apart are as good as the same, 2% of five decades is 26%."""
+
+_COMPARED = 100  # best trials: all pairs of them are looked at
 
 _UNBEATEN = 5
 """With so few trials it says nothing that the first one is still the best."""
@@ -86,21 +93,22 @@ def best_lines(field: Field) -> list[str]:
             f"A last epoch lies {number(median(jumps))} from the mean of its last three (median "
             "over trials): smaller differences are luck; another training differs by more."
         )
-    return [*lines, *_repeats(evidence)]
+    return [*lines, *_noise(field)]
 
 
-def _repeats(evidence: SearchEvidence) -> list[str]:
-    """Say how much scores of the same configuration differ, where one was trained twice."""
-    scores: dict[tuple[int, ...], list[float]] = {}
-    for trial in evidence.trials:
-        if trial.score is not None and not trial.stopped:
-            scores.setdefault(evidence.space.key(trial.config), []).append(trial.score)
-    gaps = [abs(a - b) for found in scores.values() for a, b in pairwise(found)]
-    if not gaps:
+def _noise(field: Field) -> list[str]:
+    """Say how much scores of one configuration, or of nearly the same one, differ."""
+    whole = [trial for trial in field.ranked if not trial.stopped][:_COMPARED]
+    units = units_of(axes_of(field.evidence.space), (trial.config for trial in whole))
+    near = gaps_between(units, units).max(axis=0, initial=0.0) <= _NEAR
+    pairs = [(i, j) for i, j in zip(*np.nonzero(near), strict=True) if i < j]
+    if not pairs:
         return []
+    gaps = [abs((whole[i].score or 0.0) - (whole[j].score or 0.0)) for i, j in pairs]
     return [
-        f"The same configuration trained again differed by {number(fmean(gaps))} (mean of "
-        f"{len(gaps)}): smaller differences between scores are luck."
+        f"Trainings whose settings differ by no more than {_NEAR:.0%} of each range differed by "
+        f"{number(median(gaps))} (median of {len(gaps)}): smaller differences between scores are "
+        "luck."
     ]
 
 

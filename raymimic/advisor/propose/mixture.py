@@ -3,7 +3,8 @@
 What the model knows reaches every trial: its belief is part of the prior with which the statistical
 proposer searches. Only what it says before the first result is; later it would tell of results that
 the proposer sees, too, and they would count twice. Of the trials each side gets the share that its
-proposals have earned.
+proposals have earned. The statistical side's are not made with the model's batch but when they are
+due: it needs no batch, and each result that it knows counts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 from raymimic.advisor.base import Advisor, SearchEvidence
 from raymimic.advisor.propose.objective_values import standings
 from raymimic.advisor.propose.share import earned_share
-from raymimic.advisor.propose.statistical import StatisticalAdvisor, opening_proposals
+from raymimic.advisor.propose.statistical import opening_proposals
 from raymimic.errors import ConfigError
 from raymimic.records import Advice, Proposal, Source
 
@@ -27,8 +28,9 @@ class MixtureAdvisor:
     """Shares the trials between ``guide`` (a model) and the statistical proposer.
 
     The first batch holds the keyless first guesses and proposals of the model; after it every slot
-    goes to one of the two by `earned_share`. A model that cannot answer raises `AdvisorError`, as
-    always. Stateless: depends on ``seed`` and the evidence.
+    goes to one of the two by `earned_share`. The statistical proposer's are left to whoever asked
+    (`Advice.left`). A model that cannot answer raises `AdvisorError`, as always. Stateless: depends
+    on ``seed`` and the evidence.
 
     >>> from raymimic import LLMAdvisor, MixtureAdvisor, ScriptedLLM
     >>> MixtureAdvisor(LLMAdvisor(ScriptedLLM([])), seed=0).remote
@@ -38,7 +40,6 @@ class MixtureAdvisor:
     def __init__(self, guide: Advisor, seed: int = 0) -> None:
         self.guide = guide
         self.seed = seed
-        self._statistical = StatisticalAdvisor(seed)
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ class MixtureAdvisor:
         return self.guide.remote
 
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
-        """Propose ``n`` configurations, fewer if the space has no more."""
+        """Propose the model's and the first guesses; the rest of ``n`` is left (`Advice.left`)."""
         if not evidence.space.dimensions:
             return self.guide.propose(evidence, n)
         proposals = opening_proposals(evidence, n)
@@ -60,17 +61,13 @@ class MixtureAdvisor:
         wanted = _slots(evidence, left, self.seed, self._source).count(True)
         advice = self.guide.propose(evidence.for_partner(), wanted) if wanted else Advice(())
         sound, drops, outside = _checked(evidence, advice.proposals[:wanted])
-        evidence = evidence.with_pending(p.config for p in sound)
-        if not evidence.asks_belief:
-            advice = replace(advice, belief=None)
-        elif advice.belief is not None:
-            evidence = replace(evidence, model_belief=advice.belief)
-        rest = self._statistical.propose(evidence, left - len(sound)).proposals
         return replace(
             advice,
-            proposals=(*proposals, *sound, *rest),
+            proposals=(*proposals, *sound),
             drops=(*advice.drops, *drops),
             outside=(*advice.outside, *outside),
+            belief=advice.belief if evidence.asks_belief else None,
+            left=left - len(sound),
         )
 
     @property

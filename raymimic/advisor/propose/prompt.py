@@ -38,6 +38,7 @@ _NOTES_CHARS = 1_000
 _LESSONS_CHARS = 6_000  # only where there are lessons; about 1,700 tokens more
 
 _BEST_SHOWN, _LATEST_SHOWN, _FAILED_SHOWN = 8, 8, 3
+_READ_IN_FULL = 4  # latest trials, and best ones, whose curves are always shown in full
 
 _SYSTEM = """\
 You tune the hyperparameters of a model in training: you read what trials have shown and propose \
@@ -265,6 +266,7 @@ def _blocks(field: Field) -> list[str]:
             _result(field, trial),
             best=[*field.ranked, trial][0],
             copies=field.copies.get(trial.trial_id, ()),
+            brief=_lost(field, trial),
         )
         for trial in chosen
     )
@@ -276,12 +278,21 @@ def _blocks(field: Field) -> list[str]:
 
 def _result(field: Field, trial: TrialRecord) -> str:
     if trial.score is None:
-        return "failed" if trial.status == "failed" else "no finite score"
+        epoch = int(trial.curve.epochs[-1]) if trial.curve is not None and len(trial.curve) else 0
+        after = f"after epoch {epoch}" if epoch else "before its first report"
+        return f"failed {after}" if trial.status == "failed" else "no finite score"
     metric, rank = name_text(field.evidence.metric), field.ranks[trial.trial_id]
     place = f"rank {rank} of {len(field.ranked)}"
     if field.evidence.broken(trial):
         place = "beyond a limit"
     return f"{metric} {score_text(field.evidence, trial)}, {place}"
+
+
+def _lost(field: Field, trial: TrialRecord) -> bool:
+    """Whether it is in the worse half and was read before: another batch ended since."""
+    latest = field.evidence.trials[-_READ_IN_FULL:]
+    worse = field.ranks.get(trial.trial_id, 0) > max(_READ_IN_FULL, len(field.ranked) // 2)
+    return worse and trial not in latest
 
 
 def _instructive(field: Field) -> list[TrialRecord]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
-from raymimic.advisor.curve_text import curve_lines, number
+from raymimic.advisor.curve_text import POINTS, curve_lines, number
 from raymimic.feasibility import Measured, memory_failure
 from raymimic.foreign import json_line, name_text, quote, told_of
 from raymimic.records import Config
@@ -18,6 +18,7 @@ _RATIONALE_CHARS = 200
 _OTHERS_CHARS = 90  # of a reason that is not the model's own: what comes after are its figures
 _ERROR_CHARS = 300
 _COPIES_SHOWN = 3
+_FEW_POINTS = 5
 _TAIL = 3  # epochs that "the end" averages over
 
 
@@ -33,10 +34,11 @@ def trial_text(
     *,
     best: TrialRecord,
     copies: Sequence[TrialRecord] = (),
+    brief: bool = False,
 ) -> str:
     """Several lines about an ended trial; ``best`` is the trial to compare it with.
 
-    ``copies`` are later trials with the very same curve.
+    ``copies`` are later trials with the very same curve. ``brief``: few epochs of its curve.
     """
     lines = [
         f"## trial {name_text(trial.trial_id)}: {rank}",
@@ -63,7 +65,8 @@ def trial_text(
         said = told_of(names, "; ".join(signal.text for signal in signals))
         lines.append(f"diagnosis: {said}")
     lines += _ending(trial, evidence)
-    return "\n".join(lines + curve_lines(trial, evidence.metric))
+    points = _FEW_POINTS if brief else POINTS
+    return "\n".join(lines + curve_lines(trial, evidence.metric, points))
 
 
 def _limit_text(found: Measured) -> str:
@@ -91,7 +94,7 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
     if trial.rationale:
         lines.append(reason_text(trial))
     lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
-    lines += curve_lines(trial, evidence.metric, points=5)
+    lines += curve_lines(trial, evidence.metric, _FEW_POINTS)
     then = _value_at(best, evidence.metric, trial)
     if then is not None:
         lines[-1] += f" (the best trial had {number(then)} at that epoch)"

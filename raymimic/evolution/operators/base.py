@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from raymimic.evolution.gates import Rejection
 from raymimic.evolution.individuals import Individual
+from raymimic.evolution.objectives import scored
 from raymimic.evolution.program import Program
 from raymimic.records import Objective
 
@@ -32,6 +33,18 @@ class Known:
     rejections: tuple[tuple[str, Rejection], ...] = ()
     identities: frozenset[str] = frozenset()
     setting: str = ""
+
+    def edit(self, number: int) -> tuple[Individual, str] | None:
+        """The measured parent of an individual and the one block in which they differ.
+
+        None for the seed, for an individual of several edits, and where no parent was measured.
+        """
+        one = self.individuals[number]
+        before = self.individuals.get(one.parents[0]) if one.parents else None
+        if before is None or not scored([before], self.objectives):
+            return None
+        changed = before.program.changed(one.program)
+        return (before, changed[0]) if len(changed) == 1 else None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from raymimic.evolution.individuals import Individual
-from raymimic.evolution.objectives import scored
 from raymimic.evolution.operators.base import Known, Task
 from raymimic.evolution.operators.text import code, effect
 
@@ -24,11 +22,11 @@ class EvolutionOfThought:
     ) -> tuple[str, dict[str, Any]] | None:
         """An elite whose parent was measured and whose edit is in one block; another block."""
         del parents
-        able = [number for number in known.elites if _edit(known, number) is not None]
+        able = [number for number in known.elites if known.edit(number) is not None]
         if not able or len(known.seed.blocks) < 2:
             return None
         elite = rng.choice(able)
-        edit = _edit(known, elite)
+        edit = known.edit(elite)
         assert edit is not None
         others = [name for name in known.seed.blocks if name != edit[1]]
         return rng.choice(others), {"elite": elite}
@@ -36,7 +34,7 @@ class EvolutionOfThought:
     def question(self, task: Task) -> str:
         """The edit, its effect and the wish."""
         elite = task.known.individuals[task.detail["elite"]]
-        edit = _edit(task.known, elite.id)
+        edit = task.known.edit(elite.id)
         assert edit is not None
         before, name = edit
         return "\n".join(
@@ -51,13 +49,3 @@ class EvolutionOfThought:
                 "use this insight to improve the block below. Say the insight in your rationale.",
             ]
         )
-
-
-def _edit(known: Known, number: int) -> tuple[Individual, str] | None:
-    """The measured parent of an individual and the one block in which they differ."""
-    one = known.individuals[number]
-    before = known.individuals.get(one.parents[0]) if one.parents else None
-    if before is None or not scored([before], known.objectives):
-        return None
-    changed = before.program.changed(one.program)
-    return (before, changed[0]) if len(changed) == 1 else None

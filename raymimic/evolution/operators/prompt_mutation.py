@@ -6,6 +6,7 @@ The six intents and their equal shares are those of Guided Evolution (Morris et 
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from raymimic.evolution.operators.base import Known, Task
@@ -25,6 +26,8 @@ INTENTS = {
     "define helper functions and classes of your own in it.",
 }
 
+_CLASS = re.compile(r"^class ", re.MULTILINE)
+
 
 class PromptMutation:
     """One of six intents for one block."""
@@ -32,9 +35,15 @@ class PromptMutation:
     def choose(
         self, known: Known, parents: tuple[int, ...], rng: random.Random
     ) -> tuple[str, dict[str, Any]]:
-        """Any block, any intent, each as likely as the other."""
-        del parents
-        return rng.choice(list(known.seed.blocks)), {"intent": rng.choice(list(INTENTS))}
+        """Any block, any intent, each as likely as the other.
+
+        A block without a class (an optimizer) has no weights to save: it is rebuilt instead.
+        """
+        program = known.individuals[parents[0]].program if parents else known.seed
+        block, intent = rng.choice(list(known.seed.blocks)), rng.choice(list(INTENTS))
+        if intent == "fewer parameters" and not _CLASS.search(program.blocks[block]):
+            intent = "significant change"
+        return block, {"intent": intent}
 
     def question(self, task: Task) -> str:
         """The intent in words."""

@@ -31,14 +31,19 @@ def measured(individual: Individual, objectives: Sequence[Objective]) -> str:
 
 def effect(before: Individual, after: Individual, objectives: Sequence[Objective]) -> str:
     """What changed from one measured individual to the other: objectives, then curves."""
-    changes = []
+    curves = f"{objectives[0].name} by epoch before [{curve(before)}], after [{curve(after)}]"
+    return f"{changes(before, after, objectives)}; {curves}"
+
+
+def changes(before: Individual, after: Individual, objectives: Sequence[Objective]) -> str:
+    """The objectives of one measured individual and of the other."""
+    told = []
     for one in objectives:
         old, new = before.values[one.name], after.values[one.name]
         better = one.loss(after.values) < one.loss(before.values)
         word = "better" if better else "worse" if new != old else "the same"
-        changes.append(f"{one.name} {number(old)} -> {number(new)} ({word})")
-    curves = f"{objectives[0].name} by epoch before [{curve(before)}], after [{curve(after)}]"
-    return "; ".join([*changes, curves])
+        told.append(f"{one.name} {number(old)} -> {number(new)} ({word})")
+    return "; ".join(told)
 
 
 def curve(individual: Individual) -> str:

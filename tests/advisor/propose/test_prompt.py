@@ -11,7 +11,7 @@ import pytest
 from raymimic.advisor import SearchEvidence, TrialRecord, build_request
 from raymimic.curves import Curve, diagnose
 from raymimic.llm import estimate_tokens
-from raymimic.records import Budget
+from raymimic.records import Belief, Budget, Place
 from raymimic.space import Choice, FloatRange, IntRange, SearchSpace
 
 SPACE = SearchSpace(
@@ -128,6 +128,37 @@ def test_a_first_trial_that_stays_the_best_is_not_called_the_optimum():
     assert "none has beaten it yet" not in user([first, *others[:4]])
 
 
+def test_how_far_trainings_of_nearly_the_same_settings_differ_is_said():
+    def at(number: int, lr: float, score: float, **more: Any) -> TrialRecord:
+        return trial(number, config={"lr": lr, "width": 64, "norm": None}, score=score, **more)
+
+    alike = [at(1, 0.01, 0.5), at(2, 0.0101, 0.53), at(3, 0.5, 0.9)]
+    assert "differed by 0.03 (median of 1): smaller differences" in user(alike)
+    assert "differed by" not in user(alike[1:])
+    assert "differed by" not in user([at(1, 0.01, 0.5), at(2, 0.01, 0.7, stopped=True)])
+
+
+def test_curves_of_trials_that_lost_are_shown_in_full_once():
+    trials = [trial(number, score=0.1 * number, epochs=40) for number in range(1, 13)]
+    shown = user(trials)
+
+    def points(number: int) -> int:
+        block = shown.split(f"## trial t{number:05d}:")[1].split("\n## trial")[0]
+        return block[block.index("val_loss 1:") :].split("\n")[0].count(":")
+
+    assert points(1) == points(12) == 12  # among the best, among the latest
+    assert points(8) == 5
+
+
+def test_published_practice_is_said_before_the_first_result_alone():
+    said = Belief({"lr": (Place(0.02, 0.5, "log", "you"),)})
+    first, later = user([], belief=said), user([trial(1)], belief=said, model_belief=said)
+    assert "Published practice: lr" in first
+    assert "Published practice" not in later
+    assert "You, before" not in later
+    assert first.count("The user: lr 0.02") == later.count("The user: lr 0.02") == 1
+
+
 def test_a_single_report_is_the_score_and_not_a_curve():
     alone = trial(1, curve=Curve([1], {"val_loss": [0.25], "val_acc": [0.9]}), score=0.25)
     shown = user([alone])
@@ -150,6 +181,7 @@ def test_failures_running_and_refused_proposals_are_shown():
     running = trial(2, status="running", score=None)
     shown = user([failed], running=(running,), queued=(SPACE.sample(random.Random(0)),),
                  drops=("lr: 'much' must be a number",))  # fmt: skip
+    assert "trial t00001: failed after epoch" in shown
     assert '"MemoryError: 12 GB"' in shown
     assert "# Running now\n## trial t00002" in shown
     assert "# Waiting to run" in shown
@@ -200,3 +232,5 @@ def test_gaps_are_left_out_and_nan_is_shown():
         [1, 2, 3], {"val_loss": [1.0, float("nan"), float("nan")]}, {"val_loss": frozenset({3})}
     )
     assert "val_loss 1:1 3:nan" in user([trial(1, curve=curve, score=None)])
+    bare = trial(1, curve=None, score=None, status="failed")
+    assert "trial t00001: failed before its first report" in user([bare])
