@@ -121,7 +121,7 @@ def test_the_command_shows_a_front_writes_it_and_goes_on(tmp_path, program):
     said: list[str] = []
     settings = {
         "program": str(program), "data": str(tmp_path / "data.npz"), "llm": "none", "epochs": 2,
-        "out": tmp_path / "out",
+        "out": tmp_path / "out", "concurrent": 1,
     }  # fmt: skip
     run_evolve(EvolveSettings(trials=3, **settings), said.append)
     text = "\n".join(said)
