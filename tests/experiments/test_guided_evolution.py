@@ -15,10 +15,11 @@ import pytest
 pytest.importorskip("torch", reason="candidate programs are torch programs")
 
 from experiments.guided_evolution import loop
-from experiments.guided_evolution.cassette import insert, record
+from experiments.guided_evolution.cassette import insert, record, recorded, seed_of
 from experiments.guided_evolution.confirm import chosen, report, sources_of
 from experiments.guided_evolution.earned import told
 from raymimic import ReplayLLM, Reply, Request
+from raymimic.evolution import seed_program
 from raymimic.evolution.sealed import seal
 
 
@@ -73,7 +74,9 @@ def evolve(monkeypatch, tmp_path, stops):
 
     def run(name: str, llm: object):
         ledger = tmp_path / f"{name}.jsonl"
-        return loop.evolve("conv1d", None, ledger, 10, llm=llm, at_once=4, say=lambda _: None)
+        return loop.evolve(
+            seed_program("conv1d"), None, ledger, 10, llm=llm, at_once=4, say=lambda _: None
+        )
 
     return run
 
@@ -93,6 +96,7 @@ def test_a_recording_replays_its_evolution_and_says_what_it_earned(evolve, tmp_p
     again = evolve("again", ReplayLLM([]))
     assert lineage(again) == lineage(first)
     assert not again.state.keyless
+    assert seed_of(recorded(cassette)).source == first.state.seed.source
     best = first.state.front()[0]
     assert sources_of(cassette)[f"recording/{best.id}"] == best.source
     text = told(cassette)
