@@ -238,7 +238,7 @@ class Tally:
         if self.calls:
             tries = f", retried after {_counts(self.failed_tries)}" if self.failed_tries else ""
             lines.append(
-                f"Model {self.advisor}: {_plural(sum(self.calls.values()), 'call')} "
+                f"Model {self.advisor}: {plural(sum(self.calls.values()), 'call')} "
                 f"({_counts(self.calls)}{tries}), {self.tokens_in:,} tokens in, "
                 f"{self.tokens_out:,} out, {self.money}."
             )
@@ -267,10 +267,10 @@ class Tally:
         """What came of the limits, and how many trials memory was too small for."""
         lines = []
         if self.limits:
-            missing = "".join(f"; {text} was not reported by {_plural(count, 'trial')}"
+            missing = "".join(f"; {text} was not reported by {plural(count, 'trial')}"
                               for text, count in self.unmeasured.items())  # fmt: skip
             lines.append(
-                f"Limits {', '.join(self.limits)}: {_plural(len(self.broken), 'trial')} beyond"
+                f"Limits {', '.join(self.limits)}: {plural(len(self.broken), 'trial')} beyond"
                 f"{missing}."
             )
         if self.memory:
@@ -296,13 +296,12 @@ class Tally:
         if not self.trials and not self.outcomes:
             return "raymimic: no trial of this search has started."
         goal = {"min": "lower", "max": "higher"}[self.mode]
-        trials = _plural(sum(self.ended.values()), "trial")
+        trials = plural(sum(self.ended.values()), "trial")
         kinds = f" ({_counts(self.ended)})" if +self.ended else ""
         under_way = f", {len(self.unfinished)} under way" if self.unfinished else ""
-        return (
-            f"raymimic: {trials} ended{kinds}{under_way} in {duration(self.seconds)}, "
-            f"for {self.metric} ({goal} is better)."
-        )
+        goal = "several objectives" if self.several else f"{self.metric} ({goal} is better)"
+        ended = f"{trials} ended{kinds}{under_way} in {duration(self.seconds)}"
+        return f"raymimic: {ended}, for {goal}."
 
     def _faults(self) -> str:
         parts = []
@@ -381,5 +380,6 @@ def _counts(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counter.most_common() if count)
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """A number with its noun: "1 trial", "2,000 trials"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

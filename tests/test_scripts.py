@@ -69,11 +69,17 @@ def test_a_function_that_returns_its_curves_is_searched(ray_here, script, tmp_pa
 
 
 @pytest.mark.ray
-def test_a_metric_that_never_comes_ends_the_run_with_the_names_that_came(ray_here, script, capsys):
+def test_a_metric_that_never_comes_ends_the_run_with_the_names_that_came(
+    ray_here, script, capsys, caplog
+):
+    """Also where it is one of several objectives."""
     command = ["run", script(REPORTS), "--trials", "4", "--llm", "none", "--concurrent", "1"]
-    assert main([*command, "--metric", "test_ac"]) == 2
-    said = capsys.readouterr().err
-    assert "reported were test_acc, train_loss; did you mean test_acc?" in said
+    assert main([*command, "--metric", "train_loss,test_ac"]) == 2
+    shown = capsys.readouterr()
+    assert "train_loss (lower is better) and test_ac (" in shown.out
+    assert "the metric 'test_ac' must be reported" in shown.err
+    assert "what came is 'test_acc', 'train_loss', 'when': report it" in caplog.text
+    assert "reported were test_acc, train_loss; did you mean test_acc?" in shown.err
 
 
 @pytest.mark.ray
@@ -124,6 +130,36 @@ def test_a_script_without_what_is_needed_is_told_in_a_line(text, message, script
     said = capsys.readouterr().err.strip()
     assert message in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("said", "metric", "mode", "objectives"),
+    [
+        ("", "val_loss, acc", None, "val_loss min acc max"),
+        ("", "val_loss,acc", "min,min", "val_loss min acc min"),
+        ("metric = ['loss', 'latency']\nmode = ['max', 'min']", None, None, "loss max latency min"),
+        ("metric = ['loss', 'latency']", "acc", None, "acc max"),
+        ("metric = 'acc'\nminimize = True", None, None, "acc min"),
+        ("", None, None, "score min"),
+    ],
+)
+def test_several_metrics_are_told_by_commas_or_a_list(said, metric, mode, objectives, script):
+    read = read_script(Path(script(f"{RETURNS}\n{said}")), metric, mode)
+    assert " ".join(f"{one.name} {one.mode}" for one in read.objectives) == objectives
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode", "words"),
+    [
+        ("loss,latency", "min", "one mode for each metric, got min for loss, latency"),
+        ("loss", "mox", "must be 'min' or 'max', got 'mox'"),
+        ("loss,loss", None, "named once, got 'loss' more than once"),
+    ],
+)
+def test_objectives_that_cannot_be_are_told_in_a_line(metric, mode, words, script, capsys):
+    modes = [] if mode is None else ["--mode", mode]
+    assert main(["run", script(RETURNS), "--metric", metric, *modes]) == 2
+    assert words in capsys.readouterr().err
 
 
 # -- plain spaces

@@ -18,7 +18,8 @@ The script defines what is trained and what is searched, and is not started as a
       an estimator of scikit-learn, XGBoost or LightGBM; train_fn finds a copy with the
       trial's parameters in config["model"]
 
-It may also set metric = "val_loss", mode = "min" or minimize = True, and epochs = 20.
+It may also set metric = "val_loss", mode = "min" or minimize = True, and epochs = 20;
+metric = ["val_loss", "latency"] searches for the front of trials that no other beats in both.
 """
 
 
@@ -56,10 +57,10 @@ def add_scripts(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("script", type=Path, help="a Python file, see below")
-    command.add_argument("--metric", help='what trials are judged by; default: as the script says, '
-                         '"score" of a function that returns')  # fmt: skip
+    command.add_argument("--metric", help='what trials are judged by; several with commas; default:'
+                         ' as the script says, "score" of a function that returns')  # fmt: skip
     command.add_argument(
-        "--mode", choices=["min", "max"], help="default: as the script says, else by the name"
+        "--mode", help="min or max, one for each metric; default: as the script says, else by name"
     )
     command.add_argument("--trials", type=_positive, default=20, help="default: 20")
     command.add_argument(

@@ -23,6 +23,7 @@ from raymimic.scheduling.rules import Look, verdict_of
 from raymimic.scheduling.running import JudgedCase, Keeper, Run, RunningTrial
 from raymimic.scheduling.several import Others
 from raymimic.scheduling.verdict import Verdict, going_on_redirected, remarked, stopped_by_judge
+from raymimic.summary import plural
 
 _AGAIN = 10  # a trial is brought to the judge again after this part of a full training
 
@@ -244,7 +245,7 @@ class Decisions:
         """What came of it all so far, in one line."""
         counts = ", ".join(f"{kind} {count}" for kind, count in self.stopped.most_common())
         total, finished = self.stopped.total(), self._run.ranks.finished
-        text = f"{total} trials stopped ({counts or 'none'}), {finished} finished"
+        text = f"{plural(total, 'trial')} stopped ({counts or 'none'}), {finished} finished"
         what = "redirects" if self._exploits is None else "redirects and clones"
         told = self._judging.text(what) if self._judging is not None else ""
         return f"{text}; {told}" if told else text

@@ -9,7 +9,7 @@ from typing import Any
 from raymimic.curves import Curve
 from raymimic.feasibility import Limit
 from raymimic.space.reading import brief
-from raymimic.tune.results import BOOKKEEPING
+from raymimic.tune.results import is_added
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def _unread(result: Mapping[str, Any], metric: str) -> str:
             f"{metric!r} came as {type(value).__name__} ({brief(value, 60)}), which is no single "
             "number; report float(...) of it"
         )
-    there = [name for name in flat if name not in BOOKKEEPING and not name.startswith("config/")]
+    there = [name for name in flat if not is_added(name)]
     named = ", ".join(map(repr, there[:8])) or "nothing"
     more = f" and {len(there) - 8} more" if len(there) > 8 else ""
     return (

@@ -159,13 +159,17 @@ def _numbers(
 ) -> Iterator[tuple[str, float]]:
     for key, value in result.items():
         name = f"{prefix}{key}"
-        own = name in BOOKKEEPING or name.startswith(("config/", "raymimic/"))
-        if own and name not in wanted:
+        if is_added(name) and name not in wanted:
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{name}/", wanted)
         elif (number := number_of(value, text=name in wanted)) is not None:
             yield name, number
+
+
+def is_added(name: str) -> bool:
+    """Whether Tune or raymimic put it into the results, and no trainable."""
+    return name in BOOKKEEPING or name.startswith(("config/", "raymimic/"))
 
 
 def number_of(value: Any, *, text: bool = False) -> float | None:

@@ -15,9 +15,10 @@ from ray.tune.search.sample import Domain
 
 from raymimic.curves.pairs import lower_is_better, words_of
 from raymimic.errors import RaymimicError
-from raymimic.records import Mode
+from raymimic.records import Mode, Objective
 from raymimic.tune import dry_run
 from raymimic.tune.estimators import building, model_space
+from raymimic.tune.objectives import read_objectives
 from raymimic.tune.plain_space import plain_space
 from raymimic.tune.returning import SCORE, reporting
 
@@ -32,8 +33,8 @@ class Script:
     """What a script defines.
 
     ``returns``: the training function returns its whole result at the end, so nothing can be
-    stopped early; ``trainable`` reports it to Tune. ``epochs`` is None where the script does not
-    say how long a training is.
+    stopped early; ``trainable`` reports it to Tune. ``objectives`` is empty where no metric is
+    named. ``epochs`` is None where the script does not say how long a training is.
     """
 
     path: Path
@@ -41,36 +42,42 @@ class Script:
     trainable: Any
     space: dict[str, Any]
     returns: bool
-    metric: str | None
-    mode: Mode
+    objectives: tuple[Objective, ...]
     epochs: int | None
 
+    @property
+    def goal(self) -> str:
+        """What is searched for, in words."""
+        better = {"min": "lower is better", "max": "higher is better"}
+        if len(self.objectives) == 1:
+            return f"{self.objectives[0].name}, {better[self.objectives[0].mode]}"
+        return " and ".join(f"{one.name} ({better[one.mode]})" for one in self.objectives)
 
-def read_script(path: Path, metric: str | None = None, mode: Mode | None = None) -> Script:
+
+def read_script(path: Path, metric: str | None = None, mode: str | None = None) -> Script:
     """Run ``path`` as a module (``__name__`` is not "__main__") and take what it defines.
 
     The trainable is called `train_fn`, `trainable` or `train`; the space `param_space` or
     `search_space`, else it is made from `model`. ``metric`` and ``mode`` go before the script's own
-    `metric`, `mode` and `minimize`. Raises `RaymimicError` where one is missing or the script
-    fails.
+    `metric`, `mode` and `minimize`; several are divided by commas. Raises `RaymimicError` where one
+    is missing or the script fails.
     """
     names = _run(path)
     name = next((one for one in TRAINABLES if callable(names.get(one))), None)
     if name is None:
         raise RaymimicError(_missing(path, "the training: a function", TRAINABLES, names, callable))
     trainable, returns = names[name], _returns_a_value(path, name)
-    metric = metric or _text(names.get("metric")) or (SCORE if returns else None)
+    objectives = _objectives(names, metric, mode, returns=returns)
     space = _space(path, names)
     if "model" in names and not any(one in names for one in SPACES):
         trainable = building(names["model"], trainable)
     return Script(
         path=path,
         name=name,
-        trainable=reporting(trainable, metric) if returns and metric else trainable,
+        trainable=reporting(trainable, objectives[0].name) if returns else trainable,
         space=space,
         returns=returns,
-        metric=metric,
-        mode=mode or _mode(names, metric),
+        objectives=objectives,
         epochs=_epochs(names, space),
     )
 
@@ -142,16 +149,42 @@ def _own(function: ast.FunctionDef) -> list[ast.AST]:
     return inside
 
 
-def _mode(names: Mapping[str, Any], metric: str | None) -> Mode:
-    given = names.get("mode")
-    if given == "min" or given == "max":
-        mode: Mode = given
-        return mode
-    if isinstance(names.get("minimize"), bool):
-        return "min" if names["minimize"] else "max"
-    if metric in (None, SCORE):
-        return "min"  # neuropt's rule for its score
-    return "min" if lower_is_better(words_of(metric)) else "max"
+def _objectives(
+    names: Mapping[str, Any], metric: str | None, mode: str | None, *, returns: bool
+) -> tuple[Objective, ...]:
+    """What trials are judged by; a mode that nobody gives goes by the metric's name."""
+    metrics = _listed(metric) or _listed(names.get("metric")) or [SCORE] * returns
+    modes: list[str] = _listed(mode) or _listed(names.get("mode"))
+    if not modes and isinstance(names.get("minimize"), bool):
+        modes = ["min" if names["minimize"] else "max"]
+    modes = modes or [_mode_by_name(one) for one in metrics]
+    if not metrics:
+        return ()
+    if len(modes) != len(metrics):
+        raise RaymimicError(
+            f"there must be one mode for each metric, got {', '.join(modes)} for "
+            f"{', '.join(metrics)}: --mode min,max or mode = [...] in the script, or none at all, "
+            "and each goes by its name"
+        )
+    try:
+        first, its_mode, others = read_objectives(metrics, modes)
+    except ValueError as error:
+        raise RaymimicError(str(error)) from None
+    assert first is not None, "there is a metric"
+    return (Objective(first, "min" if its_mode == "min" else "max"), *others)
+
+
+def _listed(value: Any) -> list[str]:
+    """Names that a user gave as a text with commas, or as a list; empty for anything else."""
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(one, str) for one in parts):
+        return []
+    return [one.strip() for one in parts if one.strip()]
+
+
+def _mode_by_name(metric: str) -> Mode:
+    # A bare score: neuropt's rule.
+    return "min" if metric == SCORE or lower_is_better(words_of(metric)) else "max"
 
 
 def _epochs(names: Mapping[str, Any], space: Mapping[str, Any]) -> int | None:
@@ -161,7 +194,3 @@ def _epochs(names: Mapping[str, Any], space: Mapping[str, Any]) -> int | None:
             if name.lower() in _EPOCHS and whole and value > 0:
                 return int(value)
     return None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -19,6 +19,7 @@ from raymimic.curves import find_pair
 from raymimic.curves.pairs import is_test, role_of
 from raymimic.errors import RaymimicError
 from raymimic.llm import PROVIDERS, cost, estimate_tokens, resolve_llm
+from raymimic.records import Objective
 from raymimic.space.reading import brief
 from raymimic.summary import duration, show
 from raymimic.tune.local_ray import start_ray
@@ -53,8 +54,10 @@ def check_script(settings: RunSettings, epochs: int | None, limit: float) -> Ite
     slots = min(settings.concurrent or start_ray(), settings.trials)
     start_ray()
     with _quiet(), tempfile.TemporaryDirectory() as folder:
+        named = script.objectives or (Objective("score", "min"),)
         searcher = LLMSearcher(
-            script.space, script.metric or "score", script.mode, llm="none", seed=0,
+            script.space, [one.name for one in named], [one.mode for one in named],
+            llm="none", seed=0,
             ledger=Path(folder) / "ledger.jsonl",
         )  # fmt: skip
         evidence, wanted = searcher.next_question()
@@ -146,32 +149,36 @@ def _described(reported: Mapping[str, Any]) -> Iterator[str]:
 def _judged(script: Script, reported: Mapping[str, Any]) -> Iterator[str]:
     """What is to be said of the metric and of the pairs of training and validation readings."""
     numbers = tuple(name for name, value in reported.items() if number_of(value) is not None)
-    metric = script.metric
     held_out = [name for name in numbers if role_of(name) == "held_out" and not is_test(name)]
-    if metric is None:
+    if not script.objectives:
         choose = ", ".join(held_out or numbers) or "a number that the training reports"
         yield f"Warning: no metric is named; --metric NAME, for example {choose}"
-    elif metric not in reported:
-        yield f"Warning: {unknown_metric(metric, list(numbers))}"
-    elif metric not in numbers:
-        yield f"Warning: the metric {metric} must be a number, got {brief(reported[metric])}"
-    else:
-        lower = "lower" if script.mode == "min" else "higher"
-        yield f"Metric: {metric}, {lower} is better"
-    if metric is not None and is_test(metric):
-        yield (
-            f"Warning: {metric} is a test metric by its name: what is chosen by it has no test "
-            "left; split validation data off the training data"
-        )
-    elif metric is not None and role_of(metric) == "train":
-        yield f"Warning: {metric} is measured on training data: the search would reward overfitting"
+    elif all(one.name in numbers for one in script.objectives):
+        yield f"{'Metric' if len(script.objectives) == 1 else 'Metrics'}: {script.goal}"
+    for metric in (one.name for one in script.objectives):
+        if metric not in reported:
+            yield f"Warning: {unknown_metric(metric, list(numbers))}"
+        elif metric not in numbers:
+            yield f"Warning: the metric {metric} must be a number, got {brief(reported[metric])}"
+        yield from _role(metric)
     if not held_out:
         yield 'Warning: no validation metric by its name ("val_loss", "valid/acc", "eval_loss")'
-    pair = find_pair(numbers, metric or "")
+    pair = find_pair(numbers, script.objectives[0].name if script.objectives else "")
     if pair is None:
         yield "Warning: no pair of a training and a validation metric: overfitting stays unseen"
     else:
         yield f"Pair: {pair.train} with {pair.held_out}; overfitting is read from it"
+
+
+def _role(metric: str) -> Iterator[str]:
+    """What a metric's name says against choosing by it."""
+    if is_test(metric):
+        yield (
+            f"Warning: {metric} is a test metric by its name: what is chosen by it has no test "
+            "left; split validation data off the training data"
+        )
+    elif role_of(metric) == "train":
+        yield f"Warning: {metric} is measured on training data: the search would reward overfitting"
 
 
 def _unread(script: Script) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,6 @@ import ray
 from ray import tune
 
 from raymimic.errors import RaymimicError
-from raymimic.records import Mode
 from raymimic.summary import show
 from raymimic.tune.callback import RaymimicCallback
 from raymimic.tune.local_ray import quieten_ray, start_ray
@@ -30,7 +29,7 @@ class RunSettings:
 
     script: Path
     metric: str | None = None
-    mode: Mode | None = None
+    mode: str | None = None
     trials: int = 20
     llm: str = "auto"
     seed: int | None = None
@@ -43,10 +42,10 @@ def run_script(settings: RunSettings, say: Callable[[str], None]) -> None:
     """Search and say what came of it.
 
     Raises `RaymimicError` where the script cannot be searched, every trial failed, or no trial
-    reported the metric.
+    reported a metric that it is judged by.
     """
     script = read_script(settings.script, settings.metric, settings.mode)
-    if script.metric is None:
+    if not script.objectives:
         raise RaymimicError(
             f"say what {script.name} should be judged by: --metric NAME, or metric = ... in the "
             f"script; `raymimic check {script.path}` lists what it reports"
@@ -55,10 +54,9 @@ def run_script(settings: RunSettings, say: Callable[[str], None]) -> None:
     slots = settings.concurrent or start_ray()
     start_ray()
     say(
-        f"{script.path}: {settings.trials} trials of {script.name}, {slots} at once; "
-        f"{script.metric}, {'lower' if script.mode == 'min' else 'higher'} is better."
+        f"{script.path}: {settings.trials} trials of {script.name}, {slots} at once; {script.goal}."
     )
-    watch = _Watch(script.metric)
+    watch = _Watch([one.name for one in script.objectives])
     folder = settings.out.absolute()
     name = f"{script.path.stem}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
     run_config = tune.RunConfig(
@@ -90,24 +88,24 @@ def unknown_metric(metric: str, reported: list[str]) -> str:
 
 
 class _Watch(tune.Callback, tune.Stopper):
-    """Ends a run whose first finished trial never reported the metric."""
+    """Ends a run whose first finished trial never reported one of the metrics, the ``missing``."""
 
-    def __init__(self, metric: str) -> None:
-        self.missing: list[str] | None = None
-        self._metric, self._seen, self._names = metric, False, set[str]()
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self.missing: str | None = None
+        self.reported = set[str]()
+        self._metrics, self._wanted = tuple(metrics), set(metrics)
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Mapping[str, Any], **info: Any
     ) -> None:
         del iteration, trials, trial, info
-        names = metrics_of(result, self._metric)
-        self._seen = self._seen or self._metric in names
-        self._names |= names.keys()
+        names = metrics_of(result, *self._metrics).keys()
+        self.reported |= names
+        self._wanted -= names
 
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         del iteration, trials, trial, info
-        if not self._seen:
-            self.missing = sorted(self._names)
+        self.missing = next((one for one in self._metrics if one in self._wanted), None)
 
     def __call__(self, trial_id: str, result: Mapping[str, Any]) -> bool:
         del trial_id, result
@@ -120,27 +118,30 @@ class _Watch(tune.Callback, tune.Stopper):
 def _tuner(
     script: Script, settings: RunSettings, slots: int, run_config: tune.RunConfig
 ) -> tune.Tuner:
-    assert script.metric is not None
     trainable = script.trainable
     gpus = ray.cluster_resources().get("GPU", 0.0)
     if gpus and not hasattr(trainable, "_resources"):
         trainable = tune.with_resources(trainable, {"cpu": 1, "gpu": gpus / slots})
     tune_config = tune.TuneConfig(
-        metric=script.metric,
-        mode=script.mode,
         num_samples=settings.trials,
         max_concurrent_trials=slots,
         time_budget_s=settings.seconds,
     )
+    ours: dict[str, Any] = {"llm": settings.llm, "seed": settings.seed}
+    names, modes = zip(*((one.name, one.mode) for one in script.objectives), strict=True)
+    if len(names) > 1:  # Tune has one metric
+        ours |= {"metric": names, "mode": modes}
+    else:
+        tune_config.metric, tune_config.mode = names[0], modes[0]
     if not script.returns:
-        mimic = Raymimic(llm=settings.llm, seed=settings.seed)
+        mimic = Raymimic(**ours)
         return mimic.tuner(
             trainable, param_space=script.space, tune_config=tune_config, run_config=run_config
         )
     # Without our scheduler: what returns is trained by then, a stop would only lose its score.
-    tune_config.search_alg = LLMSearcher(llm=settings.llm, seed=settings.seed)
-    ours = RaymimicCallback(tune_config.search_alg)
-    run_config.callbacks = [ours, *(run_config.callbacks or ())]
+    tune_config.search_alg = LLMSearcher(**ours)
+    callback = RaymimicCallback(tune_config.search_alg)
+    run_config.callbacks = [callback, *(run_config.callbacks or ())]
     return tune.Tuner(
         trainable, param_space=script.space, tune_config=tune_config, run_config=run_config
     )
@@ -149,16 +150,17 @@ def _tuner(
 def _say_the_end(
     script: Script, grid: tune.ResultGrid, watch: _Watch, run: Path, say: Callable[[str], None]
 ) -> None:
-    assert script.metric is not None
     if watch.missing is not None:
-        raise RaymimicError(unknown_metric(script.metric, watch.missing))
+        raise RaymimicError(unknown_metric(watch.missing, sorted(watch.reported)))
     if grid.num_errors == len(grid):
         reason = str(grid.errors[0]).strip().splitlines()[-1] if grid.errors else "none was started"
         raise RaymimicError(f"all {len(grid)} trials failed, the first with {reason}: {run}")
-    best = grid.get_best_result(script.metric, script.mode)
+    first, *others = script.objectives
+    best = grid.get_best_result(first.name, first.mode)
     settings = ", ".join(f"{name}={show(best.config[name])}" for name in script.space)
     say(
-        f"Best {script.metric} {show((best.metrics or {})[script.metric])}: {settings}\n"
+        f"Best {'in ' if others else ''}{first.name} {show((best.metrics or {})[first.name])}: "
+        f"{settings}\n"
         f"Results: {run}\n"
         f"See: raymimic report {run}; raymimic why best {run}"
     )

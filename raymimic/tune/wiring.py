@@ -76,7 +76,7 @@ class Raymimic:
         seed: int | None = None,
         ledger: str | os.PathLike[str] | None = None,
     ) -> None:
-        shared = resolve_llm(llm) or "none"  # one client, with one pace and one bill
+        shared = resolve_llm(llm) or llm  # one client, with one pace and one bill
         self.searcher = LLMSearcher(
             metric=metric,
             mode=mode,

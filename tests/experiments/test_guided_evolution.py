@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="candidate programs are torch programs")
 
 from experiments.guided_evolution import loop
 from experiments.guided_evolution.cassette import insert, record
-from experiments.guided_evolution.confirm import chosen, report
+from experiments.guided_evolution.confirm import chosen, report, sources_of
 from experiments.guided_evolution.earned import told
 from raymimic import ReplayLLM, Reply, Request
 from raymimic.evolution.sealed import seal
@@ -93,6 +93,8 @@ def test_a_recording_replays_its_evolution_and_says_what_it_earned(evolve, tmp_p
     again = evolve("again", ReplayLLM([]))
     assert lineage(again) == lineage(first)
     assert not again.state.keyless
+    best = first.state.front()[0]
+    assert sources_of(cassette)[f"recording/{best.id}"] == best.source
     text = told(cassette)
     assert "10 calls, 10 replies, 9 valid children (90 of 100 replies; 1 after a repair)" in text
     assert "## From the seed to program" in text

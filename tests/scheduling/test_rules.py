@@ -32,7 +32,7 @@ def test_hopeless_trials_stop_early_and_good_ones_run_to_the_end(driver):
     assert driver.run("bad", [1.9 + 0.001 * epoch for epoch in range(LENGTH)]) < LENGTH / 2
     assert driver.run("best", falling(0.2, LENGTH)) == LENGTH
     assert driver.decisions.verdict("bad").kind == "hopeless"
-    assert driver.decisions.text() == "1 trials stopped (hopeless 1), 4 finished"
+    assert driver.decisions.text() == "1 trial stopped (hopeless 1), 4 finished"
 
 
 def test_the_two_best_so_far_run_to_the_end(driver):

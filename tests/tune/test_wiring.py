@@ -110,6 +110,14 @@ def test_the_model_is_one_client_for_both_questions(tmp_path, monkeypatch):
     assert given[0].model == "some-model"
 
 
+def test_it_says_why_no_model_reads(tmp_path, caplog):
+    with caplog.at_level("INFO", logger="raymimic"):
+        mimic = Raymimic(ledger=tmp_path / "ledger.jsonl")
+        mimic.searcher.set_search_properties("loss", "min", SPACE)
+        mimic.searcher.suggest("a")
+    assert any(line.startswith("raymimic: no key found") for line in caplog.messages)
+
+
 @pytest.mark.parametrize(
     ("name", "theirs"), [("scheduler", ASHAScheduler()), ("search_alg", object())]
 )
