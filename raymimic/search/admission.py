@@ -27,7 +27,7 @@ class Admission:
 
     def __init__(self, advice: Advice, wanted: int, made_from: int, *, owed: bool = True) -> None:
         self.owed, self.admitted, self.left = owed, 0, advice.left
-        self._wanted, self._made_from = wanted, made_from
+        self._wanted, self._made_from = wanted - advice.left, made_from
         self._left = deque(advice.proposals)
         self._refused = deque(("unused", text) for text in advice.drops)
         self._refused.extend(("restricted", text) for text in advice.outside)

@@ -101,7 +101,8 @@ class Leaving(CountingAdvisor):
     def propose(self, evidence, n):
         self.asked.append((evidence, n))
         self.made += 1
-        return Advice((Proposal({"x": self.made / 100}, "mine", "llm"),), left=n - 1)
+        proposal = Proposal({"x": self.made / 100}, "mine", "llm")
+        return Advice((proposal,), drops=("a second one: it was tried before",), left=n - 1)
 
 
 def test_what_is_left_is_filled_when_it_is_due_with_all_results_known(make, answers):
