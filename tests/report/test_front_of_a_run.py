@@ -62,9 +62,10 @@ def test_the_front_is_that_of_the_trials_with_all_objectives(run: Run):
 
 
 def test_words_and_table_tell_it(run: Run):
-    told = [dict(story_of(run, index))["Ended"] for index in (0, 1)]
+    told = [dict(story_of(run, index))["Ended"] for index in (0, 1, 5)]
     assert "with loss 0.3, speed 5, on the front of 3" in told[0]
     assert "not on the front of 3" in told[1]
+    assert "loss 0.1, speed not reported, not on the front" in told[2]
     assert "- loss 0.2, speed 2: trial `t2`" in lab_book(run)
     assert to_frame(run)["on_front"].tolist() == [True, False, True, False, True, False]
 
