@@ -101,7 +101,8 @@ class Leaving(CountingAdvisor):
     def propose(self, evidence, n):
         self.asked.append((evidence, n))
         self.made += 1
-        return Advice((Proposal({"x": self.made / 100}, "mine", "llm"),), left=n - 1)
+        proposal = Proposal({"x": self.made / 100}, "mine", "llm")
+        return Advice((proposal,), drops=("a second one: it was tried before",), left=n - 1)
 
 
 def test_what_is_left_is_filled_when_it_is_due_with_all_results_known(make, answers):
@@ -115,6 +116,16 @@ def test_what_is_left_is_filled_when_it_is_due_with_all_results_known(make, answ
     assert [(len(seen.trials), n) for seen, n in partner.asked] == [(1, 1), (2, 1), (3, 1)]
     assert not engine.tally.fallbacks
     assert engine.session.state.left == 0
+
+
+def test_what_was_left_comes_before_a_later_answer_however_early_that_is(make, answers):
+    engine = make(Leaving(), batch_size=4, trials=8)
+    for number in range(8):
+        engine.suggest(f"t{number}")
+        engine.queue.advisor.wait(10)
+        engine.end(f"t{number}", 1.0)
+    ended = engine.session.state.ended
+    assert [trial.source for trial in ended] == (["llm"] + ["random"] * 3) * 2
 
 
 def test_a_slot_that_was_left_waits_for_no_model_and_is_kept_in_a_copy(make, answers, monkeypatch):
@@ -153,7 +164,6 @@ def test_many_slots_that_were_left_are_filled_at_once(make, answers):
     engine.queue.advisor.wait(10)
     assert engine.fill(SLOTS) == SLOTS
     assert max(n for _, n in partner.asked) > 10
-    assert not engine.tally.fallbacks
 
 
 # -- an empty queue ------------------------------------------------------------------------------
