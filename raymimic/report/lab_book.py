@@ -81,9 +81,10 @@ def _front(run: Run) -> Iterator[str]:
         return
     names = ", ".join(_plain(one.name) for one in (Objective(run.metric, run.mode), *run.others))
     yield ""
+    found, share = plural(len(run.front), "trial"), f"{run.volumes[-1]:.0%}"
     yield (
-        f"That is the best in {_plain(run.metric)} alone. The front of {names} holds "
-        f"{plural(len(run.front), 'trial')}; {run.volumes[-1]:.0%} of the box around it is dominated:"
+        f"That is the best in {_plain(run.metric)} alone. The front of {names} holds {found} and "
+        f"dominates {share} of the box around it:"
     )
     yield ""
     for index in run.front[:_FRONT]:
