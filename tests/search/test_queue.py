@@ -110,6 +110,7 @@ def test_what_is_left_is_filled_when_it_is_due_with_all_results_known(make, answ
     engine = make(Leaving(), stand_in=partner, batch_size=4, trials=4)
     engine.suggest("t0")
     assert not partner.asked
+    assert not engine.queue.advisor.busy  # it is asked again once fewer are left
     for number in range(3):
         engine.end(f"t{number}", 1.0)
         engine.suggest(f"t{number + 1}")
