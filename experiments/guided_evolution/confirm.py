@@ -56,15 +56,22 @@ def train(name: str, source: str, task: TrainingTask, runner: Runner) -> Row:
 
 
 def chosen(rows: Sequence[Row]) -> dict[str, str]:
-    """The programs that validation chooses for the two bars, by bar; a bar may find none."""
-    means = {name: _mean(found) for name, found in _by_program(rows).items()}
+    """The programs that validation chooses for the two bars, by bar; a bar may find none.
+
+    A program that was not trained on as many seeds as the seed program is none of them.
+    """
+    by_program = _by_program(rows)
+    means = {name: _mean(found) for name, found in by_program.items()}
     size = {row["program"]: row.get("parameters", math.inf) for row in rows}
     found = {}
     for bar, most in (("accuracy", size[SEED]), ("size", SMALL_SHARE * size[SEED])):
         able = [
             name
             for name, mean in means.items()
-            if name != SEED and size[name] <= most and mean > -math.inf
+            if name != SEED
+            and size[name] <= most
+            and mean > -math.inf
+            and len(by_program[name]) == len(by_program[SEED])
         ]
         if able:
             found[bar] = max(able, key=lambda name: means[name])

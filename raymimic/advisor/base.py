@@ -236,6 +236,10 @@ class SearchEvidence:
         """
         return self._forecasts.get(trial.trial_id, trial.score)
 
+    def is_cut(self, trial: TrialRecord) -> bool:
+        """Whether an ended trial was stopped early, so that its value is a forecast."""
+        return trial.trial_id in self._forecasts
+
     @cached_property
     def losses(self) -> np.ndarray:
         """Array (ended trials, objectives), less being better: NaN where there is no value."""

@@ -225,6 +225,18 @@ def test_a_stop_that_no_longer_fits_is_outdated():
     assert [row["outcome"] for row in driver.events("judgement")] == ["outdated"]
 
 
+def test_a_stop_holds_though_the_trial_went_up_a_place_meanwhile():
+    judge = Slow()
+    driver = begun(judge)
+    trial = driver.add("rises a little")
+    driver.report(trial, doubtful(1))
+    better = falling(0.6, LENGTH)
+    driver.report(trial, better[1])
+    settle(driver, judge)
+    assert driver.report(trial, better[2])
+    assert [row["outcome"] for row in driver.events("judgement")] == ["applied"]
+
+
 def test_who_leads_at_its_epoch_is_brought_for_its_knobs_alone():
     judge = Slow("continue")
     judge.go.set()
