@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from raymimic import read_events
+from raymimic.evolution import Program
 
 Row = dict[str, Any]
 
@@ -32,6 +34,11 @@ def recorded(cassette: Path) -> list[Row]:
     if cassette.suffix != ".gz":
         return list(read_events(cassette).rows)
     return [json.loads(line) for line in gzip.decompress(cassette.read_bytes()).splitlines()]
+
+
+def seed_of(rows: Iterable[Row]) -> Program:
+    """The program that a recorded evolution began with; what ships may be another by now."""
+    return Program.parse(next(row["source"] for row in rows if row["event"] == "evolution"))
 
 
 def insert(cassette: Path, ledger: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from experiments.guided_evolution.data import SEEDS, task_of
+from experiments.guided_evolution.earned import state_of
 from raymimic.errors import CandidateError
 from raymimic.evolution import TrainingTask, seed_program
 from raymimic.evolution.sandbox.client import Runner
@@ -31,6 +32,14 @@ Row = dict[str, Any]
 SEED = "seed"
 SMALL_SHARE = 0.6
 """Of the seed's parameters: the study's second bar."""
+
+
+def sources_of(path: Path) -> dict[str, str]:
+    """Programs by name: a Python file, or the front of the evolution in a ledger or recording."""
+    if path.suffix == ".py":
+        return {"/".join(path.parts[-3:]): path.read_text()}
+    front = state_of(path).front()
+    return {f"{path.name.partition('.')[0]}/{one.id}": one.source for one in front}
 
 
 def train(name: str, source: str, task: TrainingTask, runner: Runner) -> Row:
@@ -47,15 +56,22 @@ def train(name: str, source: str, task: TrainingTask, runner: Runner) -> Row:
 
 
 def chosen(rows: Sequence[Row]) -> dict[str, str]:
-    """The programs that validation chooses for the two bars, by bar; a bar may find none."""
-    means = {name: _mean(found) for name, found in _by_program(rows).items()}
+    """The programs that validation chooses for the two bars, by bar; a bar may find none.
+
+    A program that was not trained on as many seeds as the seed program is none of them.
+    """
+    by_program = _by_program(rows)
+    means = {name: _mean(found) for name, found in by_program.items()}
     size = {row["program"]: row.get("parameters", math.inf) for row in rows}
     found = {}
     for bar, most in (("accuracy", size[SEED]), ("size", SMALL_SHARE * size[SEED])):
         able = [
             name
             for name, mean in means.items()
-            if name != SEED and size[name] <= most and mean > -math.inf
+            if name != SEED
+            and size[name] <= most
+            and mean > -math.inf
+            and len(by_program[name]) == len(by_program[SEED])
         ]
         if able:
             found[bar] = max(able, key=lambda name: means[name])
@@ -109,7 +125,9 @@ def _spread(values: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("programs", nargs="*", type=Path, help="Python files, as in best/")
+    parser.add_argument(
+        "programs", nargs="*", type=Path, help="Python files, as in best/, or ledgers: their fronts"
+    )
     parser.add_argument("--data", choices=SEEDS, default="mnist1d")
     parser.add_argument("--folder", type=Path, help="where CIFAR-10's parquet files lie")
     parser.add_argument("--seeds", type=int, default=3)
@@ -117,7 +135,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a file, one line a training")
     options = parser.parse_args()
     sources = {SEED: seed_program(SEEDS[options.data]).source}
-    sources |= {"/".join(path.parts[-3:]): path.read_text() for path in options.programs}
+    for path in options.programs:
+        sources |= sources_of(path)
     rows = [json.loads(line) for line in _lines(options.out)]
     done = {(row["program"], row["seed"]) for row in rows}
     for seed in range(options.first, options.first + options.seeds):

@@ -11,10 +11,9 @@ import difflib
 import itertools
 from pathlib import Path
 
-from experiments.guided_evolution.cassette import Row, recorded
+from experiments.guided_evolution.cassette import Row, recorded, seed_of
 from experiments.guided_evolution.loop import OBJECTIVES
 from experiments.guided_evolution.report import SMALL
-from raymimic.evolution import Program
 from raymimic.evolution.individuals import Individual
 from raymimic.evolution.state import State
 from raymimic.evolution.table import lineage, markdown, operator_table
@@ -27,8 +26,7 @@ _MODELS = ("gpt-6-luna", "claude-haiku-4-5", "claude-sonnet-5-5", "claude-opus-5
 def state_of(recording: Path) -> State:
     """The evolution that a recording holds."""
     rows = recorded(recording)
-    seed = next(row["source"] for row in rows if row["event"] == "evolution")
-    state = State(Program.parse(seed), OBJECTIVES)
+    state = State(seed_of(rows), OBJECTIVES)
     for row in rows:
         state.apply(row)
     return state

@@ -1,11 +1,8 @@
-"""Faults under a real Ray, and the throughput of two trials at once.
-
-``python -m experiments.guided_evolution.faults {driver,node,throughput} --out DIR``
+"""Faults under a real Ray: ``python -m experiments.guided_evolution.faults CASE --out DIR``.
 
 "driver": kill -9 in the middle of a published generation, then the same command again. "node": two
 nodes with one CPU each, one of which is killed while both train. Checked in both: every program is
-evaluated once, no reply is paid twice. "throughput": programs a minute, one and two trials at once,
-and, since a busy machine says little by the clock, processor seconds of trials and of all else.
+evaluated once, no reply is paid twice.
 """
 
 from __future__ import annotations
@@ -31,7 +28,6 @@ from raymimic import GuidedEvolutionSearch, Reply, Request, program_trainable, r
 from raymimic.evolve.data import make_task, read_data
 
 _PROGRAMS, _EPOCHS = 10, 12
-_TIMED_PROGRAMS, _TIMED_EPOCHS = 8, 40
 _KILL_AFTER = 4  # programs that have ended
 _MEMORY = 10**8  # bytes of each node's object store
 
@@ -59,11 +55,12 @@ def evolve(
     llm: Any = "none",
     paper: bool = False,
     epochs: int = _EPOCHS,
+    batch_size: int = 100,
     callbacks: list[Any] | None = None,
 ) -> None:
     """Train what is left of ``programs`` programs under Tune; the ledger lies in ``out``."""
     arrays = read_data("digits")
-    task = make_task(arrays, epochs=epochs)
+    task = make_task(arrays, epochs=epochs, batch_size=batch_size)
     search = GuidedEvolutionSearch(
         "conv1d", llm=llm, task=task, paper=paper, seed=0, ledger=out / "ledger.jsonl"
     )
@@ -143,55 +140,6 @@ class NodeKiller(tune.Callback):
         self._cluster.add_node(num_cpus=1, object_store_memory=_MEMORY)
 
 
-def throughput(out: Path) -> None:
-    """Programs a minute with one and with two trials at once, and who takes the processor."""
-    for concurrent in (1, 2):
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, address="local")
-        clock = Clock()
-        evolve(
-            out / str(concurrent), _TIMED_PROGRAMS, concurrent,
-            epochs=_TIMED_EPOCHS, callbacks=[clock],
-        )  # fmt: skip
-        ray.shutdown()
-        # From the first end on: Ray's start and torch's import are not a program's.
-        first, last = clock.seen[concurrent - 1], clock.seen[-1]
-        programs = len(clock.seen) - concurrent
-        wall, trials, others = (after - before for after, before in zip(last, first, strict=True))
-        print(
-            f"{concurrent} at once: {60 * programs / wall:.1f} programs a minute, load "
-            f"{os.getloadavg()[0]:.1f}; processor seconds a program: {trials / programs:.2f} in "
-            f"trials, {others / programs:.2f} in the driver and its smoke tests",
-            flush=True,
-        )
-
-
-class Clock(tune.Callback):
-    """At each program's end: seconds, processor seconds of trials, and of driver and smoke tests.
-
-    A sandbox of a trial is a child of one of Ray's workers, that of the smoke tests is ours.
-    """
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[float, float, float]] = []
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
-        """One program was evaluated."""
-        del iteration, trials, trial
-        import psutil  # Ray brings it
-
-        own = psutil.Process()
-        trained, others = 0.0, sum(own.cpu_times()[:2])
-        for child in own.children(recursive=True):
-            try:
-                used, smokes = sum(child.cpu_times()[:4]), child.ppid() == own.pid
-                sandbox = "sandbox" in " ".join(child.cmdline())
-            except psutil.NoSuchProcess:
-                continue
-            trained += used if sandbox and not smokes else 0.0
-            others += used if sandbox and smokes else 0.0
-        self.seen.append((time.monotonic(), trained, others))
-
-
 def checked(out: Path) -> dict[str, Any]:
     """What the ledger says: each program's evaluations, each question's calls."""
     found = read_events(out / "ledger.jsonl")
@@ -217,14 +165,11 @@ def _ended(out: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=["driver", "node", "throughput", "drive"])
+    parser.add_argument("case", choices=["driver", "node", "drive"])
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     out = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    if options.case == "throughput":
-        throughput(out)
-        return
     if options.case == "drive":
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, address="local")
         evolve(out, _PROGRAMS, 2, llm=EditingLLM(), paper=True)

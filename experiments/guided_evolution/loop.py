@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raymimic.errors import CandidateError
-from raymimic.evolution import Evolution, Objective, Settings, TrainingTask, events, seed_program
+from raymimic.evolution import Evolution, Objective, Program, Settings, TrainingTask, events
 from raymimic.evolution.edits import RANDOM, edit_once
 from raymimic.evolution.gates import check
 from raymimic.evolution.individuals import Individual
@@ -24,7 +24,7 @@ _MOST_EDITS = 8  # of the seed in a random candidate
 
 
 def evolve(
-    program: str,
+    program: Program,
     task: TrainingTask,
     ledger: Path,
     evaluations: int,
@@ -41,9 +41,7 @@ def evolve(
     ``at_once`` children are asked for side by side, the next ones only when the last of them is
     being trained: for a model that is slow to answer, and to answer one after the other.
     """
-    made = Evolution(
-        seed_program(program), OBJECTIVES, llm=llm, task=task, settings=settings, ledger=ledger
-    )
+    made = Evolution(program, OBJECTIVES, llm=llm, task=task, settings=settings, ledger=ledger)
     made.release_running()
     runner = Runner(task)
     pending = waited = False  # is a batch of questions under way; was there time for it
@@ -69,7 +67,7 @@ def evolve(
 
 
 def random_search(
-    program: str,
+    program: Program,
     task: TrainingTask,
     ledger: Path,
     evaluations: int,
@@ -78,7 +76,7 @@ def random_search(
     say: Callable[[str], None] = print,
 ) -> Evolution:
     """The control: each candidate is the seed with one to eight random edits; no selection."""
-    made = Evolution(seed_program(program), OBJECTIVES, settings=Settings(seed=seed), ledger=ledger)
+    made = Evolution(program, OBJECTIVES, settings=Settings(seed=seed), ledger=ledger)
     made.begin()
     made.release_running()
     smoke, runner = SmokeTest(task), Runner(task)

@@ -5,7 +5,8 @@ Arms: "rules" (keyless edits, NSGA-II), "random" (random edits of the seed, no s
 
 A ledger in ``--work`` goes on where it ended. Ctrl-C or SIGTERM ends a run with the results that it
 has; the same command goes on with what is missing. With ``--cassette`` the replies of a recording
-are given again, plan by plan; what it lacks is the keyless mutator's.
+are given again, plan by plan, to the seed that it began with; what it lacks is the keyless
+mutator's.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ import itertools
 import json
 from pathlib import Path
 
-from experiments.guided_evolution.cassette import insert, record
+from experiments.guided_evolution.cassette import insert, record, recorded, seed_of
 from experiments.guided_evolution.data import SEEDS, task_of
 from experiments.guided_evolution.loop import evolve, random_search
 from experiments.guided_evolution.report import row_of, table
-from raymimic.evolution import Evolution, Settings, Shares, TrainingTask, test_front, write_results
+from raymimic.evolution import (
+    Evolution,
+    Settings,
+    Shares,
+    TrainingTask,
+    seed_program,
+    test_front,
+    write_results,
+)
 from raymimic.evolution.operators import PLAIN
 from raymimic.llm import ReplayLLM, resolve_llm
 
@@ -56,7 +65,7 @@ def _keep(options: argparse.Namespace, made: Evolution, arm: str, repeat: int) -
 
 
 def _run(options: argparse.Namespace, arm: str, repeat: int, task: TrainingTask) -> Evolution:
-    program = SEEDS[options.data]
+    program = seed_program(SEEDS[options.data])
     ledger = options.work / options.data / f"{arm}_{repeat}.jsonl"
 
     def say(text: str) -> None:
@@ -70,6 +79,7 @@ def _run(options: argparse.Namespace, arm: str, repeat: int, task: TrainingTask)
         llm = ReplayLLM([]) if options.cassette else resolve_llm(options.llm)
         if options.cassette:
             insert(options.cassette, ledger)
+            program = seed_of(recorded(options.cassette))
     settings = Settings(seed=repeat, shares=shares, timeout=options.timeout)
     return evolve(
         program, task, ledger, options.evaluations,

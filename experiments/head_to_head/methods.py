@@ -195,6 +195,7 @@ _SAMPLERS: dict[str, Callable[..., BaseSampler]] = {
 }
 
 _MINDS: dict[str, MakeLLM] = {
+    "expert": minds.Expert,
     "hostile": minds.Hostile,
     "lazy": minds.Lazy,
     "mediocre": minds.Mediocre,

@@ -1,4 +1,6 @@
-"""Language models that are no help, each in its own way: what does a search lose by them?
+"""Language models that are no help, each in its own way, and one that is.
+
+What does a search lose by those, and how far does it follow this one?
 
 They answer in the form that a real model is asked for, so everything between is the real thing.
 """
@@ -11,7 +13,8 @@ import re
 from abc import ABC, abstractmethod
 from typing import Any
 
-from experiments.common.task import Task
+from experiments.common.tables import TableTask
+from experiments.common.task import NotApplicable, Task
 from raymimic import Reply, Request, SearchSpace
 from raymimic.errors import LLMCallError
 from raymimic.llm.prices import estimate_tokens
@@ -21,6 +24,7 @@ from raymimic.tune.domains import RaySpace
 
 _WANTED = re.compile(r"Propose exactly (\d+)")  # as `advisor/prompt.py` and `neuropt_text.py` ask
 _WORST_KNOWN = 1000
+_GOOD = 20  # the best of so many configurations of a table
 _STEP = 0.1  # of a range
 _SURE = 0.1  # of a range: the width of a belief
 
@@ -71,6 +75,19 @@ class Hostile(Mind):
 
     def belief(self) -> dict[str, Any]:
         return wrong_belief(self.space, self._worst[0])
+
+
+class Expert(Mind):
+    """Draws from the best twentieth of a table's configurations, and believes nothing."""
+
+    def __init__(self, task: Task, seed: int) -> None:
+        super().__init__(task, seed)
+        if not isinstance(task, TableTask):
+            raise NotApplicable(f"only of a table the best is known, {task.name} is none")
+        self._best = task.best(max(1, len(task.values) // _GOOD))
+
+    def configs(self, n: int) -> list[Config]:
+        return [self.rng.choice(self._best) for _ in range(n)]
 
 
 def wrong_belief(space: SearchSpace, worst: Config) -> dict[str, Any]:

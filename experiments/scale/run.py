@@ -6,8 +6,9 @@
 Parts: ``controller`` plays Tune's controller over 10,000 simulated trials of 100 epochs, 1,000 in
 flight, with the real searcher, scheduler, callback, ledger and gateway and a model of 2 s latency
 (`controller` and `clock` say how time is simulated); ``memory`` traces where a smaller search's
-memory goes; ``tune`` runs real `tune.Tuner`s. Times are CPU seconds of the thread that is measured
-and wall seconds; the load average stands beside them, since other programs share the machine.
+memory goes; ``tune`` runs real `tune.Tuner`s: stopped, it goes on
+where it was with the same command. Times are CPU seconds of the thread that is measured and wall
+seconds; the load average stands beside them, since other programs share the machine.
 """
 
 from __future__ import annotations
@@ -145,9 +146,8 @@ def main() -> None:
             tune_side,  # starts nothing, but sets what Ray reads from the environment
         )
 
-        size = (10, 2, 1) if options.quick else (40, 5, 2)
-        rows = tune_side.side_by_side(*size)
-        _write(options.out / "tune.json", rows)
+        size = (10, 2, 1) if options.quick else (200, 5, 5)
+        rows = tune_side.side_by_side(*size, options.out / "tune.json")
         print("\n" + tune_side.table(rows))
 
 

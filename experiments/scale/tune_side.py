@@ -1,7 +1,8 @@
-"""What real Tune adds: short function trials under three searchers in turn, on a local Ray."""
+"""What real Tune adds: short function trials under several searchers in turn, on a local Ray."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +46,16 @@ def _ours(seed: int, folder: str) -> tuple[Any, Any]:
     return searcher, LLMScheduler(searcher=searcher)
 
 
+def _ours_alone(seed: int, folder: str) -> tuple[Any, Any]:
+    return LLMSearcher(llm="none", seed=seed, ledger=f"{folder}/{seed}.jsonl"), FIFOScheduler()
+
+
 def _optuna(seed: int, _: str) -> tuple[Any, Any]:
     return OptunaSearch(seed=seed), ASHAScheduler()
+
+
+def _optuna_alone(seed: int, _: str) -> tuple[Any, Any]:
+    return OptunaSearch(seed=seed), FIFOScheduler()
 
 
 def _random(seed: int, _: str) -> tuple[Any, Any]:
@@ -53,6 +63,8 @@ def _random(seed: int, _: str) -> tuple[Any, Any]:
 
 
 ARMS: dict[str, Arm] = {
+    "LLMSearcher(llm='none')": _ours_alone,
+    "OptunaSearch": _optuna_alone,
     "LLMSearcher(llm='none') + LLMScheduler": _ours,
     "OptunaSearch + ASHA": _optuna,
     "random (BasicVariantGenerator)": _random,
@@ -145,7 +157,8 @@ def _run(name: str, seed: int, trials: int, epochs: int) -> Row:
             wall = time.perf_counter() - wall
     results = max(1, counted.count)
     return {
-        "arm": name, "seed": seed, "trials": trials, "results": counted.count, "wall_s": wall,
+        "arm": name, "seed": seed, "trials": trials, "epochs": epochs,
+        "results": counted.count, "wall_s": wall,
         "controller_cpu_ms_per_result": 1e3 * cpu / results,
         "hooks_cpu_ms_per_result": 1e3 * spent.cpu / results,
         "hooks_wall_ms_per_result": 1e3 * spent.wall / results,
@@ -153,21 +166,29 @@ def _run(name: str, seed: int, trials: int, epochs: int) -> Row:
     }  # fmt: skip
 
 
-def side_by_side(trials: int, epochs: int, repeats: int) -> list[Row]:
-    """All arms in turn, ``repeats`` times; the first run of each arm is for warming up."""
+def side_by_side(trials: int, epochs: int, repeats: int, record: Path) -> list[Row]:
+    """All arms in turn, ``repeats`` times; the first run of each arm is for warming up.
+
+    Each run is written to ``record`` at once; those of this size that are there are not run again.
+    """
+    rows = json.loads(record.read_text()) if record.exists() else []
+    rows = [row for row in rows if (row["trials"], row.get("epochs")) == (trials, epochs)]
+    there = {(row["arm"], row["seed"]) for row in rows}
+    due = [(name, seed) for seed in range(1, repeats + 1) for name in ARMS]
+    due = [run for run in due if run not in there]
+    if not due:
+        return rows
     ray.init(num_cpus=CONCURRENT, include_dashboard=False, log_to_driver=False, address="local")
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    rows = []
     try:
-        for name in ARMS:
+        for name in dict.fromkeys(name for name, _ in due):
             _run(name, 0, 8, 2)
-        for seed in range(1, repeats + 1):
-            for name in ARMS:
-                rows.append(_run(name, seed, trials, epochs))
-                print(
-                    f"{name}: {rows[-1]['wall_s']:.1f} s, load {rows[-1]['load']:.1f}", flush=True
-                )
+        for name, seed in due:
+            rows.append(_run(name, seed, trials, epochs))
+            record.write_text(json.dumps(rows, indent=1) + "\n")
+            seconds, busy = rows[-1]["wall_s"], rows[-1]["load"]
+            print(f"{name} {seed}: {seconds:.1f} s, load {busy:.1f}", flush=True)
     finally:
         ray.shutdown()
     return rows

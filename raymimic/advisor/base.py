@@ -75,8 +75,9 @@ class TrialRecord:
     ``score`` is the metric's last reported value (None if that was not finite, or none came),
     ``error`` the failure's text, ``seconds`` the trial's wall time, ``pace`` the seconds that an
     epoch takes (0 where nobody says). ``curve`` holds every reported epoch, None if there is none.
-    ``repairs`` as in `Proposal`. ``stopped``: from outside (by a scheduler or a stop criterion), so
-    its training may not have been a full one. ``measured`` has the last finite value of each other
+    ``repairs`` as in `Proposal`. ``stopped``: from outside (by a scheduler or a stop criterion) and
+    before the most epochs that the run allows, so its training may not have been a full one.
+    ``measured`` has the last finite value of each other
     metric that the search looks at, such as further objectives.
 
     >>> from raymimic import Proposal, TrialRecord
@@ -234,6 +235,10 @@ class SearchEvidence:
         None without a score.
         """
         return self._forecasts.get(trial.trial_id, trial.score)
+
+    def is_cut(self, trial: TrialRecord) -> bool:
+        """Whether an ended trial was stopped early, so that its value is a forecast."""
+        return trial.trial_id in self._forecasts
 
     @cached_property
     def losses(self) -> np.ndarray:

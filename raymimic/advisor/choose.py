@@ -54,7 +54,7 @@ def describe_adjuster(adjuster: Adjuster, llm: object) -> str:
     if isinstance(adjuster, LLMAdvisor):
         return f"{describe(adjuster.llm)} reads the curve and steers the training"
     if isinstance(adjuster, HeuristicAdvisor):
-        return f"{describe(None, llm)} steers the training"
+        return describe(None, llm, "keyless rules steer the training")
     return f"advisor {adjuster.name} steers the training"
 
 
@@ -63,7 +63,7 @@ def describe_judge(judge: Judge, llm: object) -> str:
     if isinstance(judge, LLMAdvisor):
         return f"{describe(judge.llm)} judges running trials in doubt"
     if isinstance(judge, HeuristicAdvisor):
-        return f"{describe(None, llm)} turns the knobs of running trials"
+        return describe(None, llm, "keyless rules turn the knobs of running trials")
     return f"advisor {judge.name} judges running trials in doubt"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from raymimic.evolution.operators import RULE
 from raymimic.evolution.picture import front_picture
 from raymimic.evolution.state import State
-from raymimic.evolution.table import operator_table, summary
+from raymimic.evolution.table import edit_table, operator_table, summary
 
 
 def write_results(state: State, folder: Path) -> list[Path]:
@@ -19,6 +20,8 @@ def write_results(state: State, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "evolution.md"]
     text = f"# Evolution\n\n{summary(state)}\n\n## Operators\n\n{operator_table(state)}\n"
+    if RULE in state.tally:
+        text += f"\n{edit_table(state)}\n"
     files[0].write_text(text, encoding="utf-8")
     front = state.front()
     if front:

@@ -12,14 +12,17 @@ from raymimic.evolution.table import lineage
 
 _WIDTH, _HEIGHT, _MARGIN, _TOP = 900, 560, 70, 55
 _GREY, _BLUE, _RED = "#b8b8b8", "#1f5fa8", "#c0392b"
-_TICKS = 5
+_STEPS = (1, 2, 5)
+_FEWEST_TICKS = 4
+_ROOM = 0.04  # of an axis, beyond the first and the last point
 
 
 def front_picture(state: State) -> str:
-    """The second objective across, the first up; lines go from each child to its parent.
+    """The second objective across, the first up; lines go from the front's ancestors to it.
 
-    An axis whose values span more than a factor of ten is logarithmic. Hovering over a point shows
-    what it is. Raises ValueError before anything was evaluated.
+    The front is drawn in steps: what is below and beside a step is dominated. An axis whose values
+    span more than a factor of ten is logarithmic. Hovering over a point shows what it is. Raises
+    ValueError before anything was evaluated.
     """
     known, front = state.scored(), state.front()
     if not known:
@@ -38,10 +41,9 @@ def front_picture(state: State) -> str:
         one = state.individuals[number]
         if number in shown and one.parents and one.parents[0] in shown:
             parts.append(_line(place(shown[one.parents[0]]), place(one)))
-    for one in known:
+    parts.append(_steps([place(one) for one in front]))
+    for one in sorted(known, key=lambda one: one in front):
         parts.append(_point(one, place(one), state, on_front=one in front))
-    steps = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, front))
-    parts.append(f'<polyline points="{steps}" fill="none" stroke="{_BLUE}" stroke-width="1.5"/>')
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
@@ -56,9 +58,9 @@ class _Axis:
     def __init__(self, values: Sequence[float], start: float, end: float) -> None:
         low, high = min(values), max(values)
         self.log = low > 0 and high / low > 10
-        self._low, self._high = self._scale(low), self._scale(high)
-        if self._low == self._high:
-            self._low, self._high = self._low - 0.5, self._high + 0.5
+        low, high = self._scale(low), self._scale(high)
+        room = _ROOM * (high - low) or 0.5
+        self._low, self._high = low - room, high + room
         self._start, self._end = start, end
 
     def _scale(self, value: float) -> float:
@@ -69,9 +71,31 @@ class _Axis:
         return self._start + share * (self._end - self._start)
 
     def ticks(self) -> list[float]:
-        step = (self._high - self._low) / (_TICKS - 1)
-        values = [self._low + number * step for number in range(_TICKS)]
-        return [10**value if self.log else value for value in values]
+        """Round values within the axis: 1, 2 and 5 times a power of ten, or multiples of such."""
+        if self.log:
+            powers = range(math.floor(self._low), math.ceil(self._high))
+            values = [step * 10.0**power for power in powers for step in _STEPS]
+            return [value for value in values if self._low <= math.log10(value) <= self._high]
+        span = self._high - self._low
+        power = 10.0 ** math.floor(math.log10(span))
+        step = next(
+            size
+            for size in (power / one for one in (1, 2, 5, 10))
+            if math.floor(self._high / size) - math.ceil(self._low / size) + 1 >= _FEWEST_TICKS
+        )
+        return [
+            number * step
+            for number in range(math.ceil(self._low / step), math.floor(self._high / step) + 1)
+        ]
+
+
+def _steps(front: Sequence[tuple[float, float]]) -> str:
+    """The line between what the front dominates and what it does not."""
+    corners = [front[0]]
+    for point in front[1:]:
+        corners += [(corners[-1][0], point[1]), point]
+    points = " ".join(f"{across:.1f},{up:.1f}" for across, up in corners)
+    return f'<polyline points="{points}" fill="none" stroke="{_BLUE}" stroke-width="1.5"/>'
 
 
 def _axes(x: _Axis, y: _Axis, across: str, up: str) -> list[str]:
@@ -94,7 +118,7 @@ def _axes(x: _Axis, y: _Axis, across: str, up: str) -> list[str]:
         *parts,
         f'<text x="{middle}" y="{_HEIGHT - 15}" text-anchor="middle">{escape(across)}</text>',
         f'<text x="{_MARGIN - 50}" y="22">{escape(up)}: front (blue), its ancestors (red lines), '
-        f"all others (grey)</text>",
+        f"all others (grey); numbers are programs</text>",
     ]
 
 
@@ -109,9 +133,11 @@ def _point(one: Individual, at: tuple[float, float], state: State, *, on_front: 
     colour, radius = (_BLUE, 6) if on_front else (_GREY, 3.5)
     values = ", ".join(f"{goal.name} {one.values[goal.name]:.6g}" for goal in state.objectives)
     said = escape(f"{one.id}: {values}; {one.operator}; {one.rationale}")
+    name = "seed" if not one.parents else str(one.id) if on_front else ""
     label = (
-        f'<text x="{at[0] + 8:.1f}" y="{at[1] - 8:.1f}" fill="{_BLUE}">{one.id}</text>'
-        if on_front
+        f'<text x="{at[0] + 9:.1f}" y="{at[1] - 9:.1f}" fill="{_BLUE if on_front else "black"}">'
+        f"{name}</text>"
+        if name
         else ""
     )
     return (

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from raymimic.evolution.edits import PRACTICE, RANDOM
 from raymimic.evolution.individuals import Individual
 from raymimic.evolution.objectives import losses
-from raymimic.evolution.operators.text import number
+from raymimic.evolution.operators import RULE
+from raymimic.evolution.operators.text import measured, number
 from raymimic.evolution.state import State
 from raymimic.pareto.dominance import dominance
 from raymimic.records import Objective
@@ -36,30 +38,38 @@ def front_table(state: State) -> str:
 
 def operator_table(state: State) -> str:
     """For each operator: plans, replies, children, what was refused, what its children earned."""
-    members = {one.id for one in state.front()}
     rows = []
     for name, tally in sorted(state.tally.items()):
         made = [one for one in state.individuals.values() if one.operator == name]
         refused = ", ".join(f"{gate} {count}" for gate, count in tally.rejected.most_common())
-        better, gains = _earned(state, made)
-        rows.append(
-            [
-                name, tally.plans, tally.replies, tally.children, tally.repaired, refused or "-",
-                better, f"{gains:+.4f}" if made else "-",
-                sum(one.id in members for one in made),
-            ]
-        )  # fmt: skip
-    first = state.objectives[0].name
-    head = [
-        "operator", "plans", "replies", "children", "repaired", "refused",
-        "not dominated by its parent", f"mean change of {first}", "on the front",
-    ]  # fmt: skip
+        counts = [name, tally.plans, tally.replies, tally.children, tally.repaired, refused or "-"]
+        rows.append([*counts, *_earned(state, made)])
+    head = ["operator", "plans", "replies", "children", "repaired", "refused", *_earnings(state)]
     return markdown(head, rows)
 
 
-def _earned(state: State, made: Sequence[Individual]) -> tuple[int, float]:
-    """Children that their parent does not dominate, and the mean change of the first objective."""
-    scored = {one.id for one in state.scored()}
+def edit_table(state: State) -> str:
+    """For each kind of keyless edit: children that have one (beside others), what they earned."""
+    made: dict[str, list[Individual]] = {}
+    for one in state.individuals.values():
+        if one.operator == RULE:
+            kinds = {said.partition(":")[0] for said in one.rationale.split("; ")}
+            for kind in kinds & (RANDOM.keys() | PRACTICE.keys()):
+                made.setdefault(kind, []).append(one)
+    rows = [[kind, len(found), *_earned(state, found)] for kind, found in sorted(made.items())]
+    return markdown(["keyless edit", "children", *_earnings(state)], rows)
+
+
+def _earnings(state: State) -> list[str]:
+    first = state.objectives[0].name
+    return ["not dominated by its parent", f"mean change of {first}", "on the front"]
+
+
+def _earned(state: State, made: Sequence[Individual]) -> list[object]:
+    """Of children: those their parent does not dominate, the first objective's mean change, and
+    those on the front.
+    """
+    scored, front = {one.id for one in state.scored()}, {one.id for one in state.front()}
     better, changes = 0, []
     goal: Objective = state.objectives[0]
     for one in made:
@@ -68,7 +78,8 @@ def _earned(state: State, made: Sequence[Individual]) -> tuple[int, float]:
         parent = state.individuals[one.parents[0]]
         better += not dominance(losses([parent, one], state.objectives))[0, 1]
         changes.append(one.values[goal.name] - parent.values[goal.name])
-    return better, sum(changes) / len(changes) if changes else 0.0
+    change = f"{sum(changes) / len(changes):+.4f}" if changes else "-"
+    return [better, change, sum(one.id in front for one in made)]
 
 
 def lineage(state: State, individual: Individual) -> list[int]:
@@ -83,14 +94,25 @@ def lineage(state: State, individual: Individual) -> list[int]:
 def summary(state: State) -> str:
     """The evolution in a few lines."""
     count = {status: len(state.of_status(status)) for status in ("done", "stopped", "failed")}
-    spent = state.spent
     refused = sum(sum(tally.rejected.values()) for tally in state.tally.values())
-    money = "of unknown price" if spent.usd is None else f"${spent.usd:.4f}"
+    seed = state.individuals[0]
     lines = [
         f"{count['done']} programs evaluated, {count['stopped']} stopped early, {count['failed']} "
-        f"failed; {refused} children refused before a trial.",
-        f"{spent.calls} calls to a model, {spent.tokens:,} tokens, {money}; "
-        f"{sum(state.keyless.values())} times the keyless mutator stood in.",
+        f"failed; {refused} children refused before a trial. {_asked(state)}",
+        f"The seed: {measured(seed, state.objectives)}. The front, which no program dominates:",
+        "",
         front_table(state),
     ]
     return "\n".join(lines)
+
+
+def _asked(state: State) -> str:
+    """What was asked of a model, and what it took."""
+    spent, keyless = state.spent, sum(state.keyless.values())
+    if not spent.calls and not keyless:
+        return "No model was asked."
+    money = "of unknown price" if spent.usd is None else f"${spent.usd:.4f}"
+    return (
+        f"{spent.calls} calls to a model, {spent.tokens:,} tokens, {money}; {keyless} times the "
+        "keyless mutator stood in."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from raymimic.evolution.sandbox.probe import Sandbox
 
 _TRAIN_SCORED = 1000  # training samples that are scored each epoch, beside all of validation
 _SMOKE_BATCHES = 2
+_LIKELY = 0.9  # an accuracy at which its standard error is told
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,16 @@ class TrainingTask:
         """The training in words, for a model that writes programs for it."""
         shape = tuple(self.x_train.shape[1:])
         steps = self.epochs * -(-len(self.y_train) // self.batch_size)
+        judged = len(self.y_valid)
+        spread = math.sqrt(_LIKELY * (1 - _LIKELY) / judged)  # binomial
         return (
             f"Training: {len(self.y_train):,} samples of shape {shape} in {self.classes} classes, "
             f"cross-entropy, {self.epochs} epochs in batches of {self.batch_size}, so {steps:,} "
             f"steps; at most {self.limits.seconds:g} s in all. The learning rate and its schedule "
-            "are the program's own."
+            f"are the program's own. Accuracy is that on {judged:,} other samples: near "
+            f"{_LIKELY:g} one standard error is {spread:.2g}. All that a trained model keeps "
+            "counts as parameters, buffers too, but for a normalisation's running statistics "
+            "beside its own weight and bias."
         )
 
     def smoke(self) -> TrainingTask:

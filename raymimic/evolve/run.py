@@ -75,6 +75,8 @@ def run_evolve(settings: EvolveSettings, say: Say = print) -> GuidedEvolutionSea
     if done:
         say(f"{out} holds {done} evaluated programs: going on from there")
     if done < settings.trials:
+        named = " @ ".join(goal.name for goal in search.evolution.state.objectives)
+        say(f"Each program's {named}, and the front whenever it has moved:")
         _run(settings, search, program_trainable(task), settings.trials - done, say)
     if "y_test" in arrays:
         search.test_front(arrays["y_test"])
@@ -144,7 +146,7 @@ class LiveFront(tune.Callback):
             said = self._values(one)
         reason = one.rationale if len(one.rationale) < _REASON_CHARS else one.rationale[:87] + "..."
         origin = f" of {one.parents[0]}" if one.parents else ""
-        return f"program {one.id} ({one.operator}{origin}) {said}  {reason}"
+        return f"program {one.id} ({one.operator}{origin}) {said}  {reason}".rstrip()
 
     def _values(self, one: Individual) -> str:
         goals = self._search.evolution.state.objectives

@@ -63,10 +63,12 @@ def require_key(llm: LLM) -> None:
         llm.require_key()
 
 
-def describe(llm: LLM | None, setting: object = "auto") -> str:
-    """Say in one line which model reads the curves, or why ``setting`` gave none."""
+def describe(
+    llm: LLM | None, setting: object = "auto", instead: str = "keyless heuristic advisor"
+) -> str:
+    """Say in one line which model reads the curves, or why ``setting`` gave none and who does."""
     if llm is None:
-        return _why_none(setting)
+        return _why_none(setting, instead)
     if isinstance(llm, Relay):
         return llm.describe()
     if isinstance(llm, LocalLLM):
@@ -98,17 +100,17 @@ def _offered() -> Iterator[tuple[str, type[SdkLLM]]]:
                 yield variable, made
 
 
-def _why_none(setting: object) -> str:
+def _why_none(setting: object, instead: str) -> str:
     if setting != "auto":
-        return "no language model wanted: keyless heuristic advisor"
+        return f"no language model wanted: {instead}"
     for variable, made in _offered():
         if not _installed(made):
             return (
-                f"{variable} is set but its SDK is missing: keyless heuristic advisor "
+                f"{variable} is set but its SDK is missing: {instead} "
                 f'(pip install "raymimic[{made.provider.name}]" to let a model read the curves)'
             )
     keys = " or ".join(made.provider.key for made in PROVIDERS.values())
-    return f"no key found: keyless heuristic advisor (set {keys} to let a model read the curves)"
+    return f"no key found: {instead} (set {keys} to let a model read the curves)"
 
 
 def _installed(made: type[SdkLLM]) -> bool:

@@ -205,7 +205,8 @@ class Run:
         """The trial's values: "loss 0.31, latency 4.2"."""
         text = f"{self.metric} {show(trial.score)}"
         for other in self.others:
-            text += f", {other.name} {show(trial.measured.get(other.name))}"
+            value = trial.measured.get(other.name)
+            text += f", {other.name} {'not reported' if value is None else show(value)}"
         return text
 
     def index(self, trial_id: str) -> int | None:

@@ -165,7 +165,8 @@ class Decisions:
                 return told
         knobs = self._redirects is not None
         if in_doubt(trial, report.epoch, knobs=knobs) and self._is_due(judging, trial, report):
-            judging.bring(run, trial, may_stop=self._may_stop(judging, trial))
+            doubted = trial.reading is not None and borderline(trial.reading)
+            judging.bring(run, trial, may_stop=doubted and self._may_stop(judging, trial))
         answer = judging.ask(run, trial)
         return verdict if answer is None else self._apply(judging, trial, answer, verdict, report)
 
@@ -285,8 +286,9 @@ class Decisions:
         return trial.asked is None or report.epoch - trial.asked >= pause
 
     def _may_stop(self, judging: Judging, trial: RunningTrial) -> bool:
+        """Whether a judge who was asked in doubt may stop it: not the leader, nor the best."""
         reading = trial.reading
-        if reading is None or not judging.finals or not borderline(reading):
+        if reading is None or not judging.finals:
             return False
         if trial.cloned:
             return False  # what its new weights are good for is to be seen

@@ -21,12 +21,13 @@ class Admission:
     """An answer on its way into the queue; its maker knew ``made_from`` ended trials.
 
     ``wanted`` bounds the replacements of what is refused: a model that sent too many is owed none.
-    ``owed`` says that a slot was promised a configuration of it, a random one at worst.
+    ``owed`` says that a slot was promised a configuration of it, a random one at worst; ``left``
+    slots after it are the statistical proposer's.
     """
 
     def __init__(self, advice: Advice, wanted: int, made_from: int, *, owed: bool = True) -> None:
-        self.owed, self.admitted = owed, 0
-        self._wanted, self._made_from = wanted, made_from
+        self.owed, self.admitted, self.left = owed, 0, advice.left
+        self._wanted, self._made_from = wanted - advice.left, made_from
         self._left = deque(advice.proposals)
         self._refused = deque(("unused", text) for text in advice.drops)
         self._refused.extend(("restricted", text) for text in advice.outside)

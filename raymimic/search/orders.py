@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raymimic.advisor import Wish, belief_of, filled, words_of
-from raymimic.errors import ConfigError
+from raymimic.errors import ConfigError, SpaceError
 from raymimic.records import Belief, Config
 from raymimic.space import Choice, SearchSpace
 from raymimic.space.restrictions import joint
@@ -77,9 +77,12 @@ def complete(session: Session, space: SearchSpace, given: Config) -> Config:
     """The values given, and the rest as in the best trial so far, else as in practice.
 
     The rest is moved within the restrictions where that helps. Raises `ConfigError` where the
-    values given do not fit the space.
+    values given do not fit the space, `SpaceError` where one does not exist beside the others.
     """
     config = _filled(session, given)
+    absent = next((name for name in given if name not in config), None)
+    if absent is not None:
+        raise SpaceError(f"{absent}, {space.describe_one(absent)}")
     return space.nearest(config, keep=given)
 
 
@@ -90,9 +93,11 @@ def _filled(session: Session, given: Config) -> Config:
     best = min(scored, key=lambda trial: sign * (trial.score or 0.0), default=None)
     if best is not None:
         try:
-            return session.check({**best.config, **given})
+            config = session.check({**best.config, **given})
         except ConfigError:
-            pass  # a branch that the best trial has not: practice fills it
+            config = {}
+        if config.keys() >= given.keys():
+            return config  # else it is of a branch that the best trial has not: practice fills it
     return session.check(filled(state.space, given))
 
 

@@ -126,7 +126,6 @@ class ProposalQueue:
             else:
                 if answer.belief is not None:
                     session.believe(MODEL, answer.belief)
-                session.state.left += answer.left
                 self._arrived.append(Admission(answer, advisor.asked_for, advisor.known))
         if many_slots(session):
             self._collect_stand_in(session)
@@ -137,9 +136,13 @@ class ProposalQueue:
         queue, more = session.state.queue, bool(self._arrived)
         while more:
             admission = self._arrived[0]
+            if admission.owed and session.state.left:
+                break  # first come the slots that the answer before it left
             if admission.go_on(session, _ADMITTED_AT_ONCE):
                 self._arrived.popleft()
-                if admission.owed and not admission.admitted and not queue:
+                session.state.left += admission.left
+                served = admission.admitted or admission.left or queue
+                if admission.owed and not served:
                     queue.append(self._fallback(session))
             more = bool(self._arrived) and not queue
 
@@ -159,7 +162,8 @@ class ProposalQueue:
                 events.fallback(
                     session.journal.append, reason=reason, text=text, source=source, slots=slots
                 )
-            self._arrived.append(Admission(answer, stand_in.asked_for, stand_in.known, owed=False))
+            admission = Admission(answer, stand_in.asked_for, stand_in.known, owed=False)
+            self._arrived.appendleft(admission)
         return True
 
     def _pop(self, session: Session) -> Queued | None:

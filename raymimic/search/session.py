@@ -305,6 +305,8 @@ class Session:
         """
         begun = self._started_at.pop(trial_id, None)
         seconds = trained if begun is None else time.monotonic() - begun
+        whole = self.epochs is not None and self.state.epochs(trial_id) >= self.epochs
+        stopped = stopped and not whole  # a criterion that ends all trials ends a whole training
         record = self.state.end(trial_id, failed=failed, seconds=seconds, stopped=stopped)
         if record is None:
             return

@@ -73,7 +73,8 @@ def _keeps(space: SearchSpace, restriction: Restriction, config: Config) -> bool
     try:
         return restriction.allows(config)
     except SpaceError as error:
-        raise SpaceError(f"{error}, for {brief(space.show(config), 200)}; mend it") from None
+        given = getattr(restriction.function, "nested", space.show)(config)
+        raise SpaceError(f"{error}, for {brief(given, 200)}; mend it") from None
 
 
 def _corners(space: SearchSpace, left: Iterable[Restriction], rng: random.Random) -> list[Config]:

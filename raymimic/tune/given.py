@@ -12,6 +12,7 @@ from raymimic.records import Config, Proposal
 from raymimic.search.elsewhere import add_evaluated
 from raymimic.search.session import Session
 from raymimic.space.reading import brief
+from raymimic.space.restrictions import Predicate
 from raymimic.tune.domains import RaySpace
 
 Constraint = str | Callable[[Config], Any] | Mapping[str, str]
@@ -44,6 +45,19 @@ class Given:
         session.read_belief()
         for point in [*self.points, *(parameters for parameters, _ in self.trials)]:
             session.check(space.flatten(point))
+
+    def agree(self, saved: Given) -> None:
+        """Raise `SpaceError` where a restored search is given other constraints than it has."""
+        mine, known = self._words(), saved._words()
+        if mine and mine != known:
+            raise SpaceError(
+                f"a restored search keeps the constraints that it was saved with, {known}; got "
+                f"{mine}: give the same or none, and say what is new with searcher.tell(...)"
+            )
+
+    def _words(self) -> list[str]:
+        written = [one if isinstance(one, str) else Predicate(one).text for one in self.constraints]
+        return [*written, *(limit.text for limit in self.limits)]
 
     def hand_over(self, session: Session, space: RaySpace) -> None:
         """Queue the points and take in the trials of a session that has just begun."""
@@ -83,6 +97,10 @@ class Nested:
         self.function, self.space = function, space
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
+    def nested(self, config: Config) -> dict[str, Any]:
+        """What the function is given."""
+        return self.space.nest(config)
+
     def __call__(self, config: Config) -> Any:
         """Ask the function."""
-        return self.function(self.space.nest(config))
+        return self.function(self.nested(config))

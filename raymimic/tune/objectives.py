@@ -60,3 +60,13 @@ def check_agrees(objectives: Sequence[Objective], metric: str | None, mode: str 
             f"mode={mode!r}, given to Tune, must be that of LLMSearcher for {name!r}, "
             f"{modes[name]!r}, or be left out there"
         )
+
+
+def check_same(own: Sequence[Objective], known: Sequence[Objective]) -> None:
+    """Raise ValueError where a scheduler was given other objectives than its searcher has."""
+    if list(own) != list(known):
+        told, has = (", ".join(f"{one.name} ({one.mode})" for one in some) for some in (own, known))
+        raise ValueError(
+            f"LLMScheduler(searcher=...) judges by what its searcher optimises, {has}; got {told}: "
+            "leave metric and mode out, or give both the same"
+        )

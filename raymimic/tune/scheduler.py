@@ -36,7 +36,7 @@ from raymimic.tune.faults import Faults
 from raymimic.tune.guarded import guarded
 from raymimic.tune.live import LiveKnobs
 from raymimic.tune.mailbox import ray_mailbox
-from raymimic.tune.objectives import check_agrees, read_objectives
+from raymimic.tune.objectives import check_agrees, check_same, read_objectives
 from raymimic.tune.places import settle
 from raymimic.tune.results import TIME_ATTR, Reports
 
@@ -163,9 +163,15 @@ class LLMScheduler(FIFOScheduler):
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         """Take metric, mode and what limits the run from Tune; False if metric or mode clash."""
-        known = self._searcher.objectives if self._searcher is not None else ()
-        if len(known) > 1:
-            self._metric, self._mode, self._others = known[0].name, known[0].mode, known[1:]
+        if self._searcher is not None and self._searcher.metric is not None:
+            known = self._searcher.objectives
+            if self._metric is not None:
+                self._mode = self._mode or known[0].mode
+                check_same([Objective(*self.goal), *self._others], known)
+            elif len(known) > 1:
+                self._metric, self._mode, self._others = known[0].name, known[0].mode, known[1:]
+            else:
+                metric, mode = metric or known[0].name, mode or known[0].mode
         if self._others:
             check_agrees([Objective(*self.goal), *self._others], metric, mode)
         elif (self._metric and metric) or (self._mode and mode):

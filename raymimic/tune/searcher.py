@@ -363,11 +363,14 @@ class LLMSearcher(Steered, Telling, Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Take up a saved search; what its ledger knows beyond the checkpoint comes back, too.
 
-        Raises ValueError for a file that is no checkpoint, or one of another layout, and
-        `LedgerError` for a ledger of another layout.
+        Raises ValueError for a file that is no checkpoint, or one of another layout, `LedgerError`
+        for a ledger of another layout, and `SpaceError` where this object was given other
+        constraints.
         """
         saved = checkpoint.load(checkpoint_path)
-        metric, mode, others, space, self._given = saved.adapter
+        metric, mode, others, space, given = saved.adapter
+        self._given.agree(given)
+        self._given = given
         self._others = self._others or others
         self._metric, self._mode = self._metric or metric, self._mode or mode
         self._space = self._space or space

@@ -16,7 +16,7 @@ from tiny_program import PROGRAM, tiny_task
 from raymimic.errors import LLMCallError, LLMSetupError, ProgramError
 from raymimic.evolution import Budget, Evolution, Program, Shares
 from raymimic.evolution.operators import RULE
-from raymimic.evolution.table import operator_table, summary
+from raymimic.evolution.table import edit_table, operator_table, summary
 
 
 def test_the_seed_comes_first_and_children_follow_without_waiting(tmp_path):
@@ -75,6 +75,9 @@ def test_without_a_model_the_keyless_mutator_makes_the_children(tmp_path):
     ended = list(evaluate(made, 8))
     assert {one.operator for one in ended[1:]} == {RULE}
     assert len({one.program.identity for one in ended}) == 8
+    told = [{said.partition(":")[0] for said in one.rationale.split("; ")} for one in ended[1:]]
+    for kind, count in Counter(kind for kinds in told for kind in kinds).items():
+        assert f"| {kind} | {count} |" in edit_table(made.state)
     again = evolution(tmp_path / "again")
     assert [one.source for one in evaluate(again, 8)] == [one.source for one in ended]
 

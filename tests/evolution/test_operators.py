@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from minds import BODY, GOALS, answer
 from tiny_program import PROGRAM
 
 from raymimic.errors import BadReply
-from raymimic.evolution import Individual, Program, Shares
+from raymimic.evolution import Individual, Program, Shares, TrainingTask
 from raymimic.evolution.gates import Rejection
 from raymimic.evolution.operators import (
     CROSSOVER,
@@ -71,6 +72,14 @@ def test_the_system_part_is_constant_and_says_what_must_hold():
     ):
         assert said in first.system
     assert first.schema["required"] == ["rationale", "code"]
+
+
+def test_what_is_said_of_a_training_is_what_it_is():
+    inputs, labels = np.zeros((90, 1, 8)), np.arange(90) % 3
+    said = TrainingTask(inputs[:60], labels[:60], inputs, labels, epochs=4, batch_size=25).said()
+    assert "60 samples of shape (1, 8) in 3 classes" in said
+    assert "4 epochs in batches of 25, so 12 steps" in said
+    assert "90 other samples: near 0.9 one standard error is 0.032" in said
 
 
 def test_a_question_tells_what_earlier_edits_of_the_block_did():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
 import time
 
 import pytest
@@ -212,6 +213,9 @@ def test_the_test_set_is_scored_once_for_the_front_alone(make, tmp_path):
     picture = files[1].read_text()
     assert picture.count("<circle") == 2
     assert "accuracy 0.4" in picture
+    assert ">seed</text>" in picture
+    assert re.findall(r">(0\.\d+)</text>", picture) == ["0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
+    assert "The seed: accuracy 0.9, parameters 18" in files[0].read_text()
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ import pytest
 pytest.importorskip("torch", reason="candidate programs are torch programs")
 
 from experiments.guided_evolution import loop
-from experiments.guided_evolution.cassette import insert, record
-from experiments.guided_evolution.confirm import chosen, report
+from experiments.guided_evolution.cassette import insert, record, recorded, seed_of
+from experiments.guided_evolution.confirm import chosen, report, sources_of
 from experiments.guided_evolution.earned import told
 from raymimic import ReplayLLM, Reply, Request
+from raymimic.evolution import seed_program
 from raymimic.evolution.sealed import seal
 
 
@@ -73,7 +74,9 @@ def evolve(monkeypatch, tmp_path, stops):
 
     def run(name: str, llm: object):
         ledger = tmp_path / f"{name}.jsonl"
-        return loop.evolve("conv1d", None, ledger, 10, llm=llm, at_once=4, say=lambda _: None)
+        return loop.evolve(
+            seed_program("conv1d"), None, ledger, 10, llm=llm, at_once=4, say=lambda _: None
+        )
 
     return run
 
@@ -93,6 +96,9 @@ def test_a_recording_replays_its_evolution_and_says_what_it_earned(evolve, tmp_p
     again = evolve("again", ReplayLLM([]))
     assert lineage(again) == lineage(first)
     assert not again.state.keyless
+    assert seed_of(recorded(cassette)).source == first.state.seed.source
+    best = first.state.front()[0]
+    assert sources_of(cassette)[f"recording/{best.id}"] == best.source
     text = told(cassette)
     assert "10 calls, 10 replies, 9 valid children (90 of 100 replies; 1 after a repair)" in text
     assert "## From the seed to program" in text
@@ -122,6 +128,7 @@ def test_validation_means_choose_and_test_is_read_for_the_chosen_alone() -> None
         *trained("lucky", 100, 0.9, 0.5),
         *trained("steady", 90, 0.7, 0.8),
         *trained("large", 101, 0.9, 0.9),
+        *trained("young", 60, 0.9),
         *trained("small", 60, 0.5, 0.5),
         *trained("failed", 50, math.nan, 0.9),
     ]
@@ -129,4 +136,4 @@ def test_validation_means_choose_and_test_is_read_for_the_chosen_alone() -> None
     lines = report(rows, np.array([0, 1, 1, 1])).splitlines()
     read = [line.split("|")[1].strip() for line in lines if "0.7500 +- 0.0000" in line]
     assert read == ["steady", "seed", "small"]
-    assert sum("not read" in line for line in lines) == 3
+    assert sum("not read" in line for line in lines) == 4

@@ -175,6 +175,9 @@ def test_bad_minds_reach_the_search_as_models_do(tmp_path: Path) -> None:
     assert guesses
     assert all(row["regret"] == math.inf for row in guesses[:3])
     assert sum(row["tokens_in"] for row in hostile) > 0
+    expert = [row for row in search("raymimic:expert", tmp_path / "c") if row["source"] == "llm"]
+    assert expert
+    assert max(row["regret"] for row in expert) < 0.5
     silent = search("raymimic:silent", tmp_path / "b")
     assert not [row for row in silent if row["source"] == "llm"]
 

@@ -115,3 +115,4 @@ def test_one_line_says_which_model_reads(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
     assert describe(AnthropicLLM()) == "claude-haiku-5-5 through ANTHROPIC_API_KEY"
     assert describe(None, "none") == "no language model wanted: keyless heuristic advisor"
+    assert describe(None, "none", "rules steer") == "no language model wanted: rules steer"

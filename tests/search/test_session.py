@@ -114,6 +114,17 @@ def test_seconds_are_ours_or_those_that_tune_counted_before_a_restore(make, monk
     assert again.state.trial("b").seconds == 3.0
 
 
+def test_a_trial_that_a_criterion_ends_where_all_end_was_not_stopped(make):
+    engine = make(CountingAdvisor())
+    engine.session.limit(4, None, epochs=2)
+    for name, epochs in (("a", 2), ("b", 1)):
+        engine.suggest(name)
+        for epoch in range(1, epochs + 1):
+            engine.session.state.record(name, epoch, {"loss": 1.0}, restarted=False)
+        engine.session.end(name, failed=False, trained=1.0, stopped=True)
+    assert [engine.session.state.trial(name).stopped for name in "ab"] == [False, True]
+
+
 def test_a_second_end_of_a_trial_replaces_the_first(make):
     engine = make(CountingAdvisor())
     engine.suggest("a")

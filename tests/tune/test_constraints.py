@@ -36,6 +36,16 @@ def test_texts_and_functions_of_the_nested_configuration_hold_after_a_restore(ma
     assert '"net/width * net/depth <= 512"' in _prompt(again)
 
 
+def test_a_restored_search_refuses_other_constraints_than_it_has(make, tmp_path):
+    first = make(space=SPACE, constraints=NARROW)
+    suggest(first, "t0")
+    first.save(str(tmp_path / "state"))
+    again = make(space=SPACE, constraints=[*NARROW, {"memory": "<= 3"}])
+    with pytest.raises(SpaceError, match=r"keeps the constraints .* got .*'memory <= 3'\]: give"):
+        again.restore(str(tmp_path / "state"))
+    make(space=SPACE).restore(str(tmp_path / "state"))
+
+
 def _prompt(searcher: Any) -> str:
     return build_request(*searcher.next_question()).user
 
@@ -54,7 +64,7 @@ def test_a_point_of_the_users_that_is_outside_is_set_aside_with_a_word(make, eve
     ("constraints", "said"),
     [
         (["net/width * net/depth < 8"], "nothing seems to be left"),
-        ([lambda config: config["width"] > 3], "raised KeyError: 'width'"),
+        ([lambda config: config["width"] > 3], "raised KeyError: 'width', for .*'net': {'width':"),
         (["net/widht < 8"], "did you mean net/width"),
         ([3], "constraints must be a list"),
         (7, "constraints must be a list"),

@@ -117,6 +117,17 @@ def test_objectives_that_cannot_be_are_refused_in_words(metric, mode, said):
         LLMSearcher(metric=metric, mode=mode, llm="none")
 
 
+def test_a_scheduler_judges_by_what_its_searcher_optimises(make):
+    one = make(metric="loss", mode="max")
+    alone = LLMScheduler(searcher=one, llm="none")
+    assert alone.set_search_properties(None, None)
+    assert alone.goal == ("loss", "max")
+    for searcher in (one, both(make)):
+        scheduler = LLMScheduler("accuracy", "max", searcher=searcher, llm="none")
+        with pytest.raises(ValueError, match=r"optimises, loss .*got accuracy \(max\): leave"):
+            scheduler.set_search_properties(None, None)
+
+
 def test_a_list_of_one_is_one_objective(make):
     assert make(metric=["loss"], mode=["max"]).objectives == (Objective("loss", "max"),)
 

@@ -38,6 +38,18 @@ def test_what_is_told_before_the_run_counts_from_its_first_trial(make):
         searcher.tell(3)
 
 
+def test_a_configuration_of_a_branch_is_queued_in_that_branch_or_refused(make):
+    branches = [{"name": "sgd", "momentum": tune.uniform(0, 0.99)}, {"name": "adam"}]
+    point = {"opt": {"name": "adam"}}
+    searcher = make(space={"opt": tune.choice(branches)}, points_to_evaluate=[point])
+    assert suggest(searcher, "t0") == point
+    run_trial(searcher, "t0", [1.0])  # the best, of which the rest is taken
+    assert "opt=sgd, opt/momentum=0.3" in searcher.tell("enqueue opt/momentum=0.3")
+    assert suggest(searcher, "t1") == {"opt": {"name": "sgd", "momentum": 0.3}}
+    said = searcher.tell("enqueue opt=adam, opt/momentum=0.3")
+    assert 'refused: opt/momentum, number from 0.0 to 0.99; exists only with opt "sgd"' in said
+
+
 def test_tune_is_told_to_wait_and_to_end_and_a_second_run_goes_on(make):
     searcher = make()
     searcher.suggest("t0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from raymimic.advisor.belief.axes import DECADES, Axis, axes_of
@@ -141,10 +142,13 @@ def describe_belief(
 ) -> str:
     """Say in one line where the optimum is believed to be; ``limit`` parameters at most.
 
-    With ``space``, intervals end where its ranges end, and what lies outside them is not said.
+    With ``space``, intervals end where its ranges end, and what lies outside it is not said.
     """
     axes = {} if space is None else {axis.name: axis for axis in axes_of(space)}
-    said = {name: _places_text(found, axes.get(name)) for name, found in belief.places.items()}
+    said = {
+        name: _places_text(_within(found, name, space), axes.get(name))
+        for name, found in belief.places.items()
+    }
     parts = [f"{name_text(name)} {text}" for name, text in said.items() if text]
     parts += [
         f"{name_text(name)} {_leaning_text(leaning)}" for name, leaning in belief.leanings.items()
@@ -165,6 +169,23 @@ def interval_of(place: Place) -> tuple[float, float]:
         distance = 1.0 - place.centre
         return 1.0 - distance * 10.0**width, 1.0 - distance * 10.0**-width
     return place.centre - place.width, place.centre + place.width
+
+
+def _within(places: Sequence[Place], name: str, space: SearchSpace | None) -> list[Place]:
+    """The places that can be: a parameter of one branch has none beside another branch."""
+    condition = space.conditions.get(name) if space is not None else None
+    if condition is None:
+        return list(places)
+    inside = []
+    for place in places:
+        parent, value = place.given or ("", "")
+        if parent == condition.parent:
+            if value not in condition.values:
+                continue
+            if len(condition.values) == 1:
+                place = replace(place, given=None)
+        inside.append(place)
+    return inside
 
 
 def _places_text(places: Sequence[Place], axis: Axis | None) -> str:

@@ -71,11 +71,15 @@ def _copies(trials: Iterable[TrialRecord]) -> dict[str, list[TrialRecord]]:
 
 
 def best_lines(field: Field) -> list[str]:
-    """The best trial, and how much of a difference between scores is luck."""
+    """The best trial, and how much of a difference between scores is luck.
+
+    A stopped one, by its forecast, only where no training ended whole.
+    """
     evidence = field.evidence
     if not field.ranked:
         return ["No trial has ended with a score yet."]
-    best = field.ranked[0]
+    whole = (one for one in field.ranked if not evidence.is_cut(one) and not evidence.broken(one))
+    best = next(whole, field.ranked[0])
     settings = config_text(evidence.space, best.config)
     metric, trial = name_text(evidence.metric), name_text(best.trial_id)
     if evidence.best is None:

@@ -226,19 +226,23 @@ def _reading(field: Field) -> list[str]:
 
 
 def _track_record(evidence: SearchEvidence) -> list[str]:
-    """Score the model's own past proposals: wins against the best before, bias of expectation."""
+    """Score the model's own past proposals: wins against the best before, bias of expectation.
+
+    A trial that was stopped early has won nothing, and what it would have come to nobody knows.
+    """
     best: float | None = None
     proposed = wins = 0
     misses: list[float] = []  # positive: better than expected
     front = Front()
     for trial, losses in zip(evidence.trials, evidence.losses.tolist(), strict=True):
-        first = best is None
-        won = trial.score is not None and (best is None or evidence.better(trial.score, best))
-        if evidence.others:
-            won = trial.score is not None and front.add(losses)
+        first, whole = best is None, not evidence.is_cut(trial)
+        won = False
+        if whole and trial.score is not None:
+            beats = best is None or evidence.better(trial.score, best)
+            won = front.add(losses) if evidence.others else beats
         if trial.source == "llm":
             proposed, wins = proposed + (not first), wins + (won and not first)
-            if trial.expected is not None and trial.score is not None:
+            if trial.expected is not None and trial.score is not None and whole:
                 gain = trial.expected - trial.score
                 misses.append(gain if evidence.mode == "min" else -gain)
         if won:

@@ -51,7 +51,7 @@ def trial_text(
     if trial.pace:
         lines.append(f"an epoch took {trial.pace:.2g} s")
     if trial.rationale:
-        lines.append(reason_text(trial))
+        lines.append(_reason_text(evidence, trial))
     if trial.repairs:
         lines.append(f"repaired: {quote('; '.join(trial.repairs), _RATIONALE_CHARS)}")
     if trial.error:
@@ -92,7 +92,7 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
     """A few lines about a running trial, beside the best one at the same epoch."""
     lines = [f"## trial {name_text(trial.trial_id)}: {config_text(evidence.space, trial.config)}"]
     if trial.rationale:
-        lines.append(reason_text(trial))
+        lines.append(_reason_text(evidence, trial))
     lines += [f"limit {_limit_text(found)}" for found in evidence.readings(trial)]
     lines += curve_lines(trial, evidence.metric, _FEW_POINTS)
     then = _value_at(best, evidence.metric, trial)
@@ -101,14 +101,16 @@ def running_text(evidence: SearchEvidence, trial: TrialRecord, best: TrialRecord
     return "\n".join(lines)
 
 
-def reason_text(trial: TrialRecord) -> str:
+def _reason_text(evidence: SearchEvidence, trial: TrialRecord) -> str:
     """Who proposed the trial and why, what was expected and what came."""
     who = "you" if trial.source == "llm" else trial.source
     own = trial.source in ("llm", "user")
     text = f"why ({who}): {quote(trial.rationale, _RATIONALE_CHARS if own else _OTHERS_CHARS)}"
     if trial.expected is not None:
-        got = "" if trial.status == "running" else f", got {number(trial.score)}"
-        text += f" expected {number(trial.expected)}{got}"
+        text += f" expected {number(trial.expected)}"
+        if trial.status != "running":
+            came = "stopped at" if evidence.is_cut(trial) else "got"
+            text += f", {came} {number(trial.score)}"
     return text
 
 

@@ -13,6 +13,7 @@ A line on stdout is an event: "ready", "epoch" (files of state and predictions),
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -33,7 +34,6 @@ from raymimic.evolution.sandbox.limits import Limits
 from raymimic.evolution.sandbox.lines import Lines
 
 _WATCH_S = 0.1
-_END_WATCH_S = 0.005  # a prediction or a call takes milliseconds
 _ERROR_CHARS = 4000
 _BLOCK = 4096  # bytes of disk that a file takes at least
 
@@ -116,15 +116,18 @@ class Supervisor:
 
     def _await_end(self, job: Confined, child: Child, *others: Child) -> None:
         """Wait for a process that does one thing; raises `Stopped` unless it did it."""
-        while (status := child.ended()) is None:
-            try:
-                time.sleep(_END_WATCH_S)
+        handle = os.pidfd_open(child.pid)
+        try:
+            while (status := child.ended()) is None:
+                select.select([handle, self._orders.descriptor], [], [], _WATCH_S)
                 self._heed(child, *others)
                 for watched in (*others, child):
                     _watch(job, watched)
-            except Stopped:
-                child.kill()
-                raise
+        except Stopped:
+            child.kill()
+            raise
+        finally:
+            os.close(handle)
         if status:
             raise Stopped(_why(status, child), _tail(child.errors))
 
@@ -225,6 +228,7 @@ def main() -> None:
     # The first optimizer imports half of torch: once here, not in each candidate.
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     close_memory()
+    gc.freeze()  # else a candidate's collections touch, and so copy, all of this memory
     _own_resident = _resident(os.getpid())
     orders = Lines(sys.stdin.fileno())
     supervisor = Supervisor(data, settings["scored"], jail, orders)

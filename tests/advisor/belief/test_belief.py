@@ -19,7 +19,7 @@ from raymimic.advisor.belief.reading import (
 )
 from raymimic.errors import ConfigError
 from raymimic.records import Belief, Place
-from raymimic.space import Choice, Dimension, FloatRange, IntRange, Normal, SearchSpace
+from raymimic.space import Choice, Condition, Dimension, FloatRange, IntRange, Normal, SearchSpace
 
 NET = SearchSpace(
     {
@@ -230,6 +230,17 @@ def test_words_end_where_the_range_ends_and_leave_out_what_lies_outside() -> Non
         }
     )
     assert describe_belief(belief, space=space) == "lr 0.001 (0.0002 to 0.01)"
+
+
+def test_words_of_a_branchs_own_parameter_leave_out_the_other_branch() -> None:
+    rate = FloatRange(1e-5, 1.0, log=True)
+    dimensions = {"opt": Choice(("sgd", "adam")), "opt[sgd]/lr": rate, "opt[adam]/lr": rate}
+    conditions = {f"opt[{name}]/lr": Condition("opt", (name,)) for name in ("sgd", "adam")}
+    space = SearchSpace(dimensions, conditions)
+    said = describe_belief(belief_from_practice(space), space=space)
+    assert said == (
+        "opt[sgd]/lr 0.03 (0.00548 to 0.164), opt[adam]/lr 0.001 (0.0001 to 0.01), opt adam"
+    )
 
 
 @pytest.mark.filterwarnings("error")

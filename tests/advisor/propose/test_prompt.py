@@ -117,6 +117,20 @@ def test_comparisons_a_reader_would_make_by_eye_are_made():
     assert "at the end: val_acc 0.9" in shown
 
 
+def test_what_a_stopped_trial_would_have_come_to_is_not_held_against_its_reason():
+    def at(number: int, values: list[float], *, stopped: bool) -> TrialRecord:
+        curve = Curve(range(1, len(values) + 1), {"val_loss": values})
+        return trial(number, score=values[-1], curve=curve, expected=0.1, stopped=stopped)
+
+    falling = [1.0, 0.8, 0.6, 0.5, 0.4, 0.3]
+    shown = user([at(1, falling, stopped=False), at(2, [0.6, 0.4, 0.2], stopped=True)])
+    assert "expected 0.1, got 0.3" in shown
+    assert "expected 0.1, stopped at 0.2" in shown
+    assert "0 of your 1 ended proposals beat the best trial before them" in shown
+    assert "1 of 1 ended worse than you expected (median error 0.2)" in shown
+    assert "val_loss 0.3 in trial t00001" in shown  # the best that is known, not a forecast
+
+
 def test_a_first_trial_that_stays_the_best_is_not_called_the_optimum():
     first = trial(0, score=0.1)
     others = [trial(number, score=0.5 + number / 100) for number in range(1, 6)]
