@@ -335,6 +335,7 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="where the raw rows go")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--tasks", type=_names, default=list(DEVELOPED_ON))
     parser.add_argument("--searchers", type=_names, default=["raymimic", "random"])
     parser.add_argument("--arms", type=_names, default=list(ARMS))
@@ -351,7 +352,7 @@ def main() -> None:
         task = tables.load(name, arguments.tables)
         for searcher in arguments.searchers:
             for arm in arguments.arms:
-                for seed in range(arguments.seeds):
+                for seed in range(arguments.first, arguments.first + arguments.seeds):
                     rows += one(task, searcher, arm, seed, arguments.budgets, arguments.count,
                                 arguments.slots, arguments.clock)  # fmt: skip
         print(f"{name} {time.process_time() - begun:.0f} CPU s", file=sys.stderr, flush=True)

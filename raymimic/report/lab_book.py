@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from raymimic.records import Objective
 from raymimic.report.importance import FEWEST, groups_of, importances
 from raymimic.report.run import MarkKind, Run, Trial
-from raymimic.summary import duration, last_line, show
+from raymimic.summary import duration, last_line, plural, show
 
 _LISTED = 10  # entries of a section; the rest is counted
 _BATCHES = 40
@@ -31,12 +31,14 @@ def lab_book(run: Run) -> str:
 
 
 def _question(run: Run) -> Iterator[str]:
-    goal = "smallest" if run.mode == "min" else "largest"
-    yield f"# Lab book: the {goal} {_plain(run.metric)}"
+    goals = [(run.metric, run.mode), *((other.name, other.mode) for other in run.others)]
+    named = [(name, "smallest" if mode == "min" else "largest") for name, mode in goals]
+    yield f"# Lab book: {' and '.join(f'the {goal} {_plain(name)}' for name, goal in named)}"
     yield ""
     yield "## Question"
     yield ""
-    yield f"Which settings give the {goal} `{_code(run.metric)}`? The space:"
+    sought = " and ".join(f"the {goal} `{_code(name)}`" for name, goal in named)
+    yield f"Which settings give {sought}? The space:"
     yield ""
     yield from (f"    {line}" for line in run.space.describe().splitlines())
     if run.tally.limits:
@@ -79,9 +81,10 @@ def _front(run: Run) -> Iterator[str]:
         return
     names = ", ".join(_plain(one.name) for one in (Objective(run.metric, run.mode), *run.others))
     yield ""
+    found, share = plural(len(run.front), "trial"), f"{run.volumes[-1]:.0%}"
     yield (
-        f"That is the best in {_plain(run.metric)} alone. The front of {names} holds "
-        f"{len(run.front)} trials, which dominate {run.volumes[-1]:.0%} of the box around it:"
+        f"That is the best in {_plain(run.metric)} alone. The front of {names} holds {found} and "
+        f"dominates {share} of the box around it:"
     )
     yield ""
     for index in run.front[:_FRONT]:

@@ -13,7 +13,7 @@ from raymimic.report.run import Batch, Run, Trial
 from raymimic.report.story import story_of
 from raymimic.report.thinning import drawn, points_each, rounded, thin
 from raymimic.space import Choice
-from raymimic.summary import duration, show
+from raymimic.summary import duration, plural, show
 
 _TEXTS = 4_000_000  # characters of reasons, judgements and errors on a page
 _LONGEST = 2000  # of one of them, however few there are
@@ -244,6 +244,7 @@ def _cut(text: str, limit: int) -> str:
 def headline(run: Run) -> str:
     """The run in one line: for the page's title and what the command says."""
     if run.best is None:
-        return f"no trial of {len(run.trials):,} has ended with a finite {run.metric} yet"
-    text = f"best {run.metric} {show(run.best.score)} of {len(run.trials):,} trials"
-    return f"{len(run.front)} trials on the front, {text}" if run.others else text
+        none = "kept to the limits" if run.scored else f"ended with a finite {run.metric}"
+        return f"no trial of {len(run.trials):,} has {none} yet"
+    text = f"best {run.metric} {show(run.best.score)} of {plural(len(run.trials), 'trial')}"
+    return f"{plural(len(run.front), 'trial')} on the front, {text}" if run.others else text

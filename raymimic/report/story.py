@@ -91,12 +91,12 @@ def _ended(run: Run, trial: Trial, rank: int | None) -> str:
 
 
 def _placed(run: Run, trial: Trial, rank: int | None) -> str:
+    if trial.broken:
+        return ", beyond a limit: it does not count"
     if run.others:
         here = run.trials.index(trial) in run.front
         return f", {'' if here else 'not '}on the front of {len(run.front)}"
     best = run.best
-    if trial.broken:
-        return ", beyond a limit: it does not count"
     if rank is None or best is None or best.score is None or trial.score is None:
         return ""
     text = f", place {rank} of {len(run.scored):,}"

@@ -141,7 +141,8 @@ class ProposalQueue:
             if admission.go_on(session, _ADMITTED_AT_ONCE):
                 self._arrived.popleft()
                 session.state.left += admission.left
-                if admission.owed and not admission.admitted and not queue:
+                served = admission.admitted or admission.left or queue
+                if admission.owed and not served:
                     queue.append(self._fallback(session))
             more = bool(self._arrived) and not queue
 

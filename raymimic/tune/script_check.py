@@ -207,7 +207,10 @@ def _time(script: Script, first: _First, epochs: int | None, trials: int, slots:
     rounds = -(-trials // slots)
     if script.returns:
         whole = f"A training took {_about(seconds)}"
-        return f"{whole}; {trials} trials, {slots} at once: {_about(seconds * rounds)}"
+        return (
+            f"{whole}; {trials} trials, {slots} at once: {_about(seconds * rounds)}, and the time "
+            "that processes take to start"
+        )
     said = f"The first epoch took {_about(seconds)}, what comes once before it included"
     epochs = epochs or script.epochs
     if epochs is None:

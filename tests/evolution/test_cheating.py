@@ -13,7 +13,6 @@ from tiny_program import PROGRAM, labels_of_test, tiny_task, with_model_code
 
 from raymimic.errors import CandidateError, SandboxError
 from raymimic.evolution import Limits
-from raymimic.evolution.sandbox.client import Runner
 from raymimic.evolution.sealed import seal, unseal
 
 
@@ -211,13 +210,11 @@ def test_limits_must_be_positive():
         replace(tiny_task(), y_valid=np.zeros(3, np.int64))
 
 
-def test_a_runner_that_dies_is_said_and_the_next_candidate_gets_another():
-    runner = Runner(tiny_task())
-    epochs = runner.evaluate(with_model_code("import time; time.sleep(10**6)"))
-    killer = threading.Timer(1.0, lambda: os.killpg(runner.process.pid, signal.SIGKILL))
-    runner.process.start()
+def test_a_runner_that_dies_is_said_and_the_next_candidate_gets_another(sandboxed):
+    epochs = sandboxed.evaluate(with_model_code("import time; time.sleep(10**6)"))
+    sandboxed.process.start()
+    killer = threading.Timer(1.0, lambda: os.killpg(sandboxed.process.pid, signal.SIGKILL))
     killer.start()
     with pytest.raises(SandboxError, match="runner died"):
         list(epochs)
-    assert last(runner, PROGRAM).metrics["accuracy"] > 0.85
-    runner.close()
+    assert last(sandboxed, PROGRAM).metrics["accuracy"] > 0.85

@@ -32,33 +32,36 @@ def program(tmp_path):
     return file
 
 
-def fit(search, trainable, *, samples=6, scheduler=None, **settings):
+def fit(search, trainable, *, samples=6, concurrent=2, scheduler=None, **settings):
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
             metric="accuracy", mode="max", search_alg=search, num_samples=samples,
-            max_concurrent_trials=2, scheduler=scheduler, reuse_actors=True, **settings,
+            max_concurrent_trials=concurrent, scheduler=scheduler, reuse_actors=True, **settings,
         ),
         run_config=tune.RunConfig(verbose=0),
     ).fit()  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "scheduler",
+    ("scheduler", "concurrent"),  # each trial at once is a process that imports torch
     [
-        None,
-        ASHAScheduler(time_attr="training_iteration", grace_period=1, max_t=4),
-        HyperBandScheduler(time_attr="training_iteration", max_t=4),
-        LLMScheduler(),
+        (None, 2),
+        (ASHAScheduler(time_attr="training_iteration", grace_period=1, max_t=4), 1),
+        (HyperBandScheduler(time_attr="training_iteration", max_t=4), 2),
+        (LLMScheduler(), 1),
     ],
     ids=["none", "ASHA", "HyperBand", "LLMScheduler"],
 )
-def test_programs_are_trained_and_scored_under_any_scheduler(tmp_path, program, scheduler):
+def test_programs_are_trained_and_scored_under_any_scheduler(
+    tmp_path, program, scheduler, concurrent
+):
     task = tiny_task(epochs=4)
     search = GuidedEvolutionSearch(
         program, llm=EditingLLM(), task=task, seed=0, ledger=tmp_path / "ledger.jsonl"
     )
-    results = fit(search, program_trainable(task, checkpoint=True), scheduler=scheduler)
+    trainable = program_trainable(task, checkpoint=True)
+    results = fit(search, trainable, concurrent=concurrent, scheduler=scheduler)
     search.evolution.close()
     state = search.evolution.state
     assert results.num_errors == 0
@@ -118,7 +121,7 @@ def test_the_command_shows_a_front_writes_it_and_goes_on(tmp_path, program):
     said: list[str] = []
     settings = {
         "program": str(program), "data": str(tmp_path / "data.npz"), "llm": "none", "epochs": 2,
-        "out": tmp_path / "out",
+        "out": tmp_path / "out", "concurrent": 1,
     }  # fmt: skip
     run_evolve(EvolveSettings(trials=3, **settings), said.append)
     text = "\n".join(said)

@@ -147,7 +147,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_is_ended(runner, monkeypatch, bomb):
     code, reasons = BOMBS[bomb]
-    seconds = 2 if reasons == {"time limit"} else 60
+    seconds = 1 if reasons == {"time limit"} else 60
     limits = Limits(seconds=seconds, memory=256 * MIB, disk=8 * MIB)
     monkeypatch.setattr(runner, "task", replace(runner.task, limits=limits))
     with pytest.raises(CandidateError) as caught:

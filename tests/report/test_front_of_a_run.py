@@ -67,7 +67,23 @@ def test_words_and_table_tell_it(run: Run):
     assert "not on the front of 3" in told[1]
     assert "loss 0.1, speed not reported, not on the front" in told[2]
     assert "- loss 0.2, speed 2: trial `t2`" in lab_book(run)
+    assert "Lab book: the smallest loss and the largest speed" in lab_book(run)
     assert to_frame(run)["on_front"].tolist() == [True, False, True, False, True, False]
+
+
+def test_where_no_trial_keeps_to_a_limit_that_is_what_is_said(tmp_path: Path):
+    from ray import tune
+
+    searcher = LLMSearcher(
+        {"x": tune.uniform(0.0, 1.0)}, ["loss", "speed"], ["min", "max"], llm="none", seed=0,
+        constraints={"speed": "> 5"}, ledger=tmp_path / "ledger.jsonl",
+    )  # fmt: skip
+    suggest(searcher, "t0")
+    searcher.on_trial_complete("t0", {"loss": 0.3, "speed": 4.0, "training_iteration": 1})
+    searcher.ledger.flush()
+    run = read_run([tmp_path / "ledger.jsonl"])
+    assert headline(run) == "no trial of 1 has kept to the limits yet"
+    assert "beyond a limit: it does not count" in dict(story_of(run, 0))["Ended"]
 
 
 @needs_browser

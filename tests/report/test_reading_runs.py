@@ -171,12 +171,12 @@ def test_the_parameter_that_made_the_scores_matters_most(run: Run):
 
 
 def test_a_large_run_is_thinned_and_says_so(tmp_path: Path):
-    run = read_run([write_ledger(tmp_path / "ledger.jsonl", 1500)])
+    run = read_run([write_ledger(tmp_path / "ledger.jsonl", 1200)])
     page = payload_of(run)
     assert len(page["drawn"]) == MOST_DRAWN
     assert page["head"]["best"] in page["drawn"]
     assert any(f"Drawn are {MOST_DRAWN} of 1," in note for note in page["head"]["notes"])
-    assert len(page["trials"]["id"]) == 1500
+    assert len(page["trials"]["id"]) == 1200
     assert all(len(curve[0]) <= 80 for curve in page["curves"] if curve)
 
 

@@ -110,12 +110,27 @@ def test_what_is_left_is_filled_when_it_is_due_with_all_results_known(make, answ
     engine = make(Leaving(), stand_in=partner, batch_size=4, trials=4)
     engine.suggest("t0")
     assert not partner.asked
+    assert not engine.queue.advisor.busy  # it is asked again once fewer are left
     for number in range(3):
         engine.end(f"t{number}", 1.0)
         engine.suggest(f"t{number + 1}")
     assert [(len(seen.trials), n) for seen, n in partner.asked] == [(1, 1), (2, 1), (3, 1)]
     assert not engine.tally.fallbacks
     assert engine.session.state.left == 0
+
+
+def test_an_answer_that_leaves_all_its_slots_brings_no_random_configuration(make, answers):
+    class Shy(CountingAdvisor):
+        def propose(self, evidence, n):
+            return Advice((), left=n)
+
+    engine = make(Shy(), stand_in=CountingAdvisor(remote=False), batch_size=4)
+    for number in range(9):
+        engine.suggest(f"t{number}")
+        engine.queue.advisor.wait(10)
+        engine.end(f"t{number}", 1.0)
+    assert engine.tally.started == {"llm": 9}  # the stand-in's, as it calls itself here
+    assert not engine.tally.fallbacks
 
 
 def test_what_was_left_comes_before_a_later_answer_however_early_that_is(make, answers):

@@ -42,7 +42,12 @@ def test_a_tiny_model_proposes_trials_that_run(tmp_path: Path, kind: str) -> Non
         train,
         param_space={"x": tune.uniform(0.0, 1.0), "act": tune.choice(["relu", "tanh"])},
         tune_config=tune.TuneConfig(
-            metric="loss", mode="min", search_alg=searcher, num_samples=6, max_concurrent_trials=2
+            metric="loss",
+            mode="min",
+            search_alg=searcher,
+            num_samples=6,
+            max_concurrent_trials=2,
+            reuse_actors=True,
         ),
         run_config=tune.RunConfig(storage_path=str(tmp_path / "runs"), verbose=0),
     ).fit()

@@ -117,7 +117,7 @@ def test_a_slow_model_holds_up_neither_trials_nor_the_end(tmp_path, ledger):
 def test_a_dead_model_costs_the_run_nothing_but_its_advice(tmp_path, ledger):
     llm = ScriptedLLM([LLMCallError("down", status="503")] * 50)
     searcher = LLMSearcher(llm=llm, ledger=ledger)
-    grid = fit(searcher, tmp_path)
+    grid = fit(searcher, tmp_path, max_concurrent_trials=1)
     assert len(grid) == 4
     assert "llm" not in searcher.tally.started
     assert sum(searcher.tally.fallbacks.values()) == 4
@@ -190,7 +190,8 @@ def test_objects_and_sample_from_pass_through_unchanged(tmp_path, ledger):
             ]
         ),
     }
-    grid = fit(LLMSearcher(llm="none", seed=0, ledger=ledger), tmp_path, check, param_space=space)
+    searcher = LLMSearcher(llm="none", seed=0, ledger=ledger)
+    grid = fit(searcher, tmp_path, check, param_space=space, max_concurrent_trials=1)
     assert not grid.errors
     shown = [row["config"] for row in read_events(ledger).of("proposal")]
     assert all(

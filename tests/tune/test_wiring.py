@@ -27,7 +27,11 @@ def results_of(make, tmp_path, how):
             train,
             param_space=SPACE,
             tune_config=tune.TuneConfig(
-                metric="loss", mode="min", num_samples=4, max_concurrent_trials=2
+                metric="loss",
+                mode="min",
+                num_samples=4,
+                max_concurrent_trials=2,
+                reuse_actors=True,
             ),
             run_config=tune.RunConfig(storage_path=str(tmp_path), verbose=0),
         ).fit()
@@ -38,6 +42,7 @@ def results_of(make, tmp_path, how):
         metric="loss",
         mode="min",
         num_samples=4,
+        reuse_actors=True,
         storage_path=str(tmp_path),
         verbose=0,
     )
