@@ -64,10 +64,7 @@ class Reading:
     """The forecast chance of ending below ``bar``, one of the best finished trainings."""
 
     worth: Worth | None = None
-    """Where epochs have a price: what decides, beside its place."""
-
-    better: int | None = None
-    """Beside ``worth``: so many of the rivals go on."""
+    """Where epochs have a price: what decides."""
 
     hopeless: bool = False
 
@@ -98,10 +95,8 @@ class RankRule:
 
     *Worth.* Where time has a ``price``, a trial goes on while its chance to become the best, for
     what its remaining epochs cost, is at least that of a fresh trial of this search, times the
-    price (`Worth`, `Prospects`), and while it is among the best n / price of the n at its epoch (at
-    a price of 2 the better half): with few trainings a place tells as much as a forecast. That
-    takes three finished trainings: until then its rank decides, and the best three at an epoch
-    always go on. With None, rank and forecast decide.
+    price (`Worth`, `Prospects`). That takes three finished trainings: until then its rank decides,
+    and the best three at an epoch go on. With None, rank and forecast decide.
 
     *Rank.* At epoch e a trial goes on if it is among the best ``patience * n * grace / e`` of the n
     trials that came as far or were stopped before (those count as worse), and never are fewer than
@@ -256,10 +251,8 @@ class RankRule:
                 price=self.price,
                 seconds_left=self.seconds_left,
             )
-            better = max(ENOUGH, math.ceil(reading.rivals / self.price))
-            behind = reading.place > better and worth.fresh > 0
             return replace(reading, forecast=forecast, bar=bar, beats=beats, worth=worth,
-                           better=better, hopeless=worth.lost or behind)  # fmt: skip
+                           hopeless=worth.lost)  # fmt: skip
         sparing = self.patience >= _SPARING and len(self._finals) >= TRUSTED
         hopeless = reading.hopeless and not (sparing and beats >= ABLE)
         return replace(reading, forecast=forecast, bar=bar, beats=beats, hopeless=hopeless)

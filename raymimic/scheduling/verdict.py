@@ -141,8 +141,6 @@ def numbers(reading: Reading, mode: Mode) -> str:
             f"{worth.unit}, {worth.mean:.3g} in the mean, which counts {worth.price:g} x",
             f"place {reading.place} of {reading.rivals}",
         ]
-        if reading.better is not None and reading.better < reading.rivals:
-            parts[1] += f", the best {reading.better} go on"
     if reading.forecast is not None and reading.beats is not None:
         sign = -1.0 if mode == "max" else 1.0
         low, high = sorted(sign * end for end in reading.forecast.interval(0.8))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TIMED = 2.0
-"""The price of time where time is what is spent. Above what a fresh trial makes of it, as chances
-between 10% and 50% are forecast two to four times too high (`experiments/README.md`)."""
+TIMED = 1.0
+"""The price of time where time is what is spent: what a fresh trial makes of it."""
 
 COUNTED = 0.1
 """The same where trials are what is spent: time saved buys nothing but time, and the best of them

@@ -81,9 +81,8 @@ class LLMScheduler(FIFOScheduler):
             (with a grace period, e counts in grace periods). None: weigh each trial's chance
             against a fresh one's. Where the number of trials limits the run, an epoch saved buys
             only time and its price is small; where time does (``time_budget_s``,
-            ``num_samples=-1``), it starts new trials, and only the better half at each epoch goes
-            on. There, without ``searcher``, nothing is known of what new ones are good for: they
-            are taken for random ones, and patience is 0.25.
+            ``num_samples=-1``), it starts new trials. There, without ``searcher``, nothing is known
+            of what new ones are good for: they are taken for random ones, and patience is 0.25.
         llm: Who judges trials that the rules nearly stopped (`Decisions` says which): "auto" (a
             model, if a key is in the environment), "none" (keyless rules, which stop nobody),
             "anthropic:MODEL", "openai:MODEL", an `LLM`, a `Guide`, or any object with ``judge``. A

@@ -7,7 +7,6 @@ import re
 import pytest
 from driver import Driver, falling
 
-from raymimic.scheduling.rank_rule import RankRule
 from raymimic.scheduling.worth import COUNTED, TIMED, Prospects
 
 LENGTH = 30
@@ -53,25 +52,6 @@ def test_time_that_buys_nothing_is_spent_on_more_trials() -> None:
     assert given(TIMED, ends, 0.65) < given(COUNTED, ends, 0.65)
 
 
-def test_the_worse_half_is_stopped_for_time_alone_and_not_where_none_is_left_for_a_fresh_one() -> (
-    None
-):
-    rule = RankRule(length=LENGTH)
-    for height in range(8):  # who begins worst ends best: the forecast speaks for the worst
-        for epoch in range(1, LENGTH + 1):
-            rule.add(f"{height}", epoch, (1 - epoch / LENGTH) * height - height / 10, 1.0)
-        rule.end(f"{height}", whole=True)
-    for epoch in (1, 2):
-        rule.add("next", epoch, (1 - epoch / LENGTH) * 7.5 - 0.75, 1.0)
-    verdicts = []
-    for rule.price, rule.seconds_left in ((TIMED, None), (COUNTED, None), (TIMED, 1.0)):
-        reading = rule.read("next")
-        assert reading.place == reading.rivals == 9
-        assert not reading.worth.lost
-        verdicts.append((reading.better, reading.hopeless))
-    assert verdicts == [(5, True), (90, False), (5, False)]
-
-
 def test_many_at_once_without_a_finished_one_are_judged_by_rank() -> None:
     driver = Driver(price=TIMED, max_t=LENGTH)
     trials = [driver.add(f"t{index}") for index in range(20)]
@@ -94,12 +74,12 @@ def after(*stubs: tuple[int, float, float]) -> Prospects:
 
 
 def lost(found: Prospects, chance: float, left: int, pace: float, **more: float) -> bool:
-    return found.worth(chance, left, pace, length=LENGTH, price=1.0, **more).lost
+    return found.worth(chance, left, pace, length=LENGTH, price=TIMED, **more).lost
 
 
 def test_as_likely_as_a_fresh_trial_it_goes_on_and_less_likely_near_its_end_too() -> None:
     found = after(*[(5, 1.0, 7.0)] * 8)
-    fresh = found.worth(0.5, 20, 1.0, length=LENGTH, price=1.0).fresh
+    fresh = found.worth(0.5, 20, 1.0, length=LENGTH, price=TIMED).fresh
     assert not lost(found, fresh, 20, 1.0)
     assert lost(found, fresh / 2, 20, 1.0)
     assert not lost(found, fresh / 2, 3, 1.0)
