@@ -70,7 +70,7 @@ def test_a_mind_searches_and_judges_and_each_epoch_waits_for_it(tmp_path: Path) 
     judged = read_events(ledger).of("judgement")
     assert scripted.judged > 0, "nothing was in doubt"
     assert {row["outcome"] for row in judged} <= {"applied", "outdated", "stale"}
-    assert len(judged) == scripted.judged
+    assert scripted.judged - 1 <= len(judged) <= scripted.judged  # the last one may end unheard
 
 
 def test_the_keyless_pair_asks_nobody(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_results_without_seconds_leave_the_pace_unknown(make) -> None:
 
 
 class Clock:
-    """`time.monotonic` as the scheduler sees it."""
+    """`time.monotonic` as the scheduler's clock sees it."""
 
     now = 1000.0
 
@@ -56,7 +56,7 @@ def test_a_scheduler_weighs_seconds_and_stops_none_for_one_that_cannot_finish(
     make, monkeypatch, budget, stopped
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("raymimic.tune.scheduler.time", clock)
+    monkeypatch.setattr("raymimic.tune.clock.time", clock)
     scheduler = LLMScheduler(searcher=make(), max_t=LENGTH, llm="none")
     assert scheduler.set_search_properties("loss", "min", time_budget_s=budget)
 
