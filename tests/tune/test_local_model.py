@@ -37,7 +37,7 @@ def test_a_tiny_model_proposes_trials_that_run(tmp_path: Path, kind: str) -> Non
             tune.report({"loss": (config["x"] - 0.3) ** 2 + 1 / (epoch + 1)})
 
     ledger = tmp_path / "ledger.jsonl"
-    searcher = LLMSearcher(llm=llm, ledger=str(ledger), timeout=300)
+    searcher = LLMSearcher(llm=llm, ledger=str(ledger), timeout=300, patience=300)
     results = tune.Tuner(
         train,
         param_space={"x": tune.uniform(0.0, 1.0), "act": tune.choice(["relu", "tanh"])},
