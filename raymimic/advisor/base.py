@@ -77,8 +77,8 @@ class TrialRecord:
     epoch takes (0 where nobody says). ``curve`` holds every reported epoch, None if there is none.
     ``repairs`` as in `Proposal`. ``stopped``: from outside (by a scheduler or a stop criterion) and
     before the most epochs that the run allows, so its training may not have been a full one.
-    ``measured`` has the last finite value of each other
-    metric that the search looks at, such as further objectives.
+    ``measured`` has the last finite
+    value of each other metric that the search looks at, such as further objectives.
 
     >>> from raymimic import Proposal, TrialRecord
     >>> TrialRecord.begun("t1", Proposal({"lr": 1e-3}, "Adam's default", "user")).status

@@ -102,20 +102,18 @@ def _surroundings(task: Task) -> list[str]:
 
 def _tried(task: Task) -> list[str]:
     """What edits of this block alone did to their own programs: the most and the least helpful."""
-    known, gains = task.known, {}
-    for one in scored(known.individuals.values(), known.objectives):
-        edit = known.edit(one.id)
+    known, goal = task.known, task.known.objectives[0]
+    edits = []
+    for after in scored(known.individuals.values(), known.objectives):
+        edit = known.edit(after.id)
         if edit is not None and edit[1] == task.block:
-            goal = known.objectives[0]
-            gains[one.id] = goal.loss(edit[0].values) - goal.loss(one.values)
-    ranked = sorted(gains, key=lambda number: gains[number], reverse=True)
-    shown = ranked if len(ranked) <= 2 * _TOLD else ranked[:_TOLD] + ranked[-_TOLD:]
-    lines = []
-    for number in shown:
-        one = known.individuals[number]
-        before = known.individuals[one.parents[0]]
-        effect = changes(before, one, known.objectives)
-        lines.append(f"- {effect}: {quote(one.rationale[:_REASON_CHARS])}")
+            edits.append((edit[0], after))
+    edits.sort(key=lambda pair: goal.loss(pair[1].values) - goal.loss(pair[0].values))
+    shown = edits if len(edits) <= 2 * _TOLD else edits[:_TOLD] + edits[-_TOLD:]
+    lines = [
+        f"- {changes(before, after, known.objectives)}: {quote(after.rationale[:_REASON_CHARS])}"
+        for before, after in shown
+    ]
     told = "Earlier edits of this block, in this or another program, and what each did alone:"
     return [told, *lines] if lines else []
 
