@@ -45,7 +45,7 @@ PRACTICE: dict[str, Practice] = {
     "learning_rate": Practice(1e-3, 1e-4, 1e-2, True, _ADAM),
     "weight_decay": Practice(1e-4, 1e-6, 1e-2, True, "He et al. 2016"),
     "l1": Practice(1e-6, 1e-8, 1e-4, True, RULE_OF_THUMB),
-    "dropout": Practice(0.2, 0.0, 0.5, False, "that of inputs in Srivastava et al. 2014"),
+    "dropout": Practice(0.0, 0.0, 0.5, False, "He et al. 2016"),
     "batch_size": Practice(64, 32, 128, True, RULE_OF_THUMB),
     "momentum": Practice(0.9, 0.8, 0.99, False, "Goyal et al. 2017"),
     "beta1": Practice(0.9, 0.8, 0.95, False, _ADAM),

