@@ -27,6 +27,7 @@ _ALIKE = 2  # a curve with fewer neighbours than that is like none
 _LEVELS = 0.6  # of the distance in level that may close by the end, at the first epoch
 _PACES = 0.3  # of the difference in pace that may last
 _HUGE = 1e150  # beyond this, differences of squares overflow
+_FAR = 1e6  # scales from the middle of a distribution: nothing of it is farther away
 
 
 @dataclass(frozen=True)
@@ -57,32 +58,70 @@ class Forecast:
 
     def probability_below(self, bar: float) -> float:
         """The probability of a final value below ``bar``."""
-        distance = bar - self.median
-        scale = self.low if distance < 0 else self.high
+        distance = float(bar - self.median)
+        scale = float(self.low if distance < 0 else self.high)
         if scale <= 0:
             return 0.5 if distance == 0 else float(distance > 0)
-        return _t_share(distance / scale)
+        return float(_t_share(np.float64(distance / scale)))
 
 
 @dataclass(frozen=True)
 class _Then:
-    """All finished trainings as they stood at one epoch, and what came after it."""
+    """All finished trainings as they stood at one epoch, and what came after it.
+
+    ``to_come`` is the rest of a training as `_to_come` gives it.
+    """
 
     level: Floats
     pace: Floats
+    noise: Floats
     change: Floats
     unit: float
+    to_come: tuple[float, float]
+
+    @cached_property
+    def away(self) -> Floats:
+        """How far each is from the others; from itself infinitely far."""
+        away = _distances(self, self.level[:, None], self.pace[:, None])
+        np.fill_diagonal(away, np.inf)
+        return away
+
+    @cached_property
+    def shifts(self) -> Floats:
+        """The change of each as forecast from the others; there must be two at least."""
+        return _weighted_medians(self.change, self.away, _neighbours(self.level.size - 1))
 
     @cached_property
     def errors(self) -> Floats:
         """What a forecast of each from the others missed by; empty where they are too few."""
         if self.level.size <= _LEAST_ERRORS:
             return np.empty(0)
-        away = _distances(self, self.level[:, None], self.pace[:, None])
-        np.fill_diagonal(away, np.inf)
-        count = _neighbours(self.level.size - 1)
-        errors: Floats = self.change - _weighted_medians(self.change, away, count)
-        return errors
+        return np.asarray(self.change - self.shifts)
+
+    @cached_property
+    def scales(self) -> tuple[Floats, Floats]:
+        """Lower and upper scale of the forecast of each from the others."""
+        low, high = _scales(self, self.away, self.level, self.pace, self.level.size - 1)
+        return np.maximum(low, self.noise), np.maximum(high, self.noise)
+
+    def chances(self, lowest: float) -> float:
+        """By the forecasts from the others, how many of all end below the lowest of the others.
+
+        ``lowest`` is the lowest end of all; for the one that reached it the next lowest counts.
+        """
+        ends = self.level + self.change
+        if ends.size < 2:
+            return 0.0
+        best = int(np.argmin(ends))
+        bars = np.full(ends.size, lowest)
+        if ends[best] <= lowest:
+            bars[best] = np.delete(ends, best).min()
+        distance = bars - (self.level + self.shifts)
+        scale = np.where(distance < 0, *self.scales)
+        sure = np.where(distance == 0, 0.5, distance > 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            shares = np.where(scale > 0, _t_share(distance / scale), sure)
+        return float(shares.sum())
 
 
 class Extrapolator:
@@ -145,11 +184,22 @@ class Extrapolator:
         if then is None:
             return None
         with np.errstate(over="ignore", invalid="ignore"):
-            shift, below, above = _ahead(
-                then, level, _pace(epochs, values, epoch), _to_come(epoch, self.length)
-            )
-        low, high = (max(width / _T_SURE, noise) for width in (below, above))
-        return Forecast(level + shift, low, high, epoch, then.level.size)
+            pace, size = _pace(epochs, values, epoch), then.level.size
+            away = _distances(then, level, pace)
+            shift = float(_weighted_medians(then.change, away, _neighbours(size)))
+            low, high = map(float, _scales(then, away, level, pace, size))
+        return Forecast(level + shift, max(low, noise), max(high, noise), epoch, size)
+
+    def chance_lowest(self, forecast: Forecast, lowest: float) -> float:
+        """The chance of a forecast training to end below ``lowest``, the lowest end of all.
+
+        Exactly one of it and the finished ones is the lowest of all. Forecasts that are told no
+        more than one epoch give that to too many: where the chances of all sum to more than 1, that
+        of the finished ones by what was forecast of each from the others, this one's is its share.
+        """
+        own = forecast.probability_below(lowest)
+        then = self._then(forecast.epoch)
+        return own if then is None else own / max(1.0, own + then.chances(lowest))
 
     def ends(self, curves: Sequence[tuple[Epochs, Floats]]) -> list[float]:
         """The median of the `forecast` of each (epochs, values), at once: thousands cost little.
@@ -178,11 +228,17 @@ class Extrapolator:
         kept, column = self._columns.get(epoch, (-_KEPT, None))
         if self._added - kept >= max(1, len(self._curves) // 16):
             rows = [
-                (values[at - 1], _pace(epochs[:at], values[:at], epoch), values[-1])
+                (
+                    values[at - 1],
+                    _pace(epochs[:at], values[:at], epoch),
+                    _noise(values[:at]),
+                    values[-1],
+                )
                 for epochs, values in self._curves.values()
                 if epochs[-1] > epoch and (at := int(np.searchsorted(epochs, epoch, "right")))
             ]
-            column = _field(np.array(rows)) if rows else None
+            to_come = _to_come(epoch, self.length)
+            column = _field(np.array(rows), to_come) if rows else None
             self._columns[epoch] = self._added, column
         return column
 
@@ -211,9 +267,10 @@ def _noise(values: Floats) -> float:
     return float(np.median(steps)) / 2 if steps.size else 0.0
 
 
-def _field(rows: Floats) -> _Then:
-    level = rows[:, 0]
-    return _Then(level, rows[:, 1], rows[:, 2] - level, _spread(level) or 1.0)
+def _field(rows: Floats, to_come: tuple[float, float]) -> _Then:
+    level, pace, noise, end = rows.T
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _Then(level, pace, noise, end - level, _spread(level) or 1.0, to_come)
 
 
 def _spread(values: Floats) -> float:
@@ -248,55 +305,52 @@ def _weighted_medians(values: Floats, away: Floats, count: int) -> Floats:
     return found
 
 
-def _ahead(
-    then: _Then, level: float, pace: float, to_come: tuple[float, float]
-) -> tuple[float, float, float]:
-    """(median change to come, lower width, upper width)."""
-    away = _distances(then, level, pace)
-    shift = float(_weighted_medians(then.change, away, _neighbours(away.size)))
-    below, above = _widths(then, away)
-    unlike = _unlike(then, away, level, pace, to_come)
-    return shift, max(below, unlike), max(above, unlike)
+def _scales(
+    then: _Then, away: Floats, level: Floats | float, pace: Floats | float, count: int
+) -> tuple[Floats, Floats]:
+    """Lower and upper scale of the forecasts of curves that are so far ``away`` from ``count``."""
+    below, above = _widths(then, away, count)
+    unlike = _unlike(then, away, level, pace)
+    return np.maximum(below, unlike) / _T_SURE, np.maximum(above, unlike) / _T_SURE
 
 
-def _unlike(
-    then: _Then, away: Floats, level: float, pace: float, to_come: tuple[float, float]
-) -> float:
+def _unlike(then: _Then, away: Floats, level: Floats | float, pace: Floats | float) -> Floats:
     """How much further than its neighbours a curve may move that differs from all of them.
 
     What lies between two curves may close by the end, the more so the earlier it is; and a curve
     with a pace of its own may keep it for what is to come of a logarithmic time.
     """
-    near = np.argsort(away, kind="stable")[:_ALIKE]
-    apart = float(np.abs(then.level[near] - level).max())
-    own = float(np.abs(then.pace[near] - pace).max())
-    return _LEVELS * to_come[0] * apart + _PACES * to_come[1] * own
+    near = np.argsort(away, axis=-1, kind="stable")[..., :_ALIKE]
+    apart = np.abs(then.level[near] - np.asarray(level)[..., None]).max(axis=-1)
+    own = np.abs(then.pace[near] - np.asarray(pace)[..., None]).max(axis=-1)
+    return np.asarray(_LEVELS * then.to_come[0] * apart + _PACES * then.to_come[1] * own)
 
 
-def _widths(then: _Then, away: Floats) -> tuple[float, float]:
+def _widths(then: _Then, away: Floats, count: int) -> tuple[Floats, Floats]:
     """How far the end may lie below and above: the tenths of past errors near by."""
     if not then.errors.size:
-        wide = float(np.abs(then.change).max()) + float(np.ptp(then.change))
+        wide = np.full(away.shape[:-1], np.abs(then.change).max() + np.ptp(then.change))
         return wide, wide
-    weights = _kernel(away, min(away.size, 2 * _neighbours(away.size)))
-    count = float(weights.sum() ** 2 / (weights**2).sum())
+    weights = _kernel(away, min(count, 2 * _neighbours(count)))
+    total = weights.sum(axis=-1, keepdims=True)
+    many = total**2 / (weights**2).sum(axis=-1, keepdims=True)
     order = np.argsort(then.errors)
-    errors, share = then.errors[order], weights[order].cumsum() / weights.sum()
-    sure = min(1.0, _SURE * (1 + 1 / count))
-    low = errors[min(int((share <= 1 - sure + 1e-12).sum()), errors.size - 1)]
-    high = errors[min(int((share < sure - 1e-12).sum()), errors.size - 1)]
-    raised = 1 + 2 / count
-    least = 0.1 * float(high - low)
-    return raised * max(-float(low), least), raised * max(float(high), least)
+    errors, share = then.errors[order], weights[..., order].cumsum(axis=-1) / total
+    sure = np.minimum(1.0, _SURE * (1 + 1 / many))
+    last = errors.size - 1
+    low = errors[np.minimum((share <= 1 - sure + 1e-12).sum(axis=-1), last)]
+    high = errors[np.minimum((share < sure - 1e-12).sum(axis=-1), last)]
+    raised = 1 + 2 / many[..., 0]
+    least = 0.1 * (high - low)
+    return raised * np.maximum(-low, least), raised * np.maximum(high, least)
 
 
-def _t_share(t: float) -> float:
-    """The distribution function of Student's t with 4 degrees of freedom."""
-    if not math.isfinite(t) or abs(t) > 1e6:
-        return float(t > 0)
+def _t_share(t: Floats | np.float64) -> Floats:
+    """The distribution function of Student's t with 4 degrees of freedom; 0 for no number."""
+    t = np.clip(np.nan_to_num(t, nan=-_FAR), -_FAR, _FAR)
     square = 1 + t * t / 4
-    tail = t / math.sqrt(square) * (1 - t * t / (12 * square))
-    return min(1.0, max(0.0, 0.5 + 0.375 * tail))
+    tail = t / np.sqrt(square) * (1 - t * t / (12 * square))
+    return np.asarray(np.clip(0.5 + 0.375 * tail, 0.0, 1.0))
 
 
 def _t_quantile(q: float) -> float:

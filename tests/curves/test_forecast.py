@@ -196,3 +196,26 @@ def test_one_odd_training_does_not_decide_and_none_is_needed_without_a_value():
     assert ends(curves[:8], curves[8, :20])[0] < 10
     with pytest.raises(ValueError, match="finite"):
         ends(curves[:8], np.array([np.nan]))
+
+
+def test_the_chance_to_be_the_best_of_all_comes_true_as_often_as_it_says():
+    alone, said, came = [], [], []
+    for seed in range(300):
+        *known, curve = family(9, seed)
+        lowest = min(ends[-1] for ends in known)
+        finished = field(np.array(known))
+        made = finished.forecast(EPOCHS[:3], curve[:3])
+        alone.append(made.probability_below(lowest))
+        said.append(finished.chance_lowest(made, lowest))
+        came.append(curve[-1] < lowest)
+    assert np.mean(said) == pytest.approx(1 / 9, abs=0.03)  # of nine curves each is as likely
+    assert np.mean(alone) > 1.5 / 9  # what it is there for
+    assert np.mean(np.array(came)[np.array(said) > np.median(said)]) > np.mean(came)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 49))
+def test_the_chance_to_be_the_best_of_all_is_no_more_than_to_beat_the_best(seed, count, seen):
+    *known, curve = family(count + 1, seed)
+    finished, lowest = field(np.array(known)), min(ends[-1] for ends in known)
+    made = finished.forecast(EPOCHS[:seen], curve[:seen])
+    assert 0 <= finished.chance_lowest(made, lowest) <= made.probability_below(lowest)

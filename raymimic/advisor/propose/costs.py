@@ -5,15 +5,15 @@ Snoek et al. 2012, "Practical Bayesian optimization of machine learning algorith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
-from raymimic.advisor.belief.axes import Floats
-from raymimic.advisor.propose.gp import GaussianProcess
-from raymimic.records import Budget, Config
+from raymimic.advisor.belief.axes import Axis, Floats, level_of, units_of
+from raymimic.records import Budget
 
 _FITTED = 60
 """The latest so many trials are fitted: seconds an epoch are known after one, with little noise."""
@@ -21,35 +21,41 @@ _FITTED = 60
 _TIES = 0.01
 """The exponent of cost where the number of trials is the limit: it breaks ties, no more."""
 
-Encode = Callable[[Iterable[Config]], Floats]
-Fit = Callable[[Floats, Floats], GaussianProcess]
+_POWERS = {"width": 0.7, "depth": 0.7, "batch_size": -0.3}
+"""Before any result the seconds of an epoch grow with these powers of a parameter of such a role.
+
+The work of a layer grows at least with its width and that of a net with its layers; larger batches
+take fewer steps; and some of the time is the same for all. The figures are our own choice.
+"""
+
+_RIDGE = 0.1
+"""Variance of what the model does not explain over that of a coefficient beside its power."""
+
+
+_FREE = 1e-6
+"""The same of the level: nothing is known of it, but a system of equations must have an answer."""
 
 
 class Costs:
     """What a full training costs by configuration, in seconds of wall time.
 
-    The logarithm of the seconds an epoch takes is a Gaussian process over the unit box; start-up is
-    what the quickest trial took beside its epochs. ``epochs`` of a full training are those of the
-    longest one known.
+    The logarithm of the seconds an epoch takes is linear in the coordinates, as a product of powers
+    is (ridge regression around `_POWERS`); start-up is what the quickest trial took beside its
+    epochs. ``epochs`` of a full training are those of the longest one known.
     """
 
-    def __init__(
-        self,
-        evidence: SearchEvidence,
-        encode: Encode,
-        fit: Fit,
-    ) -> None:
+    def __init__(self, evidence: SearchEvidence, axes: Sequence[Axis]) -> None:
+        self._axes = axes
         known = [t for t in (*evidence.trials, *evidence.running) if t.pace > 0]
         self.epochs = max((_epochs(t) for t in known), default=0)
         self._startup = min((max(0.0, t.seconds - t.pace * _epochs(t))
                              for t in known if t.status != "running"), default=0.0)  # fmt: skip
         self._left = evidence.budget.seconds_left
         latest = known[-_FITTED:]
-        paces = np.log([t.pace for t in latest])
-        self._usual = float(np.median(paces)) if latest else 0.0
-        self._model: GaussianProcess | None = None
-        if np.unique(paces).size > 1:
-            self._model = fit(encode(t.config for t in latest), paces)
+        self._slopes = np.empty(0)
+        if latest:
+            units = units_of(axes, (trial.config for trial in latest))
+            self._slopes = self._fitted(units, np.log([trial.pace for trial in latest]))
         self.weight = _weight(evidence.budget) if self.known else 0.0
 
     @property
@@ -59,9 +65,27 @@ class Costs:
 
     def pace(self, units: Floats) -> Floats:
         """Give the seconds that an epoch of each row takes."""
-        if self._model is None:
-            return np.full(len(units), np.exp(self._usual))
-        return np.exp(self._model.predict(units)[0])
+        return np.asarray(np.exp(self._columns(units) @ self._slopes))
+
+    def _columns(self, units: Floats) -> Floats:
+        """Give what the logarithm of a pace is linear in: 1, coordinates, and levels of choices."""
+        columns = [np.ones(len(units))]
+        for number, axis in enumerate(self._axes):
+            if axis.graded:
+                columns.append(np.nan_to_num(units[:, number] - 0.5))
+            else:
+                levels = level_of(axis, units[:, number])
+                columns += [(levels == level) - 0.0 for level in range(len(axis.labels))]
+        return np.column_stack(columns)
+
+    def _fitted(self, units: Floats, paces: Floats) -> Floats:
+        expected = [0.0]
+        for axis in self._axes:
+            expected += [_slope(axis)] if axis.graded else [0.0] * len(axis.labels)
+        columns, around = self._columns(units), np.array(expected)
+        penalty = np.diag([_FREE, *[_RIDGE] * (len(around) - 1)])
+        rest = columns.T @ (paces - columns @ around)
+        return np.asarray(around + np.linalg.solve(columns.T @ columns + penalty, rest))
 
     def seconds(self, units: Floats) -> Floats:
         """Give the seconds that a full training of each row takes, start-up included."""
@@ -87,6 +111,14 @@ class Costs:
 
 def _epochs(trial: TrialRecord) -> int:
     return int(trial.curve.epochs[-1]) if trial.curve is not None and len(trial.curve) else 0
+
+
+def _slope(axis: Axis) -> float:
+    """Give the change of a pace's logarithm over the whole axis that is expected before results."""
+    if not axis.ordered or axis.role not in _POWERS:
+        return 0.0
+    low, high = axis.bounds
+    return _POWERS[axis.role] * math.log(high / low) if low > 0 and high < math.inf else 0.0
 
 
 def _weight(budget: Budget) -> float:

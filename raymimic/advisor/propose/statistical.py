@@ -154,7 +154,7 @@ class _Search:
         self._standings = [evidence.standing(trial) for trial in self._trials]
         self._eligible = np.array([not broken for broken, _ in self._standings], dtype=bool)
         self._pending = self._encoded(pending[-_PENDING:])
-        self._costs = Costs(evidence, self._encoded, self._process)
+        self._costs = Costs(evidence, self._axes)
         self._model = self._fitted()
         self._weight = self._believed()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 
 import pytest
 
 from raymimic.advisor import SearchEvidence, StatisticalAdvisor, TrialRecord, build_request
+from raymimic.advisor.belief.axes import axes_of, units_of
+from raymimic.advisor.propose.costs import Costs
 from raymimic.curves import Curve
 from raymimic.records import Budget, Config
-from raymimic.testing.searches import SPACE, drawn, ended, evidence
+from raymimic.testing.searches import SPACE, at, drawn, ended, evidence
 
 EPOCHS = 10
 LIMITLESS = Budget()
@@ -50,6 +53,20 @@ def test_where_time_limits_the_search_quicker_configurations_come_first() -> Non
 def test_at_the_end_of_the_time_nothing_is_saved_for_later() -> None:
     over = Budget(seconds_total=1e6, seconds_used=0.999e6)  # enough for many trainings
     assert mean(proposed(LIMITLESS)) < 0.5 * mean(proposed(over))
+
+
+def test_after_one_trial_a_wider_net_is_expected_to_take_longer_and_a_result_overrules_that() -> (
+    None
+):
+    def said(*known: TrialRecord) -> float:
+        costs = Costs(evidence(list(known)), axes_of(SPACE))
+        narrow, wide = costs.pace(units_of(axes_of(SPACE), [at(0.5, 0.1, 0.5), at(0.5, 0.9, 0.5)]))
+        return float(wide / narrow)
+
+    usual = trained(0, at(0.5, 0.5, 0.5))
+    same = [replace(trained(i, at(0.5, i / 9, 0.5)), pace=1.0) for i in range(10)]
+    assert said(usual) > 1.5
+    assert said(*same) < 1.3
 
 
 def test_where_starting_a_trial_takes_long_epochs_count_for_less() -> None:
