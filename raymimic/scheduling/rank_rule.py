@@ -36,7 +36,6 @@ _NOISE = 2.0  # so many usual steps from one value to the next may be chance
 _RECENT = 6  # values that the usual step is taken from
 _SPARING = 1.0  # the least patience with which forecasts spare
 _LOOKS = 9  # from this epoch on a trial is looked at again a ninth later
-_ALONE = 0.1  # of a full training: one value is worth a forecast then
 _GRACE = 50  # without a grace period every trial gets this part of a full training
 _CROWD = 100  # trials for each of the best ones that a forecast need not beat
 
@@ -151,11 +150,6 @@ class RankRule:
     def __contains__(self, trial_id: object) -> bool:
         return trial_id in self._trials
 
-    @property
-    def _price(self) -> float | None:
-        """The price, once trials can be weighed by their chances."""
-        return self.price if len(self._finals) >= ENOUGH else None
-
     def add(self, trial_id: str, epoch: int, value: float, pace: float = 0.0) -> None:
         """Keep one reported value; an epoch not above the last drops those from it on first.
 
@@ -189,15 +183,13 @@ class RankRule:
     def read(self, trial_id: str) -> Reading | None:
         """What is thought of a trial at its last epoch; None in its grace and at its end.
 
-        None at the very first value, too: one observation has neither a pace nor a noise. Where
-        trials are weighed by their chances it counts if a tenth of the training lies behind it.
+        None at the very first value, too, however late that comes: one observation has neither a
+        pace nor a noise.
         """
         trial = self._trials.get(trial_id)
-        if trial is None or not trial.epochs:
+        if trial is None or len(trial.epochs) < 2:
             return None
         epoch = trial.epochs[-1]
-        if len(trial.epochs) < 2 and (self._price is None or epoch < _ALONE * self.length):
-            return None
         grace = self._grace or max(1, self.length // _GRACE)
         if epoch < grace or (self.length and epoch >= self.length):
             return None
@@ -250,13 +242,13 @@ class RankRule:
             return reading
         bar = self._finals[min(len(self._trials) // _CROWD, len(self._finals) - 1)]
         beats = forecast.probability_below(bar)
-        if (price := self._price) is not None:
+        if self.price is not None and len(self._finals) >= ENOUGH:
             worth = self._prospects.worth(
                 self._field.chance_lowest(forecast, self._finals[0]),
                 max(1, reading.length - reading.epoch),
                 trial.pace,
                 length=reading.length,
-                price=price,
+                price=self.price,
                 seconds_left=self.seconds_left,
             )
             return replace(reading, forecast=forecast, bar=bar, beats=beats, worth=worth,

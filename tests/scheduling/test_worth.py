@@ -104,11 +104,3 @@ def test_nothing_is_stopped_for_a_fresh_trial_that_cannot_finish_any_more() -> N
     found = after(*[(5, 1.0, 7.0)] * 8)
     assert lost(found, 0.01, 20, 1.0, seconds_left=100.0)
     assert not lost(found, 0.01, 20, 1.0, seconds_left=25.0)
-
-
-@pytest.mark.parametrize(("length", "given_epochs"), [(5, 1), (LENGTH, 2)])
-def test_one_value_is_enough_where_it_is_a_tenth_of_a_training(length, given_epochs) -> None:
-    driver = Driver(price=TIMED, max_t=length)
-    for index, end in enumerate([0.5, 0.7, 0.6, 0.55, 0.65, 0.8]):
-        driver.run(f"first{index}", falling(end, length))
-    assert driver.run("bad", [9.0] * length) == given_epochs
