@@ -6,7 +6,8 @@ Keyless searches without stopping on the developed tables, 25 trainings each, se
 some epochs of each training after the third: its place among those before it at that epoch, and the
 chance that the `Extrapolator` gives it to beat the best of them, from their whole curves. Shown:
 for both the area under the ROC curve for becoming the best, and which share of the later bests and
-of all others is in the better half.
+of all others is in the better half. Then what was said and what came true: of the chance to beat
+the best by the forecast alone, and of `chance_lowest`, its share among all.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from raymimic.advisor import HeuristicAdvisor
 from raymimic.curves import Extrapolator
 
 EPOCHS = (2, 3, 5, 8, 12, 18, 25)
+BINS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 1.01)
 TRAININGS, FIRST_SEED, BEFORE = 25, 100, 3
 
 
@@ -47,6 +49,7 @@ def looks(task: tables.TableTask, seed: int) -> list[dict[str, Any]]:
                 "epoch": epoch,
                 "best": values[-1] < best,
                 "chance": forecast.probability_below(best),
+                "share": field.chance_lowest(forecast, best),
                 "place": float(np.mean([other[epoch - 1] <= values[epoch - 1] for other in known])),
             })  # fmt: skip
         field.add(number, epochs, values)
@@ -83,6 +86,12 @@ def main() -> None:
             f"| {epoch} | {len(some)} | {best.sum()} | {by[0]:.2f} | {by[1]:.2f} "
             f"| {half[best].mean():.2f} | {half[~best].mean():.2f} |"
         )
+    for name, said in (("forecast alone", "chance"), ("share of all", "share")):
+        print(f"\n| {name} | looks | said | came true |\n|---|---|---|---|")
+        for bounds, some in found.groupby(pd.cut(found[said], BINS, right=False), observed=True):
+            print(
+                f"| {bounds} | {len(some)} | {some[said].mean():.3f} | {some['best'].mean():.3f} |"
+            )
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Ours:
     def __init__(
         self, epochs: int, history: CurveHistory, *, counted: bool, searcher: bool
     ) -> None:
+        self.left: float | None = None  # seconds until the run's end, where that is known
         self._history = history
         self._decisions = Decisions(self, max_t=epochs)
         race = not counted and not searcher
@@ -100,7 +101,7 @@ class Ours:
 
     def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool:
         report = EpochReport(trial_id, epoch, {"loss": value}, value, {}, pace=pace)
-        verdict = self._decisions.by_rule(report)
+        verdict = self._decisions.by_rule(report, self.left)
         assert verdict is not None, "the report has a value"
         self._decisions.settle(report, verdict)
         return verdict.stop and verdict.kind != "whole"

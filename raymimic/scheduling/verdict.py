@@ -144,11 +144,14 @@ def numbers(reading: Reading, mode: Mode) -> str:
     if reading.forecast is not None and reading.beats is not None:
         sign = -1.0 if mode == "max" else 1.0
         low, high = sorted(sign * end for end in reading.forecast.interval(0.8))
-        parts.append(
-            f"forecast {shown(sign * reading.forecast.median)} "
-            f"(80%: {shown(low)} to {shown(high)}), "
-            f"chance {_percent(reading.beats)} to beat {shown(sign * reading.bar)}"
+        median, bar = shown(sign * reading.forecast.median), shown(sign * reading.bar)
+        # Beside its chance to become the best, that of the forecast alone would be another number.
+        beats = (
+            f"chance {_percent(reading.beats)} to beat {bar}"
+            if worth is None
+            else f"to beat: {bar}"
         )
+        parts.append(f"forecast {median} (80%: {shown(low)} to {shown(high)}), {beats}")
     return "; ".join(parts)
 
 

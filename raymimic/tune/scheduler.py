@@ -153,6 +153,7 @@ class LLMScheduler(FIFOScheduler):
             logger.info("raymimic: %s.", describe_judge(judge, llm))
         if searcher is not None:
             searcher.steering.stops = True
+            searcher.max_t = max_t
         self.faults = Faults("scheduler")
         self._first_score = FirstScore()
         self._begun = False

@@ -148,6 +148,7 @@ class LLMSearcher(Steered, Telling, Searcher):
         self._first_score = FirstScore()
         self._summarised = False
         self.attended = False  # a `RaymimicCallback` is there and will call `finish`
+        self.max_t: int | None = None  # epochs after which an `LLMScheduler` ends a training
 
     # -- what Tune tells before the run --------------------------------------------------------
 
@@ -165,7 +166,8 @@ class LLMSearcher(Steered, Telling, Searcher):
         if offered.space.dimensions and not session.takes(offered.space):
             return False
         self._metric, self._mode = metric or self._metric, mode or self._mode
-        session.limit(spec.get("num_samples"), budget_seconds(spec), most_epochs(spec))
+        most = [known for known in (most_epochs(spec), self.max_t) if known is not None]
+        session.limit(spec.get("num_samples"), budget_seconds(spec), min(most, default=None))
         self._summarised = False
         self._space = self._space or offered
         session.space = session.space or self._space.space

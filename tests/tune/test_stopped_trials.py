@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from ray import tune
 
-from raymimic import LLMSearcher, read_events
+from raymimic import LLMScheduler, LLMSearcher, read_events
 from raymimic.advisor import evidence_from_ledger
 from raymimic.testing.advisors import run_trial, suggest
 
@@ -34,6 +35,18 @@ def test_a_trial_that_a_scheduler_stopped_counts_as_its_forecast(with_a_stopped_
     cut = evidence.trials[3]
     assert cut.score == 0.8
     assert evidence.value(cut) == pytest.approx(0.5)  # as the median of the three went on
+
+
+def test_what_the_scheduler_ends_at_max_t_is_a_whole_training(make) -> None:
+    searcher = make(space=None)
+    LLMScheduler(searcher=searcher, llm="none", max_t=3)
+    assert searcher.set_search_properties("loss", "min", {"x": tune.uniform(0.0, 1.0)})
+    for trial_id, losses in {"whole": [1.0, 0.8, 0.6], "cut": [1.0, 0.9]}.items():
+        suggest(searcher, trial_id)
+        stop(searcher, trial_id, losses)
+    assert {t.trial_id: t.stopped for t in searcher.evidence().trials} == {
+        "whole": False, "cut": True
+    }  # fmt: skip
 
 
 def test_the_ledger_and_a_restore_know_that_it_was_stopped(
