@@ -28,12 +28,11 @@ The work of a layer grows at least with its width and that of a net with its lay
 take fewer steps; and some of the time is the same for all. The figures are our own choice.
 """
 
-_RIDGE = 0.1
-"""Variance of what the model does not explain over that of a coefficient beside its power."""
+_BESIDE = 10.0
+"""Variance of a coefficient beside its power, over that of what the model does not explain."""
 
-
-_FREE = 1e-6
-"""The same of the level: nothing is known of it, but a system of equations must have an answer."""
+_LEVEL = 1e4
+"""The same of the level of all: next to nothing is known of it."""
 
 
 class Costs:
@@ -83,9 +82,10 @@ class Costs:
         for axis in self._axes:
             expected += [_slope(axis)] if axis.graded else [0.0] * len(axis.labels)
         columns, around = self._columns(units), np.array(expected)
-        penalty = np.diag([_FREE, *[_RIDGE] * (len(around) - 1)])
-        rest = columns.T @ (paces - columns @ around)
-        return np.asarray(around + np.linalg.solve(columns.T @ columns + penalty, rest))
+        variances = np.array([_LEVEL, *[_BESIDE] * (len(around) - 1)])
+        covariance = (columns * variances) @ columns.T + np.eye(len(paces))
+        rest = np.linalg.solve(covariance, paces - columns @ around)
+        return np.asarray(around + variances * (columns.T @ rest))
 
     def seconds(self, units: Floats) -> Floats:
         """Give the seconds that a full training of each row takes, start-up included."""
