@@ -104,3 +104,20 @@ def test_nothing_is_stopped_for_a_fresh_trial_that_cannot_finish_any_more() -> N
     found = after(*[(5, 1.0, 7.0)] * 8)
     assert lost(found, 0.01, 20, 1.0, seconds_left=100.0)
     assert not lost(found, 0.01, 20, 1.0, seconds_left=25.0)
+
+
+def test_where_nothing_can_be_told_yet_a_verdict_says_the_share_of_one_among_all() -> None:
+    def late(index: int) -> list[float]:
+        """At first all are alike, in another order than at the end."""
+        alike = [2.0 + 0.01 * ((3 * index) % 11)] * (LENGTH // 2)
+        return [*alike, *falling(0.5 + 0.1 * index, LENGTH)[LENGTH // 2 :]]
+
+    driver = Driver(price=TIMED, max_t=LENGTH)
+    finished = sum(driver.run(f"first{index}", late(index)) == LENGTH for index in range(10))
+    trial = driver.add("next")
+    for value in late(5)[:3]:
+        driver.report(trial, value)
+    reading = driver.decisions.verdict("next").reading
+    assert reading.worth.chance == pytest.approx(1 / (finished + 1), abs=0.04)
+    assert reading.beats > 1.5 / (finished + 1)  # by its forecast alone
+    assert driver.text("next").count("chance") == 1
