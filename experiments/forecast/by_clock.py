@@ -40,7 +40,7 @@ from experiments.forecast.clock_tasks import NAMES, Task, task_of
 from raymimic import LLMScheduler, LLMSearcher
 
 SLOTS = 2
-ARMS = ("pair", "alone", "raymimic+asha", "optuna+asha", "optuna+default+asha")
+ARMS = ("pair", "pair+default", "alone", "raymimic+asha", "optuna+asha", "optuna+default+asha")
 
 
 class Setting(NamedTuple):
@@ -57,10 +57,11 @@ def parts_of(arm: str, seed: int, task: Task, folder: str) -> tuple[Any, Any]:
     """Searcher and scheduler as a user would write them."""
     epochs = task.epochs
     asha = ASHAScheduler(max_t=epochs, reduction_factor=4)
+    first = [task.default] if "default" in arm else None
     if arm.startswith("optuna"):
-        first = [task.default] if "default" in arm else None
         return OptunaSearch(seed=seed, points_to_evaluate=first), asha
-    searcher = LLMSearcher(llm="none", seed=seed, ledger=f"{folder}/ledger.jsonl")
+    ledger = f"{folder}/ledger.jsonl"
+    searcher = LLMSearcher(llm="none", seed=seed, ledger=ledger, points_to_evaluate=first)
     if arm == "raymimic+asha":
         return searcher, asha
     if arm == "alone":
