@@ -215,7 +215,8 @@ class Advice:
 class Budget:
     """How much of the search is left. None where the user set no limit; times in seconds.
 
-    ``epochs`` is how long Tune lets a training become, where it counts its reports.
+    ``epochs`` is how long a training may become, where Tune's stop criterion or an `LLMScheduler`
+    says so.
 
     >>> from raymimic import Budget
     >>> Budget(trials_total=20, trials_started=18).cap(4)

@@ -24,16 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from ray.tune.search.optuna import OptunaSearch
 
 from experiments.common.quiet import silence
 from experiments.common.real import cnn, images
 from experiments.common.real.cnn_training import CNNRun
 from experiments.forecast.live_tasks import TASKS, LiveTask
+from experiments.forecast.opponents import OptunaAdvisor
 from experiments.forecast.together import Asha, Ours, Stopper
-from raymimic.advisor import HeuristicAdvisor, SearchEvidence, TrialRecord
+from raymimic.advisor import Advisor, HeuristicAdvisor, SearchEvidence, TrialRecord
 from raymimic.curves import CurveHistory
-from raymimic.records import Advice, Budget, Config, Proposal
+from raymimic.records import Budget, Config
 from raymimic.tune.domains import RaySpace
 
 SLOTS = 2
@@ -69,26 +69,6 @@ class Trainings:
         return loss, time.process_time() - begun
 
 
-class Tpe:
-    """Tune's OptunaSearch, told the default first and each epoch, as Tune does."""
-
-    def __init__(self, seed: int) -> None:
-        self._search = OptunaSearch(seed=seed, points_to_evaluate=[cnn.default()])
-        self._search.set_search_properties("loss", "min", cnn.param_space())
-        self._told: set[str] = set()
-
-    def propose(self, evidence: SearchEvidence, n: int) -> Advice:
-        assert n == 1, "a study is asked for one at a time"
-        for trial in evidence.trials:
-            if trial.trial_id not in self._told:
-                self._told.add(trial.trial_id)
-                result = {"loss": trial.score} if trial.status == "done" else None
-                self._search.on_trial_complete(trial.trial_id, result, error=result is None)
-        config = self._search.suggest(f"t{evidence.budget.trials_started}")
-        assert isinstance(config, dict), "Optuna has an answer at once"
-        return Advice((Proposal(config, "", "statistical"),))
-
-
 @dataclass
 class Running:
     """A trial under way: the clock when it began, and the seconds that it trained."""
@@ -104,7 +84,7 @@ class LiveSearch:
     """One run; ``now`` is the simulated clock."""
 
     trainings: Trainings
-    advisor: Any
+    advisor: Advisor
     stopper: Stopper | None
     history: CurveHistory
     seconds: float
@@ -163,10 +143,9 @@ class LiveSearch:
         failed = not math.isfinite(loss)
         whole = not failed and trial.epoch == self.trainings.task.settings.epochs
         pace, stopped = trial.trained / trial.epoch, False
-        if isinstance(self.stopper, Ours):
-            self.stopper.left = self.seconds - self.now
         if self.stopper is not None and not whole:
-            stopped = self.stopper.stops(name, trial.epoch, loss, pace)
+            left = self.seconds - self.now
+            stopped = self.stopper.stops(name, trial.epoch, loss, pace, left)
         if not (whole or failed or stopped):
             self._train(name, self.now)
             return
@@ -186,7 +165,9 @@ def search_of(arm: str, trainings: Trainings, seed: int, seconds: float) -> Live
     """Whom the name means."""
     history, epochs = CurveHistory(), trainings.task.settings.epochs
     if arm.startswith("optuna"):
-        return LiveSearch(trainings, Tpe(seed), Asha(epochs, 4), history, seconds)
+        return LiveSearch(
+            trainings, OptunaAdvisor(cnn, "tpe", seed), Asha(epochs, 4), history, seconds
+        )
     pair = arm == "pair"
     stopper = Ours(epochs, history, counted=False, searcher=True) if pair else None
     return LiveSearch(trainings, HeuristicAdvisor(seed), stopper, history, seconds)

@@ -1,15 +1,23 @@
-"""Tune's OptunaSearch behind the question that `together` asks."""
+"""Tune's OptunaSearch behind the question that `together` and `live` ask."""
 
 from __future__ import annotations
+
+from typing import Any, Protocol
 
 from optuna.samplers import GPSampler, TPESampler
 from ray.tune.search.optuna import OptunaSearch
 
-from experiments.common.tables import TableTask
 from raymimic.advisor import SearchEvidence
-from raymimic.records import Advice, Proposal
+from raymimic.records import Advice, Config, Proposal
 
 SAMPLERS = {"tpe": TPESampler, "gp": GPSampler}
+
+
+class Searched(Protocol):
+    """A space, and what a practitioner would try first in it."""
+
+    def param_space(self) -> dict[str, Any]: ...
+    def default(self) -> Config: ...
 
 
 class OptunaAdvisor:
@@ -17,7 +25,7 @@ class OptunaAdvisor:
 
     name, remote = "optuna", False
 
-    def __init__(self, task: TableTask, sampler: str, seed: int) -> None:
+    def __init__(self, task: Searched, sampler: str, seed: int) -> None:
         self._search = OptunaSearch(
             sampler=SAMPLERS[sampler](seed=seed), points_to_evaluate=[task.default()]
         )

@@ -51,9 +51,14 @@ _MOST = 1000
 
 
 class Stopper(Protocol):
-    """What is asked after each epoch; ``value``: lower is better."""
+    """What is asked after each epoch; ``value``: lower is better.
 
-    def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool: ...
+    ``left``: seconds until the run's end, where that is known.
+    """
+
+    def stops(
+        self, trial_id: str, epoch: int, value: float, pace: float, left: float | None = None
+    ) -> bool: ...
     def end(self, trial_id: str, epoch: int, value: float | None) -> None: ...
 
 
@@ -65,8 +70,10 @@ class Asha:
                                    metric="loss", mode="min")  # fmt: skip
         self._trials: dict[str, FakeTrial] = {}
 
-    def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool:
-        del pace
+    def stops(
+        self, trial_id: str, epoch: int, value: float, pace: float, left: float | None = None
+    ) -> bool:
+        del pace, left
         if trial_id not in self._trials:
             self._trials[trial_id] = FakeTrial(trial_id)
             self._rule.on_trial_add(None, self._trials[trial_id])
@@ -86,7 +93,6 @@ class Ours:
     def __init__(
         self, epochs: int, history: CurveHistory, *, counted: bool, searcher: bool
     ) -> None:
-        self.left: float | None = None  # seconds until the run's end, where that is known
         self._history = history
         self._decisions = Decisions(self, max_t=epochs)
         race = not counted and not searcher
@@ -99,9 +105,11 @@ class Ours:
     def note(self, event: str, /, **fields: Any) -> None:
         pass
 
-    def stops(self, trial_id: str, epoch: int, value: float, pace: float) -> bool:
+    def stops(
+        self, trial_id: str, epoch: int, value: float, pace: float, left: float | None = None
+    ) -> bool:
         report = EpochReport(trial_id, epoch, {"loss": value}, value, {}, pace=pace)
-        verdict = self._decisions.by_rule(report, self.left)
+        verdict = self._decisions.by_rule(report, left)
         assert verdict is not None, "the report has a value"
         self._decisions.settle(report, verdict)
         return verdict.stop and verdict.kind != "whole"

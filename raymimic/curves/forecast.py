@@ -109,17 +109,16 @@ class _Then:
 
         ``lowest`` is the lowest end of all; for the one that reached it the next lowest counts.
         """
-        ends = self.level + self.change
-        if ends.size < 2:
+        if self.level.size < 2:
             return 0.0
-        best = int(np.argmin(ends))
-        bars = np.full(ends.size, lowest)
-        if ends[best] <= lowest:
-            bars[best] = np.delete(ends, best).min()
-        distance = bars - (self.level + self.shifts)
-        scale = np.where(distance < 0, *self.scales)
-        sure = np.where(distance == 0, 0.5, distance > 0)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ends = self.level + self.change
+            bars, best = np.full(ends.size, lowest), int(np.argmin(ends))
+            if ends[best] <= lowest:
+                bars[best] = np.delete(ends, best).min()
+            distance = bars - (self.level + self.shifts)
+            scale = np.where(distance < 0, *self.scales)
+            sure = np.where(distance == 0, 0.5, distance > 0)
             shares = np.where(scale > 0, _t_share(distance / scale), sure)
         return float(shares.sum())
 

@@ -22,7 +22,7 @@ class Worth:
     """What one running trial is worth at one look. Costs are in ``unit``: epochs or seconds."""
 
     chance: float
-    """Its forecast chance to end better than the best whole training."""
+    """Its chance to end better than the best whole training (`Extrapolator.chance_lowest`)."""
 
     left: float
     """What its remaining epochs cost."""

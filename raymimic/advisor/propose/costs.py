@@ -74,7 +74,9 @@ class Costs:
                 columns.append(np.nan_to_num(units[:, number] - 0.5))
             else:
                 levels = level_of(axis, units[:, number])
-                columns += [(levels == level) - 0.0 for level in range(len(axis.labels))]
+                columns += [
+                    (levels == level).astype(np.float64) for level in range(len(axis.labels))
+                ]
         return np.column_stack(columns)
 
     def _fitted(self, units: Floats, paces: Floats) -> Floats:

@@ -55,9 +55,7 @@ def test_at_the_end_of_the_time_nothing_is_saved_for_later() -> None:
     assert mean(proposed(LIMITLESS)) < 0.5 * mean(proposed(over))
 
 
-def test_after_one_trial_a_wider_net_is_expected_to_take_longer_and_a_result_overrules_that() -> (
-    None
-):
+def test_a_wider_net_is_expected_to_take_longer_until_results_overrule_that() -> None:
     def said(*known: TrialRecord) -> float:
         costs = Costs(evidence(list(known)), axes_of(SPACE))
         narrow, wide = costs.pace(units_of(axes_of(SPACE), [at(0.5, 0.1, 0.5), at(0.5, 0.9, 0.5)]))

@@ -20,10 +20,13 @@ from raymimic.advisor.propose.gp import GaussianProcess
 from raymimic.advisor.propose.objective_values import standings, told_of_each
 from raymimic.advisor.propose.trade_off import TradeOff
 from raymimic.pareto import boxes, hypervolume, volumes
-from raymimic.records import Objective
+from raymimic.records import Belief, Objective, Place
 from raymimic.testing.searches import SPACE, bowl, drawn, ended, evidence
 
 SIZE = (Objective("size", "min"),)
+
+FAIR = Belief({"dropout": (Place(0.2, 0.25, "linear", "the test"),)})
+"""That none is best is practice, but not so in the bowl: what is tested is the trade-off."""
 
 
 def size(config: Any) -> float:
@@ -39,7 +42,7 @@ def searched(advisor: Any, count: int) -> np.ndarray:
     """Bowl and size of each trial of a search of both."""
     trials: list[Any] = []
     for number in range(count):
-        (proposal,) = advisor.propose(several(trials), 1).proposals
+        (proposal,) = advisor.propose(several(trials, belief=FAIR), 1).proposals
         config = proposal.config
         measured = {"size": size(config)}
         trials.append(ended(number, config, bowl(config), proposal.source, measured=measured))
@@ -86,7 +89,7 @@ def test_it_finds_more_of_the_front_than_random_draws() -> None:
 
     draws = [volume(RandomAdvisor(seed)) for seed in range(9)]
     ours = [volume(StatisticalAdvisor(seed)) for seed in range(3)]
-    assert np.median(ours) > 1.5 * np.median(draws)
+    assert min(ours) > 1.5 * np.median(draws)
 
 
 def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst() -> None:
