@@ -8,6 +8,7 @@ own ASHA) are asked after each epoch. Two kinds of runs:
 
 - timed: what may be spent is an amount of epochs. The incumbent is the best training that ended
   whole; regret is (value - best) / (median - best) of the table, 1 before any training was whole.
+  "tried" is the least that any trial of the run would have ended with, stopped or not.
 - counted: 30 trials; "spent" in full trainings, "wrong": the trial that would have ended best of
   all was stopped (and none as good ended whole), "lost" the regret that this cost.
 """
@@ -282,13 +283,15 @@ def searcher_of(name: str, task: tables.TableTask, seed: int) -> Advisor:
 
 
 def timed(frame: pd.DataFrame, budgets: list[int]) -> dict[str, float]:
-    """Regret of the best whole training at each budget."""
+    """Regret of the best whole training at each budget; of all that were tried, at the last one."""
     whole = frame[frame["whole"]]
     found = {}
     for limit in budgets:
         some = whole.loc[whole["spent"] <= limit + 1e-9, "regret"]
         found[f"@{limit}"] = float(some.min()) if len(some) else 1.0
-    return {**found, "trials": len(frame), "whole": int(frame["whole"].sum())}
+    tried = float(frame.loc[frame["spent"] <= max(budgets) + 1e-9, "regret"].min())
+    counts = {"trials": len(frame), "whole": int(frame["whole"].sum())}
+    return {**found, "tried": tried, **counts}
 
 
 def counted(frame: pd.DataFrame) -> dict[str, float]:

@@ -32,6 +32,12 @@ logger = logging.getLogger(__name__)
 _IDLE_WAIT_S = 1.0
 _MODEL_WAIT_S = 0.2
 
+# While trials run, Tune asks again a tenth of a second after an empty answer. By then a second trial
+# may have ended, and of the two processes (`reuse_actors`) it keeps one: a slot then waits for new
+# processes to start, trial after trial where trials are short. A local proposer takes less than
+# this, about as long as Optuna's sampler, which Tune waits for.
+_SOON_S = 0.05
+
 _ADMITTED_AT_ONCE = 16  # each takes the controller about 50 us
 
 
@@ -68,10 +74,8 @@ class ProposalQueue:
         self.collect(session)
         self.ask_if_low(session, due=True)
         lacking = not state.queue and not state.left
-        idle = lacking and not state.running and free_slots(session) <= FEW_SLOTS
-        if idle and not self.advisor.failures:
-            wait = _MODEL_WAIT_S - self.advisor.age if self.advisor.remote else _IDLE_WAIT_S
-            self.advisor.wait(wait)
+        if lacking and free_slots(session) <= FEW_SLOTS and not self.advisor.failures:
+            self._await(self.advisor, session)
             self.collect(session)
         queued = self._pop(session)
         if queued is None and not self._should_wait(session):
@@ -166,6 +170,13 @@ class ProposalQueue:
             self._arrived.appendleft(admission)
         return True
 
+    def _await(self, asked: ProposalInquiry, session: Session) -> None:
+        """Let Tune wait for an answer that comes soon, counted from its question."""
+        if not session.state.running:
+            asked.wait(_MODEL_WAIT_S - asked.age if asked.remote else _IDLE_WAIT_S)
+        elif not asked.remote and not many_slots(session):
+            asked.wait(_SOON_S - asked.age)
+
     def _pop(self, session: Session) -> Queued | None:
         """Pop the queue; what was proposed from too old a view is dropped."""
         state = session.state
@@ -222,7 +233,7 @@ class ProposalQueue:
         """Give the stand-in's proposal, None while it computes, a random one where it failed."""
         if not self._collect_stand_in(session):
             self._ask_stand_in(session)
-            self._stand_in.wait(0.0 if session.state.running else _IDLE_WAIT_S)
+            self._await(self._stand_in, session)
             self._collect_stand_in(session)
         self._admit(session)
         queued = self._pop(session)

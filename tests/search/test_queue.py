@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from engine import SPACE, TIMEOUT_S
 
@@ -22,6 +24,14 @@ class Failing(CountingAdvisor):
     def propose(self, evidence, n):
         self.asked.append((evidence, n))
         raise self.error
+
+
+class Slow(CountingAdvisor):
+    """Answers after a moment."""
+
+    def propose(self, evidence, n):
+        time.sleep(0.05)
+        return super().propose(evidence, n)
 
 
 NO_ROUTE = AdvisorError("no route", reason="connection")
@@ -50,6 +60,44 @@ def test_a_local_advisor_is_asked_for_one_when_one_is_due(make):
     for name in "ab":
         engine.suggest(name)
     assert [n for _, n in advisor.asked] == [1, 1]
+
+
+def test_a_local_proposer_is_waited_for_while_others_run(make, monkeypatch):
+    """Told "not yet", Tune asks a tenth of a second later, and may lose the slot's process."""
+    monkeypatch.setattr("raymimic.search.queue._SOON_S", 60.0)
+    engine = make(Slow(remote=False), slots=2)
+    assert [engine.ask("a"), engine.ask("b")] == [{"x": 0.01}, {"x": 0.02}]
+
+
+def test_so_is_the_statistical_proposer_where_the_advisor_leaves_it_a_slot(make, monkeypatch):
+    monkeypatch.setattr("raymimic.search.queue._SOON_S", 60.0)
+    stand_in = Slow(remote=False)
+    stand_in.made = 1  # the advisor's own proposal is 0.01
+    engine = make(Leaving(), stand_in=stand_in, slots=2)
+    assert [engine.ask("a"), engine.ask("b")] == [{"x": 0.01}, {"x": 0.02}]
+
+
+def test_a_model_is_not_waited_for_while_others_run(make, monkeypatch):
+    monkeypatch.setattr("raymimic.search.queue._SOON_S", 60.0)
+    advisor = HeldAdvisor()
+    engine = make(advisor, slots=2)
+    engine.session.start("a", engine.session.enqueue(Proposal({"x": 0.5}, "mine", "user"), 0))
+    engine.session.state.queue.clear()
+    assert engine.ask("b") is None
+    assert not advisor.made
+    advisor.gate.set()
+
+
+def test_with_many_slots_nobody_is_waited_for_while_others_run(make, monkeypatch):
+    monkeypatch.setattr("raymimic.search.queue._SOON_S", 60.0)
+    stand_in = HeldAdvisor()
+    stand_in.remote = False
+    engine = make(Failing(NO_ROUTE), stand_in=stand_in, slots=100)
+    engine.session.start("a", engine.session.enqueue(Proposal({"x": 0.5}, "mine", "user"), 0))
+    engine.session.state.queue.clear()
+    assert engine.ask("b") is None
+    assert not stand_in.made
+    stand_in.gate.set()
 
 
 def test_the_next_question_shows_curves_and_diagnoses_of_the_trials_before(make):
