@@ -179,9 +179,14 @@ class Belief:
     places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
     leanings: Mapping[str, Leaning] = field(default_factory=dict)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The parameters of which something is believed."""
+        return frozenset({*self.places, *self.leanings})
+
     def over(self, other: Belief) -> Belief:
         """This belief, and the other one's where this says nothing."""
-        mine = {*self.places, *self.leanings}
+        mine = self.names
         return Belief(
             {**{n: p for n, p in other.places.items() if n not in mine}, **self.places},
             {**{n: w for n, w in other.leanings.items() if n not in mine}, **self.leanings},

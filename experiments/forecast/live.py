@@ -1,7 +1,7 @@
 """Search and stopping by time on real trainings, in one process: what waits costs nothing.
 
     python -m experiments.forecast.live --data-dir DIR --out rows.csv [--first 300 --seeds 6]
-        [--tasks digits mnist_noisy cifar_gray] [--arms pair alone optuna+default+asha]
+        [--tasks digits mnist_noisy cifar_gray] [--arms pair raymimic+asha ...]
 
 Two slots on a simulated clock: an epoch takes the processor time that its training took here, so
 the machine's load matters little, and searcher and scheduler are told what time is left, as under
@@ -38,7 +38,7 @@ from raymimic.tune.domains import RaySpace
 
 SLOTS = 2
 START_S = 0.02
-ARMS = ("pair", "alone", "optuna+default+asha")
+ARMS = ("pair", "alone", "raymimic+asha", "optuna+default+asha")
 PARTS = {"quarter": 0.25, "half": 0.5, "all": 1.0}
 
 
@@ -168,9 +168,11 @@ def search_of(arm: str, trainings: Trainings, seed: int, seconds: float) -> Live
         return LiveSearch(
             trainings, OptunaAdvisor(cnn, "tpe", seed), Asha(epochs, 4), history, seconds
         )
-    pair = arm == "pair"
-    stopper = Ours(epochs, history, counted=False, searcher=True) if pair else None
-    return LiveSearch(trainings, HeuristicAdvisor(seed), stopper, history, seconds)
+    stoppers: dict[str, Stopper] = {
+        "pair": Ours(epochs, history, counted=False, searcher=True),
+        "raymimic+asha": Asha(epochs, 4),
+    }
+    return LiveSearch(trainings, HeuristicAdvisor(seed), stoppers.get(arm), history, seconds)
 
 
 def table(rows: pd.DataFrame) -> str:

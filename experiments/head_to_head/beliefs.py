@@ -1,20 +1,25 @@
-"""Beliefs that a user might have and that are no help: none at all, and one at the wrong end."""
+"""Beliefs that a user might be sure of: at the wrong end of each range, and at the right place."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from experiments.common.task import Task
-from raymimic.advisor.belief.axes import Axis, axes_of
+from experiments.common.tables import TableTask
+from experiments.common.task import NotApplicable, Task
+from raymimic.advisor.belief.axes import Axis, axes_of, units_of
 from raymimic.tune.domains import RaySpace
 
-_FLAT = 100.0  # of a range: so wide that the density is even
 _SURE = 0.1  # of a range
+_TRUE = 10  # so many of a table's best configurations have the right place in their middle
 
 
-def no_belief(task: Task) -> dict[str, Any]:
-    """Everything alike, in place of what published practice says."""
-    return {axis.name: _said(axis, 0.5, _FLAT) for axis in _axes(task)}
+def right_place(task: Task) -> dict[str, Any]:
+    """Sure that each value lies where the best ten of the table have it in the mean."""
+    if not isinstance(task, TableTask):
+        raise NotApplicable(f"only of a table is the optimum known, {task.name} is none")
+    axes = _axes(task)
+    middle = units_of(axes, task.best(_TRUE)).mean(axis=0)
+    return {axis.name: _said(axis, float(unit)) for axis, unit in zip(axes, middle, strict=True)}
 
 
 def wrong_end(task: Task) -> dict[str, Any]:
@@ -24,8 +29,7 @@ def wrong_end(task: Task) -> dict[str, Any]:
     """
     default = task.default()
     return {
-        axis.name: _said(axis, axis.unit(default[axis.name]), _SURE, away=True)
-        for axis in _axes(task)
+        axis.name: _said(axis, axis.unit(default[axis.name]), away=True) for axis in _axes(task)
     }
 
 
@@ -33,15 +37,14 @@ def _axes(task: Task) -> tuple[Axis, ...]:
     return axes_of(RaySpace.from_ray(task.param_space()).space)
 
 
-def _said(axis: Axis, unit: float, width: float, away: bool = False) -> Any:
+def _said(axis: Axis, unit: float, away: bool = False) -> Any:
     """Say of one parameter what `LLMSearcher(belief=...)` takes: centre, width; or weights."""
     if not axis.ordered:
         count = len(axis.labels)
         level = round(unit * max(1, count - 1))
         return {
-            label: float(not away or count == 1 or i != level)
-            for i, label in enumerate(axis.labels)
+            label: float(count == 1 or (i != level) == away) for i, label in enumerate(axis.labels)
         }
     low, high = (float(axis.bent(end)) for end in axis.bounds)
     centre = (float(unit < 0.5)) if away else unit
-    return axis.at(centre), width * (high - low)
+    return axis.at(centre), _SURE * (high - low)

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 _IDLE_WAIT_S = 1.0
 _MODEL_WAIT_S = 0.2
 
-# While trials run, Tune asks again a tenth of a second after an empty answer. By then a second trial
+# While trials run, Tune asks again a tenth of a second after an empty answer. By then a second one
 # may have ended, and of the two processes (`reuse_actors`) it keeps one: a slot then waits for new
 # processes to start, trial after trial where trials are short. A local proposer takes less than
 # this, about as long as Optuna's sampler, which Tune waits for.

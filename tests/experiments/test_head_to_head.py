@@ -182,11 +182,13 @@ def test_bad_minds_reach_the_search_as_models_do(tmp_path: Path) -> None:
     assert not [row for row in silent if row["source"] == "llm"]
 
 
-def test_a_wrong_belief_begins_where_it_says_and_none_in_the_middle(tmp_path: Path) -> None:
+def test_a_wrong_belief_begins_at_the_wrong_end_and_a_right_one_where_the_best_are(
+    tmp_path: Path,
+) -> None:
     wrong = search("raymimic:wrong-belief", tmp_path / "a", trials=1)
     assert json.loads(wrong[0]["config"]) == {"lr": 10.0, "width": 16}
-    none = search("raymimic:no-belief", tmp_path / "b", trials=1)
-    assert json.loads(none[0]["config"])["lr"] == pytest.approx(10**-1.5)
+    (right,) = search("raymimic:right-belief", tmp_path / "b", trials=1)
+    assert math.log10(json.loads(right["config"])["lr"]) == pytest.approx(-2, abs=0.7)
 
 
 def test_a_believer_knows_about_the_optimum_and_says_it_anew_only_if_it_should() -> None:

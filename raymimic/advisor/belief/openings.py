@@ -33,7 +33,12 @@ class Opinion:
     """A belief, and whose it is."""
 
     belief: Belief
-    who: str
+    whose: tuple[str, ...]
+
+    @property
+    def who(self) -> str:
+        """Whose it is, in words."""
+        return " and ".join(self.whose)
 
     @property
     def says(self) -> bool:
@@ -44,35 +49,43 @@ class Opinion:
 def opinions(evidence: SearchEvidence) -> list[Opinion]:
     """Give what is believed of the optimum: by common practice, by lessons, by the model.
 
-    What the user says is in each.
+    What the user says is in each, and comes first; practice that it contradicts stays an opinion of
+    its own beside them, for a user may be wrong, too.
     """
     practice = belief_from_practice(evidence.space)
-    found = [Opinion(practice, PRACTICE)]
+    found = [Opinion(practice, (PRACTICE,))]
     learnt = belief_from_lessons(evidence)
     if learnt is not None and evidence.lessons is not None:
-        found.append(Opinion(learnt.over(practice), evidence.lessons.name))
+        found.append(Opinion(learnt.over(practice), (evidence.lessons.name,)))
     if evidence.model_belief is not None:
-        found.append(Opinion(evidence.model_belief.over(practice), MODEL))
+        found.append(Opinion(evidence.model_belief.over(practice), (MODEL,)))
     if evidence.belief is None:
         return found
     said = evidence.belief
-    return [Opinion(said.over(o.belief), f"{USER} and {o.who}" if o.says else USER) for o in found]
+    told = [
+        Opinion(said.over(one.belief), (USER, *one.whose) if one.says else (USER,)) for one in found
+    ]
+    return [*told, found[0]] if said.names & practice.names else told
 
 
 def openings(evidence: SearchEvidence) -> list[Guess]:
     """Give the first configurations: the centre of each belief, and what an earlier search found.
 
-    That of common practice is always among them, whatever lessons or a model say; so are its values
-    in other branches of a choice, as what is learnt in one says little of the others.
+    That of common practice is always among them, whatever you, lessons or a model say; so are the
+    values in other branches of a choice, as what is learnt in one says little of the others.
     """
     axes = axes_of(evidence.space)
-    practice, *_ = opinions(evidence)
-    prior = Prior(axes, practice.belief)
-    config = prior.likeliest()
-    default = Guess(config, _reason(axes, practice, config))
+    first, *others = opinions(evidence)
+    usual = [one for one in others if one.whose == (PRACTICE,)]
+    centres = [_centre(axes, one) for one in (first, *usual)]
     learnt = lesson_guesses(evidence)
-    others = islice(_in_branches(axes, practice, prior), _BRANCHES)
-    return [*learnt[:1], default, *learnt[1:], *others]
+    branches = islice(_in_branches(axes, first, Prior(axes, first.belief)), _BRANCHES)
+    return [*learnt[:1], *centres, *learnt[1:], *branches]
+
+
+def _centre(axes: Sequence[Axis], opinion: Opinion) -> Guess:
+    config = Prior(axes, opinion.belief).likeliest()
+    return Guess(config, _reason(axes, opinion, config))
 
 
 def _in_branches(axes: Sequence[Axis], opinion: Opinion, prior: Prior) -> Iterator[Guess]:

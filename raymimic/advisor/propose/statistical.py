@@ -136,7 +136,8 @@ class _Search:
         self._axes = axes_of(evidence.space)
         found = opinions(evidence)
         self._prior = Priors(self._axes, [opinion.belief for opinion in found])
-        self._sources = " and ".join(opinion.who for opinion in found if opinion.says)
+        named = dict.fromkeys(name for one in found if one.says for name in one.whose)
+        self._sources = " and ".join(named)
         pending = evidence.pending
         self._within = Within(self._space, self._axes, seed + len(evidence.known))
         self._rng = np.random.default_rng([seed % 2**32, len(evidence.trials), len(pending)])

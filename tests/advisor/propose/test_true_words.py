@@ -107,6 +107,18 @@ def test_whoever_states_another_value_is_not_named_for_this_one(low, high) -> No
     assert low <= guess.config["lr"] <= high
 
 
+def test_what_you_contradict_in_practice_is_tried_second() -> None:
+    space = SearchSpace({"lr": FloatRange(1e-5, 1.0, log=True), "x": FloatRange(0.0, 1.0)})
+    mine = Belief({"lr": (Place(0.1, 0.5, "log", "you"),)})
+    first, second = openings(SearchEvidence(space, "loss", "min", belief=mine))
+    assert (first.config["lr"], second.config["lr"]) == (0.1, 1e-3)
+    assert "lr 0.1 (you)" in first.reason
+    assert "lr 0.001 (Adam's default" in second.reason
+    other = Belief({"x": (Place(0.2, 0.1, "linear", "you"),)})  # of which practice says nothing
+    (only,) = openings(SearchEvidence(space, "loss", "min", belief=other))
+    assert only.config == {"lr": 1e-3, "x": 0.2}
+
+
 def test_a_statistical_reason_names_what_changes_what_is_expected_and_whose_belief_it_is() -> None:
     seen = known(12)
     best = seen.ranked()[0]
@@ -130,6 +142,11 @@ def test_where_nothing_is_believed_no_belief_is_named_and_the_users_is() -> None
     mine = evidence(trials, space, belief=Belief({"x": (Place(0.2, 0.1, "linear", "you"),)}))
     (proposal,) = StatisticalAdvisor(0).propose(mine, 1).proposals
     assert "; belief from you, to the power" in proposal.rationale
+    net = SearchSpace({"lr": FloatRange(1e-5, 1.0, log=True), "x": FloatRange(0.0, 1.0)})
+    trials = [ended(i, c, c["lr"] + c["x"]) for i, c in enumerate(drawn(12, space=net))]
+    mine = evidence(trials, net, belief=Belief({"lr": (Place(0.1, 0.5, "log", "you"),)}))
+    (proposal,) = StatisticalAdvisor(0).propose(mine, 1).proposals
+    assert "; belief from you and common practice, to the power" in proposal.rationale
 
 
 @pytest.mark.parametrize(
