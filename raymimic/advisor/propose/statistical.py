@@ -111,10 +111,11 @@ class StatisticalAdvisor:
 
 def opening_proposals(evidence: SearchEvidence, n: int) -> list[Proposal]:
     """Give the first guesses that are still to be made, at most ``n``."""
-    space = evidence.space
-    taken = {space.key(config) for config in evidence.known}
-    if len(taken) >= _OPENING:
-        return []
+    space, taken = evidence.space, set()
+    for config in evidence.known:
+        taken.add(space.key(config))
+        if len(taken) >= _OPENING:
+            return []
     due = {space.key(guess.config): guess for guess in moved(openings(evidence), space)}
     new = [guess for key, guess in due.items() if key not in taken]
     return [Proposal(guess.config, guess.reason, source="heuristic") for guess in new[:n]]
