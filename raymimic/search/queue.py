@@ -42,7 +42,7 @@ _ADMITTED_AT_ONCE = 16  # each takes the controller about 50 us
 
 
 class ProposalQueue:
-    """Keeps a session's queue filled and pops it, without ever blocking on the advisor.
+    """Keeps a session's queue filled and pops it, without ever blocking on a model.
 
     A model is asked for a batch and ahead of need; a local advisor for one configuration when one
     is due. A free slot waits ``patience`` seconds at most for an answer (None: `patience_for`).
