@@ -87,7 +87,7 @@ class GaussianProcess:
             arcs = gaps[self._conditional]
             gaps[self._conditional] = 2.0 * np.sin(arcs * (math.pi / 6.0))
         gaps[self._unordered] = gaps[self._unordered] > _UNLIKE
-        return np.asarray(gaps**2)
+        return np.square(gaps, out=gaps)
 
     def _kernel(self, a: Floats, b: Floats) -> Floats:
         scaled = np.tensordot(self._lengths**-2.0, self._squared(a, b), axes=1)
@@ -175,8 +175,9 @@ def _objective(
     factor, failed = dpotrf(kernel, lower=1)
     if failed:
         return 1e10, np.zeros(axes + 1)
-    lower, _ = dpotri(factor, lower=1)
-    precision = np.tril(lower) + np.tril(lower, -1).T
+    lower, _ = dpotri(factor, lower=1)  # above its diagonal is what `dpotrf` left there: zeros
+    precision = lower + lower.T
+    precision[np.diag_indices(count)] /= 2.0
     weights = precision @ values
     loss = 0.5 * float(values @ weights) + float(np.log(np.diag(factor)).sum())
     slope = 0.5 * (precision - np.outer(weights, weights))  # of the loss by the kernel
