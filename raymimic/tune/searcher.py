@@ -86,8 +86,9 @@ class LLMSearcher(Steered, Telling, Searcher):
             >): the search learns where they are kept, and the best trial keeps them.
         belief: Where you think the best values lie: ``{"lr": (3e-4, 1.0), "opt": "adamw"}`` has
             centre and standard deviation of a number (in decades on a logarithmic scale) and the
-            favourite, or a weight each, of categories. It guides all proposals until results
-            overrule it; of other parameters published practice, lessons or the model say it.
+            favourite, or a weight each, of categories. It is tried first and guides all proposals
+            until results overrule it; published practice that it contradicts is tried second. Of
+            other parameters practice, lessons or the model say it.
         lessons: What an earlier search learnt: the file that `write_lessons` (or ``raymimic
             lessons``) wrote, or its text. On a similar space its best ones are tried first.
         batch_size: Configurations a question to a model wants; by default as many as run at once.
