@@ -164,15 +164,14 @@ class LiveSearch:
 def search_of(arm: str, trainings: Trainings, seed: int, seconds: float) -> LiveSearch:
     """Whom the name means."""
     history, epochs = CurveHistory(), trainings.task.settings.epochs
-    if arm.startswith("optuna"):
-        return LiveSearch(
-            trainings, OptunaAdvisor(cnn, "tpe", seed), Asha(epochs, 4), history, seconds
-        )
-    stoppers: dict[str, Stopper] = {
-        "pair": Ours(epochs, history, counted=False, searcher=True),
-        "raymimic+asha": Asha(epochs, 4),
-    }
-    return LiveSearch(trainings, HeuristicAdvisor(seed), stoppers.get(arm), history, seconds)
+    rival = arm.startswith("optuna")
+    advisor: Advisor = OptunaAdvisor(cnn, "tpe", seed) if rival else HeuristicAdvisor(seed)
+    stopper: Stopper | None = None
+    if arm.endswith("asha"):
+        stopper = Asha(epochs, 4)
+    elif arm == "pair":
+        stopper = Ours(epochs, history, counted=False, searcher=True)
+    return LiveSearch(trainings, advisor, stopper, history, seconds)
 
 
 def table(rows: pd.DataFrame) -> str:

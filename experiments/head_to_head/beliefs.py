@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.common.tables import TableTask
-from experiments.common.task import NotApplicable, Task
-from raymimic.advisor.belief.axes import Axis, axes_of, units_of
+from experiments.common.task import Task
+from experiments.head_to_head.believers import right_place
+from raymimic.advisor.belief.axes import Axis, axes_of
 from raymimic.tune.domains import RaySpace
 
 _SURE = 0.1  # of a range
-_TRUE = 10  # so many of a table's best configurations have the right place in their middle
 
 
-def right_place(task: Task) -> dict[str, Any]:
-    """Sure that each value lies where the best ten of the table have it in the mean."""
-    if not isinstance(task, TableTask):
-        raise NotApplicable(f"only of a table is the optimum known, {task.name} is none")
+def right(task: Task) -> dict[str, Any]:
+    """Sure that each value lies where the best of the table have it in the mean."""
     axes = _axes(task)
-    middle = units_of(axes, task.best(_TRUE)).mean(axis=0)
-    return {axis.name: _said(axis, float(unit)) for axis, unit in zip(axes, middle, strict=True)}
+    places = right_place(task, axes)
+    return {axis.name: _said(axis, float(unit)) for axis, unit in zip(axes, places, strict=True)}
 
 
 def wrong_end(task: Task) -> dict[str, Any]:

@@ -19,13 +19,20 @@ from raymimic.records import Belief, Leaning, Place, Proposal
 from raymimic.tune.domains import RaySpace
 
 _TRUE = 10
-"""The first belief's centre is the mean of so many of the table's best configurations."""
+"""The right place is the mean of so many of the table's best configurations."""
 
 _BEST = 3
 """A belief that is said anew lies around so many of the search's best trials."""
 
 _NARROW = 0.05
 """Its standard deviation in unit coordinates: as a mind did that saw a lucky early trial."""
+
+
+def right_place(task: Task, axes: Sequence[Axis]) -> Floats:
+    """Give the mean coordinates of a table's best; `NotApplicable` where no optimum is known."""
+    if not isinstance(task, TableTask):
+        raise NotApplicable(f"only of a table is the optimum known, {task.name} is none")
+    return np.asarray(units_of(axes, task.best(_TRUE)).mean(axis=0))
 
 
 class Believer:
@@ -38,14 +45,11 @@ class Believer:
     name, remote = "believer", True
 
     def __init__(self, task: Task, seed: int, *, error: float, restates: bool) -> None:
-        if not isinstance(task, TableTask):
-            raise NotApplicable(f"only of a table is the optimum known, {task.name} is none")
         self._axes = axes_of(RaySpace.from_ray(task.param_space()).space)
         self._rng = np.random.default_rng([seed, len(task.name)])
         self._restates, self._width = restates, error
-        best = units_of(self._axes, task.best(_TRUE))
         errors = error * self._rng.normal(size=len(self._axes))
-        self._centre = np.clip(best.mean(axis=0) + errors, 0.0, 1.0)
+        self._centre = np.clip(right_place(task, self._axes) + errors, 0.0, 1.0)
 
     def propose(self, evidence: SearchEvidence, n: int) -> Advice:
         """Propose ``n`` draws, with the belief that they come from."""

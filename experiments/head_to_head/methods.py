@@ -248,7 +248,7 @@ METHODS: dict[str, Method] = {
         f"raymimic:{name}": Method(partial(_raymimic, llm=make))
         for name, make in (_ADVISORS | _MINDS).items()
     },
-    "raymimic:right-belief": Method(partial(_raymimic, belief=beliefs.right_place)),
+    "raymimic:right-belief": Method(partial(_raymimic, belief=beliefs.right)),
     "raymimic:wrong-belief": Method(partial(_raymimic, belief=beliefs.wrong_end)),
     **{f"neuropt:{name}": Method(partial(_neuropt, llm=make)) for name, make in _MINDS.items()},
 }

@@ -34,8 +34,7 @@ _MODEL_WAIT_S = 0.2
 
 # While trials run, Tune asks again a tenth of a second after an empty answer. By then a second one
 # may have ended, and of the two processes (`reuse_actors`) it keeps one: a slot then waits for new
-# processes to start, trial after trial where trials are short. A local proposer takes less than
-# this, about as long as Optuna's sampler, which Tune waits for.
+# processes to start, trial after trial where trials are short. A local proposer takes 10 to 30 ms.
 _SOON_S = 0.05
 
 _ADMITTED_AT_ONCE = 16  # each takes the controller about 50 us
@@ -171,7 +170,7 @@ class ProposalQueue:
         return True
 
     def _await(self, asked: ProposalInquiry, session: Session) -> None:
-        """Let Tune wait for an answer that comes soon, counted from its question."""
+        """Let Tune wait for an answer where asking again later would cost more."""
         if not session.state.running:
             asked.wait(_MODEL_WAIT_S - asked.age if asked.remote else _IDLE_WAIT_S)
         elif not asked.remote and not many_slots(session):

@@ -254,7 +254,7 @@ def gaps_between(a: Floats, b: Floats) -> Floats:
     What exists in one of two rows alone is 1 apart, as far as an axis reaches.
     """
     gaps = a.T[:, :, None] - b.T[:, None, :]
-    np.abs(gaps, out=gaps)  # in place: of megabytes, fetching the memory is most of the time
+    np.abs(gaps, out=gaps)  # in place: half the time of a second array
     absent, missing = np.isnan(a.T)[:, :, None], np.isnan(b.T)[:, None, :]
     if absent.any() or missing.any():
         np.copyto(gaps, absent != missing, where=absent | missing)
