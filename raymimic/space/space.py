@@ -293,8 +293,9 @@ class SearchSpace:
         return cls(dimensions, conditions)
 
     def _items(self, config: Config) -> Iterator[tuple[str, Dimension, Any]]:
+        conditions = self._tree.conditions
         for name, dimension in self._dimensions.items():
-            if not self.exists(name, config):
+            if name in conditions and not self.exists(name, config):
                 continue
             if name not in config:
                 raise ConfigError([f"{name}: missing, must be {dimension.describe()}"])

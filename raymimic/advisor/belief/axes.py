@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from scipy.special import ndtr
 
 from raymimic.advisor.belief.practice import practice_of
@@ -142,23 +143,30 @@ class Axis:
 
     def unit(self, value: Any) -> float:
         """Give a value's coordinate."""
+        return float(self.units([value])[0])
+
+    def units(self, values: Sequence[Any]) -> Floats:
+        """Give the coordinates of values."""
         if self.levels is not None:
-            return self.dimension.to_unit(value)
-        return self.unit_of_number(value)
+            return np.array([self.dimension.to_unit(value) for value in values])
+        return self._units_of_numbers(np.array(values, dtype=np.float64))
 
     def unit_of_number(self, number: float) -> float:
         """Give the coordinate of any number; it may lie outside 0 to 1 if the number is outside.
 
         Between the numbers of a list, and of those outside it the end's.
         """
+        return float(self._units_of_numbers(np.float64(number)))
+
+    def _units_of_numbers(self, numbers: Floats | np.float64) -> Floats:
         dimension = self.dimension
         if isinstance(dimension, Normal):
-            return float(ndtr((number - dimension.mean) / dimension.sd))
+            return np.asarray(ndtr((numbers - dimension.mean) / dimension.sd))
         if self.levels is not None:
             places = self.bent(np.array(self.levels, dtype=np.float64))
-            return float(np.interp(self.bent(number), places, np.linspace(0, 1, len(places))))
+            return np.asarray(np.interp(self.bent(numbers), places, np.linspace(0, 1, len(places))))
         low, high = self._ends
-        return (float(self.bent(number)) - low) / (high - low) if high > low else 0.0
+        return (self.bent(numbers) - low) / (high - low) if high > low else np.zeros_like(numbers)
 
     def at(self, unit: float) -> Any:
         """Give the valid value at (or next to) a coordinate."""
@@ -225,11 +233,12 @@ def axes_of(space: SearchSpace) -> tuple[Axis, ...]:
 
 def units_of(axes: Sequence[Axis], configs: Iterable[Config]) -> Floats:
     """Give configurations as rows of coordinates."""
-    rows = [
-        [axis.unit(config[axis.name]) if axis.name in config else math.nan for axis in axes]
-        for config in configs
-    ]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(axes))
+    rows = list(configs)
+    units = np.full((len(rows), len(axes)), np.nan)
+    for column, axis in enumerate(axes):
+        having = [row for row, config in enumerate(rows) if axis.name in config]
+        units[having, column] = axis.units([rows[row][axis.name] for row in having])
+    return units
 
 
 def level_of(axis: Axis, units: Floats) -> npt.NDArray[np.int_]:
@@ -259,3 +268,9 @@ def gaps_between(a: Floats, b: Floats) -> Floats:
     if absent.any() or missing.any():
         np.copyto(gaps, absent != missing, where=absent | missing)
     return np.asarray(gaps)
+
+
+def largest_gaps(a: Floats, b: Floats) -> Floats:
+    """Give the largest along any axis of the differences that `gaps_between` gives."""
+    sides = [np.hstack([np.nan_to_num(side), np.isnan(side)]) for side in (a, b)]
+    return np.asarray(cdist(*sides, "chebyshev"))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raymimic.advisor.base import SearchEvidence, TrialRecord
-from raymimic.advisor.belief.axes import Axis, Floats, axes_of, gaps_between, units_of
+from raymimic.advisor.belief.axes import Axis, Floats, axes_of, gaps_between, largest_gaps, units_of
 from raymimic.advisor.belief.openings import openings, opinions
 from raymimic.advisor.belief.practice import LENGTHS, USUAL_LENGTH
 from raymimic.advisor.belief.prior import Priors
@@ -297,8 +297,7 @@ class _Search:
         """Say which candidates lie too near to a known configuration to tell something new."""
         known = self._known
         spacing = _SPACING * len(known) ** (-1.0 / self._width)
-        gaps = gaps_between(units, known).max(axis=0)
-        return np.asarray(gaps.min(axis=1) < spacing)
+        return np.asarray(largest_gaps(units, known).min(axis=1) < spacing)
 
     @property
     def _known(self) -> Floats:

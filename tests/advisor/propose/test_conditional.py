@@ -116,13 +116,25 @@ def test_the_order_of_keys_means_nothing():
 
 
 def test_a_value_is_as_far_from_absence_as_the_ends_are_from_each_other():
-    points = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, np.nan], [1.0, np.nan]])
+    points = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, np.nan], [0.0, np.nan]])
     kinds = np.array([True, False]), np.array([False, True])
     process = GaussianProcess(points, np.array([0.0, 1.0, 2.0, 2.5]), *kinds)
-    gaps = process._squared(points, points)[1]
-    assert gaps[0, 1] == pytest.approx(1.0)
-    assert gaps[0, 2] == gaps[1, 2] == pytest.approx(1.0)
+    gaps = process.distances(points, points)
+    assert gaps[0, 1] > 0.0
+    assert gaps[0, 2] == pytest.approx(gaps[0, 1])
+    assert gaps[1, 2] == pytest.approx(gaps[0, 1])
     assert gaps[2, 3] == 0.0
+
+
+@pytest.mark.parametrize("levels", [2, 3, 7])
+def test_unlike_categories_are_equally_far_apart_however_they_are_listed(levels):
+    points = np.linspace(0.0, 1.0, levels)[:, None]  # may be an ulp off k / (levels - 1)
+    process = GaussianProcess(points, np.arange(levels, dtype=float), np.array([True]))
+    gaps = process.distances(points, np.arange(levels)[:, None] / (levels - 1))
+    unlike = gaps[~np.eye(levels, dtype=bool)]
+    assert (np.diag(gaps) == 0.0).all()
+    assert unlike == pytest.approx(np.full(len(unlike), unlike[0]))
+    assert unlike[0] > 0.0
 
 
 def test_the_kernel_stays_positive_with_absences():
