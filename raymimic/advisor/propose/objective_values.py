@@ -20,10 +20,11 @@ _STRETCH = 1.5
 
 
 def told(evidence: SearchEvidence) -> list[float]:
-    """Give each ended trial's value. Failed ones count as the worst of the others.
+    """Give each ended trial's value. Those without a score count as worse than all others.
 
-    A stopped trial counts as its forecast. All are kept below 1e100 in size: a model takes
-    squares of them.
+    By as much as the others differ: were it nothing, a failure after one success would say that
+    nothing matters. A stopped trial counts as its forecast. All are kept below 1e101 in size: a
+    model takes squares of them.
     """
     return [float(value) for value in told_of_each(evidence)[:, 0]]
 
@@ -31,9 +32,14 @@ def told(evidence: SearchEvidence) -> list[float]:
 def told_of_each(evidence: SearchEvidence) -> npt.NDArray[np.float64]:
     """Give the same of each objective: (trials, objectives)."""
     values = np.clip(evidence.losses, -_LARGEST, _LARGEST)
-    values[[trial.status == "failed" for trial in evidence.trials]] = np.nan
-    worst = np.max(values, axis=0, initial=-np.inf, where=~np.isnan(values))
-    return np.where(np.isnan(values), np.where(np.isfinite(worst), worst, 0.0), values)
+    lost = np.array([t.status == "failed" or t.score is None for t in evidence.trials], dtype=bool)
+    values[lost] = np.nan
+    known = ~np.isnan(values)
+    worst = np.max(values, axis=0, initial=-np.inf, where=known)
+    spread = worst - np.min(values, axis=0, initial=np.inf, where=known)
+    worst = np.where(np.isfinite(worst), worst, 0.0)
+    beyond = worst + np.where(spread > 0, spread, np.maximum(1.0, np.abs(worst)))
+    return np.where(known, values, np.where(lost[:, None], beyond, worst))
 
 
 def places(evidence: SearchEvidence) -> list[float]:

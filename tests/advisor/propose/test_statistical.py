@@ -191,10 +191,21 @@ def test_every_trial_has_one_finite_value_in_the_order_of_the_scores(scores: lis
         assert [v for _, v in sorted(pairs)] == sorted(v for _, v in pairs)
 
 
-def test_a_failed_trial_counts_as_the_worst_of_the_others() -> None:
-    assert scored(*range(11), None) == [*range(11), 10]
-    assert scored(*range(11), None, mode="max") == [*(-float(i) for i in range(11)), 0]
+def test_a_failed_trial_counts_as_worse_than_all_others() -> None:
+    assert scored(*range(11), None) == [*range(11), 20]
+    assert scored(*range(11), None, mode="max") == [*(-float(i) for i in range(11)), 10]
     assert len(set(scored(None, None))) == 1
+    for only in (0.0, 1e-300, -3e8, 1e308):
+        value, *failed = scored(only, None, None)
+        assert failed[0] == failed[1] > value
+
+
+def test_failures_after_one_success_leave_the_belief_in_force() -> None:
+    trials = [ended(0, at(0.5, 0.5, 0.5), 0.3), *(ended(i, at(0, 1, 0), None) for i in (1, 2))]
+    seen = evidence(trials, belief=around(0.5, 0.6, 0.5))
+    *_, last = StatisticalAdvisor(0).propose(seen, 4).proposals  # after the first guesses
+    assert last.source == "statistical"
+    assert "belief" in last.rationale
 
 
 @given(values=st.lists(st.floats(-1e100, 1e100), max_size=12))

@@ -92,7 +92,7 @@ def test_it_finds_more_of_the_front_than_random_draws() -> None:
     assert min(ours) > 1.5 * np.median(draws)
 
 
-def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst() -> None:
+def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst_or_beyond() -> None:
     configs = drawn(4)
     measured: list[Any] = [{"size": 3.0}, {"size": 9.0}, {}, {"size": 1.0}]
     scores = [0.5, 0.4, 0.1, None]
@@ -103,7 +103,7 @@ def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst
     seen = several(trials)
     assert [trial.trial_id for trial in seen.front()] == ["t1", "t0"]
     assert [trial.trial_id for trial in seen.ranked()] == ["t1", "t0", "t2"]
-    assert told_of_each(seen).tolist() == [[0.5, 3.0], [0.4, 9.0], [0.1, 9.0], [0.5, 9.0]]
+    assert told_of_each(seen).tolist() == [[0.5, 3.0], [0.4, 9.0], [0.1, 9.0], [0.9, 15.0]]
     assert np.argmax(standings(seen)) == 3
 
 
