@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from scipy.special import betainc, betaincinv
+
 from raymimic.advisor.base import TrialRecord
 from raymimic.records import Source
 
@@ -21,6 +24,8 @@ _MEMORY = 0.95
 _UNKNOWN = 0.5
 """Wins and losses that each side begins with (Jeffreys' prior of a rate)."""
 
+_QUANTILES = (np.arange(200) + 0.5) / 200
+
 
 def earned_share(
     trials: Sequence[TrialRecord], values: Sequence[float], model: Source = "llm"
@@ -28,17 +33,24 @@ def earned_share(
     """Give the model's share of the next trials, between `LEAST` and `MOST`; half at first.
 
     ``values`` are the trials' `standings` (lower is better), ``model`` the source of its proposals.
-    The share's odds are those of a win of the model over those of the statistical proposer: ten
-    wins in a row make .95, ten losses .05. A trial that failed, or broke a limit, has lost. What a
+    The share is the probability that the model's proposals win more often than the statistical
+    proposer's, each rate having a beta posterior (Thompson 1933, "On the likelihood that one
+    unknown probability exceeds another"). A trial that failed, or broke a limit, has lost. What a
     model thinks of its own proposals counts for nothing.
     """
-    odds = 1.0
     bar = sorted(values)[int(_BEST * (len(values) - 1))] if values else 0.0
-    for source, power in ((model, 1.0), ("statistical", -1.0)):
-        wins = losses = 0.0
-        for trial, value in zip(trials, values, strict=True):
-            if trial.source == source:
-                won = value <= bar and value < math.inf
-                wins, losses = _MEMORY * wins + won, _MEMORY * losses + (not won)
-        odds *= ((wins + _UNKNOWN) / (losses + _UNKNOWN)) ** power
-    return min(max(odds / (1.0 + odds), LEAST), MOST)
+    ours, theirs = (_posterior(trials, values, bar, side) for side in (model, "statistical"))
+    share = float(betainc(*theirs, betaincinv(*ours, _QUANTILES)).mean())
+    return min(max(share, LEAST), MOST)
+
+
+def _posterior(
+    trials: Sequence[TrialRecord], values: Sequence[float], bar: float, source: str
+) -> tuple[float, float]:
+    """Give the two parameters of the beta posterior of a side's rate of wins."""
+    wins = losses = 0.0
+    for trial, value in zip(trials, values, strict=True):
+        if trial.source == source:
+            won = value <= bar and value < math.inf
+            wins, losses = _MEMORY * wins + won, _MEMORY * losses + (not won)
+    return wins + _UNKNOWN, losses + _UNKNOWN

@@ -103,12 +103,22 @@ def outcomes(*scores: float, source: str = "llm") -> list:
 
 def test_half_at_first_and_as_fast_down_as_up() -> None:
     bad, fine = [9.0 + i for i in range(10)], [0.1] * 10
-    assert share([]) == 0.5
+    assert share([]) == pytest.approx(0.5)
     won = share([*outcomes(*fine), *outcomes(*bad, source="random")[1:]])
     lost = share([*outcomes(*bad), *outcomes(*fine, source="random")[1:]])
-    assert won == pytest.approx(0.94, abs=0.02)
+    assert won == pytest.approx(0.88, abs=0.02)  # of the other side nothing is known
     assert lost == pytest.approx(1 - won)
     assert LEAST <= lost < won <= MOST
+
+
+def test_ten_wins_or_losses_in_a_row_settle_it_once_the_other_side_is_known() -> None:
+    usual = outcomes(0.2, 0.8, 0.9, 0.25, 0.7, 0.95, source="statistical")  # two of six win
+    won, lost = (
+        share([*usual, *outcomes(*scores)[1:]])
+        for scores in ([0.1] * 10, [9.0 + i for i in range(10)])
+    )
+    assert won > 0.9
+    assert lost == LEAST
 
 
 def test_failures_and_the_statistical_sides_wins_count_against_the_model() -> None:

@@ -92,7 +92,9 @@ def test_it_finds_more_of_the_front_than_random_draws() -> None:
     assert min(ours) > 1.5 * np.median(draws)
 
 
-def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst_or_beyond() -> None:
+def test_who_does_not_report_an_objective_is_on_no_front_and_counts_as_its_worst_or_beyond() -> (
+    None
+):
     configs = drawn(4)
     measured: list[Any] = [{"size": 3.0}, {"size": 9.0}, {}, {"size": 1.0}]
     scores = [0.5, 0.4, 0.1, None]
